@@ -1,0 +1,53 @@
+# make demo   the main job on real data        make test        lint, types, imports, tests
+# make bench  benchmarks beside bare libraries  make test-fast   the tests with sqlglot's compiled build
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+STAMP_FAST := $(VENV)-fast/.installed
+
+.PHONY: demo test lint types imports unit test-fast bench format clean
+
+demo: $(STAMP)
+	$(BIN)/vsql demo
+
+test: lint types imports unit
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+imports: $(STAMP)
+	$(BIN)/lint-imports
+
+unit: $(STAMP)
+	$(BIN)/pytest
+
+test-fast: $(STAMP_FAST)
+	$(VENV)-fast/bin/pytest
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/search.py
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+$(STAMP_FAST): pyproject.toml
+	$(PYTHON) -m venv $(VENV)-fast
+	$(VENV)-fast/bin/pip install --quiet --disable-pip-version-check --upgrade pip
+	$(VENV)-fast/bin/pip install --quiet --disable-pip-version-check --editable '.[dev,fast]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(VENV)-fast build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

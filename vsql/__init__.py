@@ -1,0 +1,96 @@
+"""vsql: a vector database that speaks SQL.
+
+>>> import vsql
+>>> with vsql.connect(":memory:") as connection:
+...     connection.execute("SELECT 6 * 7").fetchone()
+(42,)
+
+This module holds PEP 249's module interface. It loads no library: `connect` does.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from vsql.core.errors import (
+    DatabaseError,
+    DataError,
+    Error,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    Warning,
+)
+from vsql.driver.type_objects import (
+    BINARY,
+    DATETIME,
+    NUMBER,
+    ROWID,
+    STRING,
+    VECTOR,
+    Binary,
+    Date,
+    DateFromTicks,
+    Time,
+    TimeFromTicks,
+    Timestamp,
+    TimestampFromTicks,
+)
+
+if TYPE_CHECKING:
+    from vsql.driver.connection import Connection
+
+__version__ = "0.1.0"
+apilevel = "2.0"
+threadsafety = 1
+paramstyle = "qmark"
+
+
+def connect(
+    database: str = ":memory:",
+    *,
+    autocommit: bool = False,
+    read_only: bool = False,
+    **settings: Any,
+) -> "Connection":
+    """Open the database in the directory `database`, or a private one for ":memory:".
+
+    A directory that does not exist is made, unless `read_only`. `settings` are those that
+    `SET` knows. Raises OperationalError where the database can't be opened, ProgrammingError
+    for a setting that does not exist. Source: PEP 249, "Constructors".
+    """
+    from vsql.driver.connection import Connection
+
+    return Connection.open(database, autocommit=autocommit, read_only=read_only, settings=settings)
+
+
+__all__ = [
+    "BINARY",
+    "DATETIME",
+    "NUMBER",
+    "ROWID",
+    "STRING",
+    "VECTOR",
+    "Binary",
+    "DataError",
+    "DatabaseError",
+    "Date",
+    "DateFromTicks",
+    "Error",
+    "IntegrityError",
+    "InterfaceError",
+    "InternalError",
+    "NotSupportedError",
+    "OperationalError",
+    "ProgrammingError",
+    "Time",
+    "TimeFromTicks",
+    "Timestamp",
+    "TimestampFromTicks",
+    "Warning",
+    "apilevel",
+    "connect",
+    "paramstyle",
+    "threadsafety",
+]

@@ -1,0 +1,162 @@
+"""The plug-in points: what an index kind must offer.
+
+An index kind is one value in the registry (`vsql.index.registry`); nothing else in the program
+names a kind. A *vector* kind builds a searcher over the vectors of one segment; a *scalar* kind
+answers simple conditions on one key with row numbers.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from vsql.core.distance import Metric
+from vsql.core.types import SqlType
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+Bits = npt.NDArray[np.uint8]
+Progress = Callable[[float], None]
+"""Called with the fraction done, 0.0 to 1.0."""
+
+
+class Shape(Enum):
+    """How a vector structure finds its candidates, which decides how it takes a filter."""
+
+    GRAPH = "graph"
+    """Walks from neighbour to neighbour: a filter that keeps few rows starves it."""
+    LISTS = "lists"
+    """Scans inverted lists: sound under any filter when it scans enough of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One build option of an index kind, as WITH (name = value) takes it."""
+
+    name: str
+    default: int
+    minimum: int
+    maximum: int
+    meaning: str
+
+
+class VectorSearcher(Protocol):
+    """An opened vector structure over one segment; safe to search from several threads."""
+
+    @property
+    def efforts(self) -> tuple[int, ...]:
+        """The search settings worth measuring, ascending (ef_search, nprobe)."""
+
+    def search(self, queries: Floats, k: int, effort: int, bitmap: Bits | None = None) -> Rows:
+        """Return row numbers of candidates, nearest first.
+
+        `queries` is (n, dimension), C-contiguous, normalised already when the metric is cosine;
+        the answer is (n, k) row numbers, -1 where fewer were found. `bitmap` holds one bit per
+        row, least significant first; rows whose bit is 0 are not returned. Distances inside may
+        be approximate: the caller ranks candidates by exact distance.
+        """
+
+    def candidates(self, k: int) -> int:
+        """How many candidates to ask for so that exact ranking finds the top `k` among them."""
+
+    def probes_for(self, query: Floats, list_counts: npt.NDArray[np.int64], wanted: float) -> int:
+        """LISTS only: the fewest nearest lists that hold `wanted` matching rows together.
+
+        `query` is (dimension,), `list_counts` the number of matching rows in each list.
+        """
+
+    def list_counts(self, bitmap: Bits) -> npt.NDArray[np.int64]:
+        """LISTS only: how many rows of `bitmap` lie in each inverted list."""
+
+    def save(self, path: Path) -> None:
+        """Write the structure to `path`, complete but not yet synced."""
+
+    def byte_size(self) -> int:
+        """Bytes in memory or on disk, about."""
+
+
+class VectorIndexKind(Protocol):
+    """A kind of vector structure."""
+
+    name: str
+    shape: Shape
+    options: tuple[Option, ...]
+
+    def supports(self, type_: SqlType, metric: Metric) -> bool:
+        """Whether it can index this column type under this metric."""
+
+    def build(
+        self,
+        vectors: Floats,
+        metric: Metric,
+        options: Mapping[str, int],
+        *,
+        threads: int,
+        progress: Progress,
+    ) -> VectorSearcher:
+        """Build over `vectors`, (rows, dimension), not normalised, NULL rows all zero."""
+
+    def load(self, path: Path) -> VectorSearcher:
+        """Open what `save` wrote; raises OSError or ValueError where the file is unusable."""
+
+
+class Comparison(Enum):
+    """What a scalar index can be asked."""
+
+    EQUAL = "="
+    IN = "IN"
+    RANGE = "BETWEEN"
+    IS_NULL = "IS NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A comparison of an index's key with constants.
+
+    EQUAL and IN use `values`; RANGE uses `low` and `high` (None: open) with their inclusiveness.
+    Values are Python values of the key's type.
+    """
+
+    comparison: Comparison
+    values: tuple[Any, ...] = ()
+    low: Any = None
+    high: Any = None
+    low_inclusive: bool = True
+    high_inclusive: bool = True
+
+
+class ScalarSearcher(Protocol):
+    """An opened scalar structure over one segment."""
+
+    def lookup(self, condition: Condition) -> npt.NDArray[np.uint32] | None:
+        """Return the matching row numbers, in any order; None where it can't answer this."""
+
+    def estimate(self, condition: Condition) -> int | None:
+        """Return the number of matching rows without making them, None where it can't."""
+
+    def save(self, path: Path) -> None:
+        """Write the structure to `path`, complete but not yet synced."""
+
+    def byte_size(self) -> int:
+        """Bytes in memory or on disk, about."""
+
+
+class ScalarIndexKind(Protocol):
+    """A kind of scalar structure."""
+
+    name: str
+    options: tuple[Option, ...]
+
+    def supports(self, type_: SqlType) -> bool:
+        """Whether it can index keys of this type."""
+
+    def build(self, values: pa.Array, options: Mapping[str, int]) -> ScalarSearcher:
+        """Build over the key of every row of a segment, in row order."""
+
+    def load(self, path: Path) -> ScalarSearcher:
+        """Open what `save` wrote; raises OSError or ValueError where the file is unusable."""

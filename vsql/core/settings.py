@@ -1,0 +1,93 @@
+"""Settings: what SET, SHOW and `connect(**settings)` know.
+
+Each has a name, a type, a default and a meaning; a value is checked when it is set.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from vsql.core import sqlstate
+from vsql.core.errors import ProgrammingError, did_you_mean
+
+ACCESS_PATHS = ("auto", "exact", "index", "bitmap", "scan", "postfilter")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting; `choices` for words, `minimum` and `maximum` for numbers."""
+
+    name: str
+    default: Any
+    meaning: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+
+
+_MEBIBYTE = 1024 * 1024
+_ALL = (
+    Setting("target_recall", 0.97, "recall that a vector search must reach", 0.0, 1.0),
+    Setting("ef_search", 0, "graph search effort; 0 lets target_recall decide", 0, 100_000),
+    Setting("nprobe", 0, "inverted lists to scan; 0 lets target_recall decide", 0, 1_000_000),
+    Setting("access_path", "auto", "force one access path", choices=ACCESS_PATHS),
+    Setting("threads", 0, "threads of index builds and batch searches; 0: all cores", 0, 1024),
+    Setting("busy_timeout_ms", 5_000, "how long a writer waits for another", 0, 3_600_000),
+    Setting("seal_rows", 10_000, "inlined rows of a table that become a sealed segment", 1, 10**9),
+    Setting("seal_bytes", 32 * _MEBIBYTE, "inlined bytes that become a sealed segment", 1, 1 << 40),
+    Setting("segment_rows", 1_000_000, "rows of one sealed segment at most", 1, 10**9),
+    Setting("statement_bytes_max", 64 * _MEBIBYTE, "length of a statement's text", 1, 1 << 40),
+    Setting("nesting_max", 1_000, "depth of parentheses in a statement", 1, 100_000),
+    Setting("timezone", "UTC", "zone for TIMESTAMPTZ literals and output"),
+    Setting("search_path", "public", "accepted for PostgreSQL's clients; one schema exists"),
+    Setting("application_name", "", "a label that a client may set"),
+)
+
+# pgvector's spellings, so that its users' statements work.
+_ALIASES = {"hnsw.ef_search": "ef_search", "ivfflat.probes": "nprobe"}
+
+SETTINGS: Mapping[str, Setting] = MappingProxyType({setting.name: setting for setting in _ALL})
+DEFAULTS: Mapping[str, Any] = MappingProxyType({setting.name: setting.default for setting in _ALL})
+
+
+def canonical(name: str) -> str:
+    """Return the setting's own name; raises ProgrammingError (42704) for an unknown one."""
+    folded = name.lower().removeprefix("vsql.")
+    folded = _ALIASES.get(folded, folded)
+    if folded not in SETTINGS:
+        raise ProgrammingError(
+            f'setting "{name}" does not exist',
+            code=sqlstate.UNDEFINED_OBJECT,
+            hint=did_you_mean(name, (*SETTINGS, *_ALIASES)),
+        )
+    return folded
+
+
+def checked(name: str, value: Any) -> Any:
+    """Return `value` as the setting's type; raises ProgrammingError (22023) where it can't be."""
+    setting = SETTINGS[canonical(name)]
+    default = setting.default
+    try:
+        converted = value.strip().lower() if setting.choices else type(default)(value)
+    except (TypeError, ValueError, AttributeError):
+        raise _bad_value(setting, value) from None
+    if setting.choices and converted not in setting.choices:
+        raise _bad_value(setting, value)
+    if setting.minimum is not None and not setting.minimum <= converted <= (setting.maximum or 0):
+        raise _bad_value(setting, value)
+    return converted
+
+
+def _bad_value(setting: Setting, value: Any) -> ProgrammingError:
+    if setting.choices:
+        allowed = "one of " + ", ".join(setting.choices)
+    elif setting.minimum is not None:
+        allowed = f"{setting.minimum:g} to {setting.maximum:g}"
+    else:
+        allowed = type(setting.default).__name__
+    return ProgrammingError(
+        f'invalid value for setting "{setting.name}": {value!r}',
+        code=sqlstate.INVALID_PARAMETER_VALUE,
+        hint=f"allowed: {allowed}",
+    )

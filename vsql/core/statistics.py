@@ -1,0 +1,23 @@
+"""What is known about the values of a column in one segment."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnStatistics:
+    """Statistics of one column of one segment.
+
+    `minimum` and `maximum` are Python values, None where unknown or where all is NULL;
+    `common` holds the most frequent values with their counts, most frequent first;
+    `histogram` holds the bounds of equi-depth buckets over the values that are not in `common`.
+    For arrays, `common`, `distinct`, `minimum` and `maximum` are over the elements.
+    """
+
+    rows: int
+    nulls: int
+    distinct: int
+    minimum: Any = None
+    maximum: Any = None
+    common: tuple[tuple[Any, int], ...] = ()
+    histogram: tuple[Any, ...] = ()
