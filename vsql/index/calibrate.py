@@ -1,0 +1,135 @@
+"""Recall, measured: what each search setting of a structure gives on a segment's own vectors.
+
+Stored vectors as queries would flatter a graph: a vector finds itself at once, and from there its
+neighbours, whom construction linked to it. So a query is a stored vector moved halfway towards
+another one that is near but not next to it: it lies where the data lie, and on no vector.
+"""
+
+import statistics
+import time
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from vsql.core.distance import Metric
+from vsql.core.protocols import Floats, Rows, Shape, VectorSearcher
+from vsql.core.snapshot import CurvePoint
+from vsql.index.exact import ExactRanker, top_k
+
+DEPTHS = (10, 100, 1_000)
+QUERIES = 128
+_QUERIES_OF_DEPTH = {10: 128, 100: 64, 1_000: 16}
+"""Deeper answers average over more rows each, so fewer queries measure as well, and cost more."""
+_NEIGHBOUR_RANK = 100
+_NEIGHBOUR_POOL = 4_096
+_EXACT_ROWS = 2_048
+_EXACT_REPEATS = 9
+_RECALL_ENOUGH = 0.9995
+"""Past this recall further effort cannot show; measuring it would only cost time."""
+
+
+def measure(
+    searcher: VectorSearcher,
+    vectors: Floats,
+    metric: Metric,
+    *,
+    shape: Shape,
+    valid_rows: Rows | None = None,
+    seed: int = 0,
+) -> tuple[tuple[CurvePoint, ...], float]:
+    """Return the curve of a structure, and the nanoseconds of one exact distance by row number.
+
+    `vectors` is (rows, dimension) float32; `valid_rows` are those that are not NULL, None for all.
+    Depths are 10, 100 and 1000, bounded by the rows; recall is after exact ranking of the
+    candidates, as the executor does it; nanoseconds are the median per query on one thread, with
+    that ranking. The choice of queries depends on `seed` alone.
+    """
+    rows = np.arange(len(vectors), dtype=np.int64) if valid_rows is None else valid_rows
+    if not len(rows):
+        return (), 0.0
+    random = np.random.default_rng(seed)
+    ranker = ExactRanker(metric, vectors)
+    queries = _queries(vectors, rows, metric, random)
+    depths = sorted({min(depth, len(rows)) for depth in DEPTHS})
+    exact = ranker.nearest(queries, depths[-1], None if valid_rows is None else rows)[0]
+    points: list[CurvePoint] = []
+    for depth in depths:
+        count = max(size for limit, size in _QUERIES_OF_DEPTH.items() if limit >= depth)
+        points += _curve(searcher, ranker, queries[:count], exact[:count, :depth], shape)
+    return tuple(points), _exact_nanoseconds(ranker, queries[0], rows, random)
+
+
+def _queries(vectors: Floats, rows: Rows, metric: Metric, random: np.random.Generator) -> Floats:
+    """Return vectors between stored ones, float32, normalised where the metric is cosine."""
+    chosen = random.choice(rows, min(QUERIES, len(rows)), replace=False)
+    pool = random.choice(rows, min(_NEIGHBOUR_POOL, len(rows)), replace=False)
+    pool.sort()
+    rank = min(_NEIGHBOUR_RANK * len(pool) // len(rows) + 2, len(pool))
+    near = ExactRanker(metric, np.ascontiguousarray(vectors[pool])).nearest(vectors[chosen], rank)[
+        0
+    ]
+    queries = (vectors[chosen] + vectors[pool[near[:, -1]]]) * np.float32(0.5)
+    if metric is Metric.COSINE:
+        faiss.normalize_L2(queries)
+    return queries
+
+
+def _curve(
+    searcher: VectorSearcher, ranker: ExactRanker, queries: Floats, exact: Rows, shape: Shape
+) -> list[CurvePoint]:
+    """Return one point per effort, until recall is complete."""
+    depth = exact.shape[1]
+    wanted = searcher.candidates(depth)
+    points: list[CurvePoint] = []
+    for place, effort in enumerate(searcher.efforts):
+        following = searcher.efforts[place + 1 : place + 2]
+        if shape is Shape.GRAPH and following and following[0] <= wanted:
+            # A graph looks at as many vectors as it is asked for at least: the next one is the same.
+            continue
+        recall, nanoseconds = _run(searcher, ranker, queries, exact, wanted, effort)
+        points.append(CurvePoint(effort, depth, recall, nanoseconds))
+        if recall >= _RECALL_ENOUGH:
+            break
+    return points
+
+
+def _run(
+    searcher: VectorSearcher,
+    ranker: ExactRanker,
+    queries: Floats,
+    exact: Rows,
+    wanted: int,
+    effort: int,
+) -> tuple[float, float]:
+    """Return mean recall and median nanoseconds of single searches at one effort."""
+    depth = exact.shape[1]
+    times: list[int] = []
+    hits = 0
+    searcher.search(queries[:1], wanted, effort)
+    for number in range(len(queries)):
+        query = queries[number : number + 1]
+        start = time.perf_counter_ns()
+        rows = searcher.search(query, wanted, effort)[0]
+        found = _ranked(ranker, query[0], rows, depth)
+        times.append(time.perf_counter_ns() - start)
+        hits += len(np.intersect1d(found, exact[number], assume_unique=True))
+    return hits / (len(queries) * depth), float(statistics.median(times))
+
+
+def _ranked(ranker: ExactRanker, query: Floats, rows: Rows, depth: int) -> npt.NDArray[np.int64]:
+    rows = rows[rows >= 0]
+    return top_k(ranker.distances(query, rows), rows, depth)[0]
+
+
+def _exact_nanoseconds(
+    ranker: ExactRanker, query: Floats, rows: Rows, random: np.random.Generator
+) -> float:
+    """Return the cost of one distance, ascending random rows, as a filter delivers them."""
+    chosen = np.sort(random.choice(rows, min(_EXACT_ROWS, len(rows)), replace=False))
+    times: list[int] = []
+    for _ in range(_EXACT_REPEATS):
+        start = time.perf_counter_ns()
+        ranker.distances(query, chosen)
+        times.append(time.perf_counter_ns() - start)
+    return statistics.median(times) / len(chosen)

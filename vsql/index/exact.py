@@ -1,0 +1,229 @@
+"""Exact distances, straight from the column's memory.
+
+The final word on nearness: indexes propose rows, this module ranks them. float32 vectors are read
+in place by row number; float16 ones and bits are gathered in blocks.
+"""
+
+import math
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from vsql.core.distance import Metric
+from vsql.core.protocols import Floats, Rows
+
+Vectors = npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.uint8]
+
+_BLOCK_BYTES = 8 * 1024 * 1024
+"""Working memory of one block of gathered vectors: about a second-level cache, times a few."""
+
+_pointer = faiss.swig_ptr
+_inner_products = faiss.fvec_inner_products_by_idx
+_squared_distances = faiss.fvec_L2sqr_by_idx
+
+
+def norms(vectors: Vectors) -> Floats:
+    """Return the Euclidean norm of each row, (rows,) float32, computed in blocks."""
+    result = np.empty(len(vectors), dtype=np.float32)
+    for start, end in blocks(len(vectors), vectors.shape[1]):
+        block = vectors[start:end].astype(np.float32, copy=False)
+        np.sqrt(np.einsum("ij,ij->i", block, block), out=result[start:end])
+    return result
+
+
+def blocks(rows: int, dimension: int) -> list[tuple[int, int]]:
+    """Return half-open row ranges whose float32 vectors fill about one block each."""
+    step = max(1, _BLOCK_BYTES // (4 * max(1, dimension)))
+    return [(start, min(start + step, rows)) for start in range(0, rows, step)]
+
+
+def top_k(distances: Floats, rows: Rows, k: int) -> tuple[Rows, Floats]:
+    """Return the nearest `k` rows and their distances, by (distance, row), NaN last."""
+    if k <= 0:
+        return rows[:0], distances[:0]
+    if k < len(distances):
+        worst = np.partition(distances, k - 1)[k - 1]
+        # All ties at the edge stay in, so that the row number decides among them.
+        if worst == worst:
+            kept = np.flatnonzero(distances <= worst)
+            distances, rows = distances[kept], rows[kept]
+    order = np.lexsort((rows, distances))[:k]
+    return rows[order], distances[order]
+
+
+class ExactRanker:
+    """Exact distances from queries to the vectors of one segment; safe to share among threads.
+
+    `vectors` is (rows, dimension) float32 or float16, C-contiguous; for HAMMING and JACCARD
+    (rows, bytes) uint8. `known_norms` saves computing the norms that COSINE needs.
+    Values: L2 is Euclidean, INNER_PRODUCT is negated, COSINE is 1 - cos and NaN for a zero
+    vector; cosines are clamped to [-1, 1], as pgvector does.
+    """
+
+    __slots__ = ("_inverse_norms", "_vectors", "_vectors_pointer", "dimension", "metric")
+
+    def __init__(self, metric: Metric, vectors: Vectors, known_norms: Floats | None = None) -> None:
+        assert vectors.ndim == 2 and vectors.flags.c_contiguous, vectors.shape
+        assert (vectors.dtype == np.uint8) == metric.over_bits, (vectors.dtype, metric)
+        self.metric = metric
+        self.dimension = vectors.shape[1]
+        self._vectors = _as_words(vectors) if metric.over_bits else vectors
+        self._vectors_pointer = _pointer(vectors) if vectors.dtype == np.float32 else None
+        self._inverse_norms = np.empty(0, dtype=np.float32)
+        if metric is Metric.COSINE:
+            lengths = norms(vectors) if known_norms is None else known_norms
+            self._inverse_norms = np.full(len(lengths), np.nan, dtype=np.float32)
+            np.divide(np.float32(1), lengths, out=self._inverse_norms, where=lengths > 0)
+
+    @property
+    def norms_bytes(self) -> int:
+        """Memory beside the vectors themselves."""
+        return int(self._inverse_norms.nbytes)
+
+    def distances(self, query: Vectors, rows: Rows | None = None) -> Floats:
+        """Return float32 distances from `query`, (dimension,), to `rows`, or to all rows.
+
+        `rows` holds valid row numbers, int64, C-contiguous.
+        """
+        if self._vectors_pointer is not None and rows is not None and self.metric is not Metric.L1:
+            return self._by_row_number(query, rows)
+        return self._by_block(query, rows)
+
+    def nearest(self, queries: Vectors, k: int, rows: Rows | None = None) -> tuple[Rows, Floats]:
+        """Return the exact top `k` of each query among `rows`, or all: two (queries, k) arrays.
+
+        Ordered by (distance, row), NaN last; padded with row -1 and distance NaN.
+        """
+        found_rows = np.full((len(queries), k), -1, dtype=np.int64)
+        found_distances = np.full((len(queries), k), np.nan, dtype=np.float32)
+        if self.metric in (Metric.L1, Metric.HAMMING, Metric.JACCARD):
+            pool = np.arange(len(self._vectors)) if rows is None else rows
+            candidates = [pool] * len(queries)
+        else:
+            candidates = self._candidates(np.asarray(queries, dtype=np.float32), k, rows)
+        for number, kept in enumerate(candidates):
+            best, distances = top_k(self.distances(queries[number], kept), kept, k)
+            found_rows[number, : len(best)] = best
+            found_distances[number, : len(best)] = distances
+        return found_rows, found_distances
+
+    def _by_row_number(self, query: Vectors, rows: Rows) -> Floats:
+        # The hot path of every indexed search: each numpy call costs as much as ten distances.
+        result = np.empty(rows.shape[0], dtype=np.float32)
+        if self.metric is Metric.L2:
+            self._call(_squared_distances, result, query, rows)
+            return np.sqrt(result, out=result)
+        self._call(_inner_products, result, query, rows)
+        return self._finished(result, query, rows)
+
+    def _call(self, function: object, result: Floats, query: Vectors, rows: Rows) -> None:
+        assert callable(function)
+        count = rows.shape[0]
+        function(
+            _pointer(result),
+            _pointer(query),
+            self._vectors_pointer,
+            _pointer(rows),
+            self.dimension,
+            1,
+            count,
+        )
+
+    def _finished(self, products: Floats, query: Vectors, rows: Rows | None) -> Floats:
+        """Turn inner products into distances, in place."""
+        if self.metric is Metric.INNER_PRODUCT:
+            return np.negative(products, out=products)
+        inverse = self._inverse_norms if rows is None else self._inverse_norms.take(rows)
+        np.multiply(products, inverse, out=products)
+        length = math.sqrt(query.dot(query))
+        np.multiply(products, -1.0 / length if length else math.nan, out=products)
+        np.add(products, 1.0, out=products)
+        np.maximum(products, 0.0, out=products)
+        return np.minimum(products, 2.0, out=products)
+
+    def _by_block(self, query: Vectors, rows: Rows | None) -> Floats:
+        prepared = query if self.metric.over_bits else np.asarray(query, dtype=np.float32)
+        if self.metric.over_bits:
+            prepared = _as_words(np.ascontiguousarray(query)[None])[0]
+        count = len(self._vectors) if rows is None else len(rows)
+        result = np.empty(count, dtype=np.float32)
+        for start, end in blocks(count, self.dimension):
+            block = self._vectors[start:end] if rows is None else self._vectors[rows[start:end]]
+            result[start:end] = self._measure(prepared, block)
+        if self.metric in (Metric.INNER_PRODUCT, Metric.COSINE):
+            return self._finished(result, prepared, rows)
+        return result
+
+    def _measure(self, query: Vectors, block: Vectors) -> npt.NDArray[np.floating]:
+        """Return distances to a block; for INNER_PRODUCT and COSINE still the products."""
+        if self.metric is Metric.HAMMING:
+            return np.bitwise_count(block ^ query).sum(axis=1).astype(np.float32)
+        if self.metric is Metric.JACCARD:
+            both = np.bitwise_count(block & query).sum(axis=1)
+            either = np.bitwise_count(block | query).sum(axis=1)
+            return np.where(both == 0, 1.0, 1.0 - both / np.maximum(either, 1))
+        floats = block.astype(np.float32, copy=False)
+        if self.metric is Metric.L1:
+            return faiss.pairwise_distances(query[None], floats, metric=faiss.METRIC_L1)[0]
+        if self.metric is Metric.L2:
+            difference = floats - query
+            return np.sqrt(np.einsum("ij,ij->i", difference, difference))
+        return np.asarray(floats @ query)
+
+    def _candidates(self, queries: Floats, k: int, rows: Rows | None) -> list[Rows]:
+        """Return for each query a superset of its exact top `k`, found by matrix products.
+
+        Matrix products round differently from single distances, so rows within the rounding
+        error of the k-th nearest stay in.
+        """
+        count = len(self._vectors) if rows is None else len(rows)
+        kept = [np.empty(0, dtype=np.int64) for _ in queries]
+        scores = [np.empty(0, dtype=np.float32) for _ in queries]
+        lengths = norms(queries)
+        rounding = 2.0**-23 * (16.0 + math.sqrt(self.dimension))
+        largest = 0.0
+        for start, end in blocks(count, max(self.dimension, len(queries))):
+            numbers = np.arange(start, end) if rows is None else rows[start:end]
+            block = self._vectors[start:end] if rows is None else self._vectors[numbers]
+            floats = block.astype(np.float32, copy=False)
+            largest = max(largest, float(norms(floats).max()))
+            matrix = self._scores(queries, lengths, floats, numbers)
+            for number, row in enumerate(matrix):
+                slack = rounding * _scale(self.metric, float(lengths[number]), largest)
+                merged = np.concatenate([scores[number], row])
+                names = np.concatenate([kept[number], numbers])
+                inside = _within(merged, k, slack)
+                scores[number], kept[number] = merged[inside], names[inside]
+        return kept
+
+    def _scores(self, queries: Floats, lengths: Floats, block: Floats, numbers: Rows) -> Floats:
+        products = queries @ block.T
+        if self.metric is Metric.INNER_PRODUCT:
+            return np.negative(products, out=products)
+        if self.metric is Metric.L2:
+            squares = np.einsum("ij,ij->i", block, block)
+            return np.asarray(squares - 2.0 * products + np.square(lengths)[:, None])
+        inverse = np.full(len(lengths), np.nan, dtype=np.float32)
+        np.divide(np.float32(-1), lengths, out=inverse, where=lengths > 0)
+        return np.asarray(products * self._inverse_norms[numbers] * inverse[:, None])
+
+
+def _scale(metric: Metric, query_length: float, largest: float) -> float:
+    """Return the size of the numbers whose rounding decides the error of a score."""
+    if metric is Metric.L2:
+        return (query_length + largest) ** 2
+    return 1.0 if metric is Metric.COSINE else query_length * largest
+
+
+def _within(scores: Floats, k: int, slack: float) -> npt.NDArray[np.int64] | slice:
+    """Return where scores are at most the k-th smallest plus `slack`; all where that is NaN."""
+    if len(scores) <= k:
+        return slice(None)
+    worst = np.partition(scores, k - 1)[k - 1] if k else -np.inf
+    return slice(None) if worst != worst else np.flatnonzero(scores <= worst + slack)
+
+
+def _as_words(bits: Vectors) -> Vectors:
+    """View packed bits as 64-bit words where their length allows: eight times fewer elements."""
+    return bits.view(np.uint64) if bits.shape[1] % 8 == 0 and bits.shape[1] else bits  # type: ignore[return-value]

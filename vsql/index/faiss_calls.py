@@ -1,0 +1,146 @@
+"""How faiss is called: with raw pointers, reused parameters, and its failures as vsql's own.
+
+A parameters object costs several microseconds to make and a search takes fifty, so each thread
+keeps the ones it used last. One query runs on its own thread; a batch uses faiss's threads.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+
+from vsql.core import sqlstate
+from vsql.core.distance import Metric
+from vsql.core.errors import OperationalError
+from vsql.core.protocols import Bits, Floats, Progress, Rows
+from vsql.index.files import reading, writing
+
+_pointer = faiss.swig_ptr
+
+
+class Scratch(threading.local):
+    """What one thread keeps between searches of one structure."""
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        self._make = make
+        self._unfiltered: dict[int, Any] = {}
+        self._bitmap: Bits | None = None
+        self._filtered: dict[int, Any] = {}
+        self._distances = np.empty(0, dtype=np.float32)
+
+    def parameters(self, effort: int, bitmap: Bits | None) -> Any:
+        """Return search parameters that respect `bitmap`, kept while the bitmap is the same."""
+        if bitmap is None:
+            found = self._unfiltered.get(effort)
+            if found is None:
+                found = self._unfiltered[effort] = self._make(effort)
+            return found
+        if bitmap is not self._bitmap:
+            assert bitmap.dtype == np.uint8 and bitmap.flags.c_contiguous
+            # faiss keeps a pointer into the bitmap: hold the array as long as its selector.
+            self._filtered = {}
+            self._bitmap = bitmap
+        found = self._filtered.get(effort)
+        if found is None:
+            selector = faiss.IDSelectorBitmap(len(bitmap), _pointer(bitmap))
+            found = self._filtered[effort] = self._make(effort, sel=selector)
+        return found
+
+    def distances(self, size: int) -> Floats:
+        """Return an array of at least `size` for faiss to write distances that nobody reads."""
+        if self._distances.size < size:
+            self._distances = np.empty(size, dtype=np.float32)
+        return self._distances
+
+
+def search(index: Any, queries: Floats, k: int, parameters: Any, scratch: Scratch) -> Rows:
+    """Return (queries, k) row numbers, nearest first, -1 where fewer were found."""
+    count = len(queries)
+    rows = np.empty((count, k), dtype=np.int64)
+    if count and k:
+        distances = scratch.distances(count * k)
+        index.search_c(count, _pointer(queries), k, _pointer(distances), _pointer(rows), parameters)
+    return rows
+
+
+def search_lists(
+    index: Any, queries: Floats, k: int, lists: Rows, parameters: Any, scratch: Scratch
+) -> Rows:
+    """Return what `search` does, scanning the given inverted lists alone.
+
+    `lists` is (queries, n), -1 where there is none, and `parameters` has nprobe = n. The distances
+    to the lists' centres are taken as 0, which is right for codes that are not residuals.
+    """
+    count = len(queries)
+    rows = np.empty((count, k), dtype=np.int64)
+    if count and k:
+        distances = scratch.distances(count * k)
+        centres = np.zeros(lists.shape, dtype=np.float32)
+        index.search_preassigned_c(
+            count,
+            _pointer(queries),
+            k,
+            _pointer(lists),
+            _pointer(centres),
+            _pointer(distances),
+            _pointer(rows),
+            False,
+            parameters,
+        )
+    return rows
+
+
+@contextmanager
+def building(threads: int) -> Iterator[None]:
+    """Let faiss use `threads` threads; its failures become OperationalError (54000)."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(max(1, threads))
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        raise OperationalError(
+            f"cannot build the vector index: {error}", code=sqlstate.PROGRAM_LIMIT_EXCEEDED
+        ) from error
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+def write(index: Any, path: Path) -> None:
+    """Write a faiss index; raises OperationalError."""
+    with writing(path):
+        faiss.write_index(index, str(path))
+
+
+def read(path: Path, *, mapped: bool) -> Any:
+    """Open a faiss index, mapped into memory or read; raises OSError or ValueError."""
+    with path.open("rb"), reading(path):
+        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
+
+
+def faiss_metric(metric: Metric) -> int:
+    """Return faiss's metric; for cosine the vectors are normalised and inner products serve."""
+    return int(faiss.METRIC_L2 if metric is Metric.L2 else faiss.METRIC_INNER_PRODUCT)
+
+
+def prepared(vectors: Floats, metric: Metric) -> Floats:
+    """Return a block as the structure stores it: a normalised copy for cosine, else itself."""
+    if metric is not Metric.COSINE:
+        return np.ascontiguousarray(vectors, dtype=np.float32)
+    copy = np.array(vectors, dtype=np.float32, order="C")
+    # Zero vectors, which stand for NULL, stay zero.
+    faiss.normalize_L2(copy)
+    return copy
+
+
+def add_in_blocks(
+    index: Any, vectors: Floats, metric: Metric, block_rows: int, progress: Progress
+) -> None:
+    """Add all vectors in row order; between blocks an interrupt gets its chance."""
+    for start in range(0, len(vectors), block_rows):
+        index.add(prepared(vectors[start : start + block_rows], metric))
+        progress(min(1.0, (start + block_rows) / len(vectors)))
+    progress(1.0)

@@ -1,0 +1,153 @@
+"""STL_SORT, also called BTREE: sorted keys beside their row numbers.
+
+A file is one record batch of two columns, `key` (stored form, ascending, NULLs last) and `row`
+(uint32). Every condition is a slice of it, found by binary search. Equal keys keep row order.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vsql.core.protocols import Comparison, Condition, Option, Rows
+from vsql.core.types import SqlType
+from vsql.index import keys
+from vsql.index.files import read_batch, reading, write_batch
+
+RowNumbers = npt.NDArray[np.uint32]
+_Slice = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SortedValues:
+    """An opened sorted structure; `key` holds stored forms of `type`, NULLs last."""
+
+    type: pa.DataType
+    key: pa.Array
+    rows: RowNumbers
+    present: int
+
+    def lookup(self, condition: Condition) -> RowNumbers | None:
+        """Return the matching row numbers, None where a constant has no exact form."""
+        slices = self._slices(condition)
+        if slices is None:
+            return None
+        if len(slices) == 1:
+            return self.rows[slices[0][0] : slices[0][1]]
+        if not slices:
+            return self.rows[:0]
+        return np.concatenate([self.rows[start:end] for start, end in slices])
+
+    def estimate(self, condition: Condition) -> int | None:
+        """Return the exact number of matching rows without making them."""
+        slices = self._slices(condition)
+        return None if slices is None else sum(end - start for start, end in slices)
+
+    def find(self, wanted: pa.Array) -> Rows:
+        """Return the row number of each key, -1 where absent or NULL; the first row if several.
+
+        `wanted` must have the key's own type.
+        """
+        assert wanted.type == self.type, (wanted.type, self.type)
+        encoded = keys.encode(wanted)
+        found = np.full(len(wanted), -1, dtype=np.int64)
+        if not self.present:
+            return found
+        left = pc.search_sorted(self.key, encoded, side="left").fill_null(0).to_numpy()
+        right = pc.search_sorted(self.key, encoded, side="right").fill_null(0).to_numpy()
+        hits = left < right
+        found[hits] = self.rows[left[hits]]
+        return found
+
+    def row_order(self) -> tuple[RowNumbers, RowNumbers]:
+        """Return all row numbers in ascending key order, and apart from them those of NULLs."""
+        return self.rows[: self.present], self.rows[self.present :]
+
+    def save(self, path: Path) -> None:
+        """Write the structure to `path`; raises OperationalError."""
+        schema = pa.schema(
+            [("key", self.key.type), ("row", pa.uint32())], metadata=keys.key_metadata(self.type)
+        )
+        batch = pa.RecordBatch.from_arrays([self.key, pa.array(self.rows)], schema=schema)
+        write_batch(path, batch)
+
+    def byte_size(self) -> int:
+        """Bytes of keys and row numbers."""
+        return int(self.key.nbytes + self.rows.nbytes)
+
+    def _slices(self, condition: Condition) -> list[_Slice] | None:
+        match condition.comparison:
+            case Comparison.IS_NULL:
+                return [(self.present, len(self.rows))]
+            case Comparison.RANGE:
+                return self._range(condition)
+            case _:
+                return self._points(condition)
+
+    def _points(self, condition: Condition) -> list[_Slice] | None:
+        wanted = keys.needles(condition.values, self.type)
+        if wanted is None:
+            return None
+        if wanted.null_count:
+            wanted = wanted.drop_null()
+        if len(wanted) > 1:
+            wanted = wanted.unique()
+        if not self.present or not len(wanted):
+            return []
+        left = pc.search_sorted(self.key, wanted, side="left").to_pylist()
+        right = pc.search_sorted(self.key, wanted, side="right").to_pylist()
+        return [(start, end) for start, end in zip(left, right, strict=True) if start < end]
+
+    def _range(self, condition: Condition) -> list[_Slice] | None:
+        ends = keys.bounds(condition, self.type)
+        if ends is None:
+            return None
+        if not self.present:
+            return []
+        low, high = ends
+        start, end = 0, self.present
+        if len(low):
+            side = "left" if condition.low_inclusive else "right"
+            start = pc.search_sorted(self.key, low[0], side=side).as_py()
+        if len(high):
+            side = "right" if condition.high_inclusive else "left"
+            end = pc.search_sorted(self.key, high[0], side=side).as_py()
+        return [(start, end)] if start < end else []
+
+
+@dataclass(frozen=True, slots=True)
+class SortedValuesKind:
+    """The kind STL_SORT (BTREE)."""
+
+    name: str = "STL_SORT"
+    options: tuple[Option, ...] = ()
+
+    def supports(self, type_: SqlType) -> bool:
+        """Whether keys of this type have an order."""
+        return keys.is_indexable(type_)
+
+    def build(self, values: pa.Array, options: Mapping[str, int]) -> SortedValues:
+        """Sort the key of every row of a segment, in row order; NULLs come last."""
+        encoded = keys.encode(values)
+        order = pc.array_sort_indices(encoded, null_placement="at_end")
+        return SortedValues(
+            values.type,
+            encoded.take(order),
+            order.to_numpy().astype(np.uint32),
+            len(encoded) - encoded.null_count,
+        )
+
+    def load(self, path: Path) -> SortedValues:
+        """Map what `save` wrote; raises OSError or ValueError."""
+        batch = read_batch(path)
+        with reading(path):
+            key = batch.column("key")
+            rows = batch.column("row").to_numpy()
+            return SortedValues(keys.key_type(batch.schema), key, rows, len(key) - key.null_count)
+
+
+KIND = SortedValuesKind()
