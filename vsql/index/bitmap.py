@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyroaring import BitMap
 
 from vsql.core import sqlstate
 from vsql.core.errors import ProgrammingError
-from vsql.core.protocols import Comparison, Condition, Option
+from vsql.core.protocols import Condition, Option
 from vsql.core.types import SqlType
 from vsql.index import keys
 from vsql.index.files import read_batch, reading, write_batch
@@ -34,7 +33,6 @@ class Bitmaps:
     key: pa.Array
     counts: RowNumbers
     bitmaps: pa.Array
-    present: int
 
     def lookup(self, condition: Condition) -> RowNumbers | None:
         """Return the matching row numbers ascending, None where a constant has no exact form."""
@@ -63,39 +61,11 @@ class Bitmaps:
         """Bytes of keys, counts and bitmaps."""
         return int(self.key.nbytes + self.counts.nbytes + self.bitmaps.nbytes)
 
-    def _places(self, condition: Condition) -> range | list[int] | None:
-        match condition.comparison:
-            case Comparison.IS_NULL:
-                return range(self.present, len(self.key))
-            case Comparison.RANGE:
-                return self._range(condition)
-            case _:
-                return self._points(condition)
-
-    def _points(self, condition: Condition) -> list[int] | None:
-        wanted = keys.needles(condition.values, self.type)
-        if wanted is None:
+    def _places(self, condition: Condition) -> list[int] | None:
+        slices = keys.matches(self.key, self.type, condition)
+        if slices is None:
             return None
-        wanted = wanted.drop_null().unique()
-        if not self.present or not len(wanted):
-            return []
-        left = pc.search_sorted(self.key, wanted, side="left").to_pylist()
-        right = pc.search_sorted(self.key, wanted, side="right").to_pylist()
-        return [start for start, end in zip(left, right, strict=True) if start < end]
-
-    def _range(self, condition: Condition) -> range | None:
-        ends = keys.bounds(condition, self.type)
-        if ends is None:
-            return None
-        low, high = ends
-        start, end = 0, self.present
-        if len(low) and self.present:
-            side = "left" if condition.low_inclusive else "right"
-            start = pc.search_sorted(self.key, low[0], side=side).as_py()
-        if len(high) and self.present:
-            side = "right" if condition.high_inclusive else "left"
-            end = pc.search_sorted(self.key, high[0], side=side).as_py()
-        return range(start, end)
+        return [place for start, end in slices for place in range(start, end)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +82,7 @@ class BitmapKind:
     def build(self, values: pa.Array, options: Mapping[str, int]) -> Bitmaps:
         """Build over the key of every row; raises ProgrammingError (54000) for too many keys."""
         encoded = keys.encode(values)
-        order = pc.array_sort_indices(encoded, null_placement="at_end")
+        order = keys.sort_order(encoded)
         ordered = encoded.take(order)
         rows = order.to_numpy().astype(np.uint32)
         starts = _run_starts(ordered)
@@ -130,20 +100,17 @@ class BitmapKind:
             distinct,
             np.array([len(run) for run in runs], dtype=np.uint32),
             pa.array([_serialised(run) for run in runs], type=pa.large_binary()),
-            len(distinct) - distinct.null_count,
         )
 
     def load(self, path: Path) -> Bitmaps:
         """Map what `save` wrote; raises OSError or ValueError."""
         batch = read_batch(path)
         with reading(path):
-            key = batch.column("key")
             return Bitmaps(
                 keys.key_type(batch.schema),
-                key,
+                batch.column("key"),
                 batch.column("count").to_numpy(),
                 batch.column("bitmap"),
-                len(key) - key.null_count,
             )
 
 

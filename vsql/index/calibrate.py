@@ -1,8 +1,10 @@
 """Recall, measured: what each search setting of a structure gives on a segment's own vectors.
 
-Stored vectors as queries would flatter a graph: a vector finds itself at once, and from there its
-neighbours, whom construction linked to it. So a query is a stored vector moved halfway towards
-another one that is near but not next to it: it lies where the data lie, and on no vector.
+Stored vectors as queries would flatter a structure: a vector finds itself at once, and from there
+the neighbours that construction linked to it. So a query is a stored vector pushed away from its
+tenth neighbour and towards an unrelated one. On 62,666 sentence embeddings that gives about the
+recall of 500 held-out ones, on the safe side, where plain noise of any size, midpoints of
+neighbours, and stored vectors with themselves left out all promised one or two points too much.
 """
 
 import statistics
@@ -10,19 +12,20 @@ import time
 
 import faiss
 import numpy as np
-import numpy.typing as npt
 
 from vsql.core.distance import Metric
 from vsql.core.protocols import Floats, Rows, Shape, VectorSearcher
 from vsql.core.snapshot import CurvePoint
-from vsql.index.exact import ExactRanker, top_k
+from vsql.index.exact import ExactRanker, Vectors, top_k
 
 DEPTHS = (10, 100, 1_000)
-QUERIES = 128
-_QUERIES_OF_DEPTH = {10: 128, 100: 64, 1_000: 16}
+QUERIES = 256
+_QUERIES_OF_DEPTH = {10: 256, 100: 64, 1_000: 16}
 """Deeper answers average over more rows each, so fewer queries measure as well, and cost more."""
-_NEIGHBOUR_RANK = 100
-_NEIGHBOUR_POOL = 4_096
+_NEIGHBOUR_RANK = 10
+_AWAY = np.float32(0.5)
+_TOWARDS = np.float32(0.5)
+_CENTRE_ROWS = 4_096
 _EXACT_ROWS = 2_048
 _EXACT_REPEATS = 9
 _RECALL_ENOUGH = 0.9995
@@ -31,7 +34,7 @@ _RECALL_ENOUGH = 0.9995
 
 def measure(
     searcher: VectorSearcher,
-    vectors: Floats,
+    vectors: Vectors,
     metric: Metric,
     *,
     shape: Shape,
@@ -40,8 +43,8 @@ def measure(
 ) -> tuple[tuple[CurvePoint, ...], float]:
     """Return the curve of a structure, and the nanoseconds of one exact distance by row number.
 
-    `vectors` is (rows, dimension) float32; `valid_rows` are those that are not NULL, None for all.
-    Depths are 10, 100 and 1000, bounded by the rows; recall is after exact ranking of the
+    `vectors` is (rows, dimension), float32 or float16 as in the column; `valid_rows`
+    are those that are not NULL, None for all. Depths are 10, 100 and 1000, bounded by the rows; recall is after exact ranking of the
     candidates, as the executor does it; nanoseconds are the median per query on one thread, with
     that ranking. The choice of queries depends on `seed` alone.
     """
@@ -50,29 +53,39 @@ def measure(
         return (), 0.0
     random = np.random.default_rng(seed)
     ranker = ExactRanker(metric, vectors)
-    queries = _queries(vectors, rows, metric, random)
+    queries = _queries(ranker, vectors, rows, random)
     depths = sorted({min(depth, len(rows)) for depth in DEPTHS})
     exact = ranker.nearest(queries, depths[-1], None if valid_rows is None else rows)[0]
     points: list[CurvePoint] = []
+    # A structure that was just mapped is not in memory yet.
+    searcher.search(queries, searcher.candidates(1), searcher.efforts[-1])
     for depth in depths:
         count = max(size for limit, size in _QUERIES_OF_DEPTH.items() if limit >= depth)
         points += _curve(searcher, ranker, queries[:count], exact[:count, :depth], shape)
     return tuple(points), _exact_nanoseconds(ranker, queries[0], rows, random)
 
 
-def _queries(vectors: Floats, rows: Rows, metric: Metric, random: np.random.Generator) -> Floats:
-    """Return vectors between stored ones, float32, normalised where the metric is cosine."""
+def _queries(
+    ranker: ExactRanker, vectors: Vectors, rows: Rows, random: np.random.Generator
+) -> Floats:
+    """Return vectors among stored ones but on none, float32, normalised under cosine."""
     chosen = random.choice(rows, min(QUERIES, len(rows)), replace=False)
-    pool = random.choice(rows, min(_NEIGHBOUR_POOL, len(rows)), replace=False)
-    pool.sort()
-    rank = min(_NEIGHBOUR_RANK * len(pool) // len(rows) + 2, len(pool))
-    near = ExactRanker(metric, np.ascontiguousarray(vectors[pool])).nearest(vectors[chosen], rank)[
-        0
-    ]
-    queries = (vectors[chosen] + vectors[pool[near[:, -1]]]) * np.float32(0.5)
+    others = random.choice(rows, max(_CENTRE_ROWS, len(chosen)))
+    stored = _directions(vectors[chosen], ranker.metric)
+    unrelated = _directions(vectors[others], ranker.metric)
+    rank = min(_NEIGHBOUR_RANK + 1, len(rows))
+    near_rows = ranker.nearest(stored, rank, None if len(rows) == len(vectors) else rows)[0][:, -1]
+    near = _directions(vectors[near_rows], ranker.metric)
+    towards = unrelated[: len(chosen)] - unrelated.mean(axis=0)
+    return _directions(stored + _AWAY * (stored - near) + _TOWARDS * towards, ranker.metric)
+
+
+def _directions(vectors: Vectors, metric: Metric) -> Floats:
+    """Return a float32 copy, normalised under cosine."""
+    copy = np.array(vectors, dtype=np.float32, order="C")
     if metric is Metric.COSINE:
-        faiss.normalize_L2(queries)
-    return queries
+        faiss.normalize_L2(copy)
+    return copy
 
 
 def _curve(
@@ -85,7 +98,7 @@ def _curve(
     for place, effort in enumerate(searcher.efforts):
         following = searcher.efforts[place + 1 : place + 2]
         if shape is Shape.GRAPH and following and following[0] <= wanted:
-            # A graph looks at as many vectors as it is asked for at least: the next one is the same.
+            # A graph looks at no fewer vectors than it is asked for: the next effort is the same.
             continue
         recall, nanoseconds = _run(searcher, ranker, queries, exact, wanted, effort)
         points.append(CurvePoint(effort, depth, recall, nanoseconds))
@@ -106,7 +119,6 @@ def _run(
     depth = exact.shape[1]
     times: list[int] = []
     hits = 0
-    searcher.search(queries[:1], wanted, effort)
     for number in range(len(queries)):
         query = queries[number : number + 1]
         start = time.perf_counter_ns()
@@ -117,7 +129,7 @@ def _run(
     return hits / (len(queries) * depth), float(statistics.median(times))
 
 
-def _ranked(ranker: ExactRanker, query: Floats, rows: Rows, depth: int) -> npt.NDArray[np.int64]:
+def _ranked(ranker: ExactRanker, query: Floats, rows: Rows, depth: int) -> Rows:
     rows = rows[rows >= 0]
     return top_k(ranker.distances(query, rows), rows, depth)[0]
 

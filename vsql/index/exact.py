@@ -5,6 +5,7 @@ in place by row number; float16 ones and bits are gathered in blocks.
 """
 
 import math
+from typing import Any
 
 import faiss
 import numpy as np
@@ -13,14 +14,15 @@ import numpy.typing as npt
 from vsql.core.distance import Metric
 from vsql.core.protocols import Floats, Rows
 
-Vectors = npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.uint8]
+Vectors = npt.NDArray[Any]
+"""float32 or float16, (rows, dimension); uint8 for packed bits, (rows, bytes)."""
 
 _BLOCK_BYTES = 8 * 1024 * 1024
 """Working memory of one block of gathered vectors: about a second-level cache, times a few."""
 
 _pointer = faiss.swig_ptr
-_inner_products = faiss.fvec_inner_products_by_idx
-_squared_distances = faiss.fvec_L2sqr_by_idx
+_inner_products = faiss.fvec_inner_products_by_idx  # type: ignore[attr-defined]
+_squared_distances = faiss.fvec_L2sqr_by_idx  # type: ignore[attr-defined]
 
 
 def norms(vectors: Vectors) -> Floats:
@@ -226,4 +228,4 @@ def _within(scores: Floats, k: int, slack: float) -> npt.NDArray[np.int64] | sli
 
 def _as_words(bits: Vectors) -> Vectors:
     """View packed bits as 64-bit words where their length allows: eight times fewer elements."""
-    return bits.view(np.uint64) if bits.shape[1] % 8 == 0 and bits.shape[1] else bits  # type: ignore[return-value]
+    return bits.view(np.uint64) if bits.shape[1] % 8 == 0 and bits.shape[1] else bits

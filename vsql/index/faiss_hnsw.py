@@ -34,7 +34,7 @@ class Graph:
         from vsql.index.faiss_calls import Scratch
 
         def parameters(effort: int, sel: Any = None) -> Any:
-            return faiss.SearchParametersHNSW(efSearch=effort, sel=sel)
+            return faiss.SearchParametersHNSW(efSearch=effort, sel=sel)  # type: ignore[attr-defined]
 
         self._index = index
         self._scratch = Scratch(parameters)
@@ -106,12 +106,9 @@ class GraphKind:
         from vsql.index.faiss_calls import add_in_blocks, building, faiss_metric
 
         with building(threads):
-            index = faiss.IndexHNSWSQ(
-                vectors.shape[1],
-                faiss.ScalarQuantizer.QT_8bit,
-                options["m"],
-                faiss_metric(metric),
-            )
+            make: Any = faiss.IndexHNSWSQ  # its stub lacks this constructor
+            codes = faiss.ScalarQuantizer.QT_8bit
+            index = make(vectors.shape[1], codes, options["m"], faiss_metric(metric))
             index.hnsw.efConstruction = options["ef_construction"]
             index.train(_extremes(vectors, metric))
             add_in_blocks(index, vectors, metric, _BLOCK_ROWS, progress)

@@ -44,7 +44,7 @@ class Lists:
         from vsql.index.faiss_calls import Scratch
 
         def parameters(effort: int, sel: Any = None) -> Any:
-            return faiss.SearchParametersIVF(nprobe=effort, sel=sel)
+            return faiss.SearchParametersIVF(nprobe=effort, sel=sel)  # type: ignore[call-arg]
 
         self._index = index
         self._list_total = int(index.nlist)
@@ -143,9 +143,10 @@ class Lists:
         return np.take_along_axis(nearest, order, axis=1)
 
     def _list_centres(self) -> Floats:
-        if self._centres is None:
-            self._centres = self._index.quantizer.reconstruct_n(0, self._list_total)
-        return self._centres
+        centres = self._centres
+        if centres is None:
+            centres = self._centres = self._index.quantizer.reconstruct_n(0, self._list_total)
+        return centres
 
     def _lists_by_row(self) -> npt.NDArray[np.int32]:
         """Return the list of each row; made at the first filter, since plain searches need none."""

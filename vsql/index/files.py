@@ -41,9 +41,12 @@ def reading(path: Path) -> Iterator[None]:
 
 def write_batch(path: Path, batch: pa.RecordBatch) -> None:
     """Write one record batch as an Arrow IPC file; raises OperationalError."""
-    with writing(path), pa.OSFile(str(path), "wb") as sink:
-        with pa.ipc.new_file(sink, batch.schema) as writer:
-            writer.write_batch(batch)
+    with (
+        writing(path),
+        pa.OSFile(str(path), "wb") as sink,
+        pa.ipc.new_file(sink, batch.schema) as writer,
+    ):
+        writer.write_batch(batch)
 
 
 def read_batch(path: Path) -> pa.RecordBatch:

@@ -6,14 +6,20 @@ widens until enough remain, and takes exact distances of the matching rows when 
 """
 
 import threading
+from typing import Any, Literal
 
 import hnswlib
 import numpy as np
+import numpy.typing as npt
 
 from vsql.core.distance import Metric
 from vsql.core.protocols import Bits, Floats, Rows
 
-_SPACES = {Metric.COSINE: "cosine", Metric.INNER_PRODUCT: "ip", Metric.L2: "l2"}
+_SPACES: dict[Metric, Literal["cosine", "ip", "l2"]] = {
+    Metric.COSINE: "cosine",
+    Metric.INNER_PRODUCT: "ip",
+    Metric.L2: "l2",
+}
 _CAPACITY_MIN = 1_024
 _SEED = 1234
 _EXACT_SHARE = 8
@@ -35,7 +41,7 @@ class GrowingGraph:
         self.metric = metric
         # One lock for readers too: ef is the graph's own, and a graph that grows must stand still.
         self._lock = threading.Lock()
-        self._graph = hnswlib.Index(space=_SPACES[metric], dim=dimension)
+        self._graph: Any = hnswlib.Index(space=_SPACES[metric], dim=dimension)
         self._graph.init_index(
             max_elements=_CAPACITY_MIN, M=m, ef_construction=ef_construction, random_seed=_SEED
         )
@@ -90,7 +96,7 @@ class GrowingGraph:
             except RuntimeError:
                 # hnswlib refuses to return fewer than k, as when part of the graph is cut off.
                 return None
-            rows = labels[0].astype(np.int64)
+            rows: Rows = labels[0].astype(np.int64)
             rows = rows if bitmap is None else rows[_inside(bitmap, rows)]
             if len(rows) >= wanted:
                 return rows[:wanted]
@@ -112,7 +118,10 @@ class GrowingGraph:
         return int(self._graph.index_file_size())
 
 
-def _inside(bitmap: Bits, rows: Rows) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _inside(bitmap: Bits, rows: Rows) -> npt.NDArray[np.bool_]:
     bytes_ = rows >> 3
     known = bytes_ < len(bitmap)
-    return known & ((bitmap[np.where(known, bytes_, 0)] >> (rows & 7)) & 1).astype(bool)
+    if not len(bitmap):
+        return known
+    bits = bitmap[np.where(known, bytes_, 0)] >> (rows & 7).astype(np.uint8)
+    return known & (bits & 1).astype(np.bool_)

@@ -12,13 +12,16 @@ NaN sorts last and equals itself, as in PostgreSQL; strings sort by code point.
 """
 
 import datetime
+import functools
+import importlib
 import uuid
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from vsql.core.protocols import Condition
+from vsql.core.protocols import Comparison, Condition
 from vsql.core.types import Family, SqlType
 
 _INDEXABLE = frozenset(Family) - {
@@ -45,9 +48,7 @@ def encode(values: pa.Array) -> pa.Array:
         return encode(values.dictionary_decode())
     if pa.types.is_floating(type_):
         # Arrow orders -0.0 and 0.0 as equal but hashes them apart; SQL knows one zero.
-        import pyarrow.compute as pc
-
-        return pc.add(values.cast(pa.float64()), 0.0)
+        return _compute("add")(values.cast(pa.float64()), 0.0)
     if pa.types.is_decimal(type_):
         return _encode_decimal(values.cast(pa.decimal128(type_.precision, type_.scale)))
     if pa.types.is_fixed_size_binary(type_):
@@ -110,11 +111,75 @@ def _changes_silently(value: Any, type_: pa.DataType) -> bool:
     return False
 
 
-def bounds(condition: Condition, type_: pa.DataType) -> tuple[pa.Array, pa.Array] | None:
-    """Return a range's ends as arrays of length one, or of length zero where an end is open."""
-    low = needles(() if condition.low is None else (condition.low,), type_)
-    high = needles(() if condition.high is None else (condition.high,), type_)
-    return None if low is None or high is None else (low, high)
+def sort_order(key: pa.Array) -> pa.Array:
+    """Return the row numbers of stored keys in ascending order, NULLs last; equal keys by row."""
+    return _compute("array_sort_indices")(key, null_placement="at_end")
+
+
+def places(key: pa.Array, wanted: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return where each wanted key begins and ends in a sorted key; nowhere for NULL.
+
+    `key` is stored form, ascending, NULLs last, with one value that is not NULL at least.
+    """
+    search = _compute("search_sorted")
+    begins, ends = search(key, wanted, side="left"), search(key, wanted, side="right")
+    if wanted.null_count:
+        begins, ends = begins.fill_null(0), ends.fill_null(0)
+    return begins.to_numpy().view(np.int64), ends.to_numpy().view(np.int64)
+
+
+def matches(
+    key: pa.Array, type_: pa.DataType, condition: Condition
+) -> list[tuple[int, int]] | None:
+    """Return the slices of a sorted key that satisfy a condition, ascending and disjoint.
+
+    `key` is stored form of `type_`, ascending, NULLs last; None where a constant has no exact form.
+    """
+    present = len(key) - key.null_count
+    match condition.comparison:
+        case Comparison.IS_NULL:
+            slices = [(present, len(key))]
+        case Comparison.RANGE:
+            low = needles(() if condition.low is None else (condition.low,), type_)
+            high = needles(() if condition.high is None else (condition.high,), type_)
+            if low is None or high is None:
+                return None
+            slices = [_between(key, present, low, high, condition)]
+        case _:
+            wanted = needles(condition.values, type_)
+            if wanted is None:
+                return None
+            slices = _equal(key, present, wanted)
+    return [(start, end) for start, end in slices if start < end]
+
+
+def _equal(key: pa.Array, present: int, wanted: pa.Array) -> list[tuple[int, int]]:
+    if wanted.null_count:
+        wanted = wanted.drop_null()
+    if not present or not len(wanted):
+        return []
+    begins, ends = places(key, wanted)
+    slices = list(zip(begins.tolist(), ends.tolist(), strict=True))
+    return slices if len(slices) == 1 else sorted(set(slices))
+
+
+def _between(
+    key: pa.Array, present: int, low: pa.Array, high: pa.Array, condition: Condition
+) -> tuple[int, int]:
+    start, end = 0, present
+    if len(low) and present:
+        begin, after = places(key, low)
+        start = int((begin if condition.low_inclusive else after)[0])
+    if len(high) and present:
+        begin, after = places(key, high)
+        end = int((after if condition.high_inclusive else begin)[0])
+    return start, end
+
+
+@functools.cache
+def _compute(function: str) -> Any:
+    # Loaded at the first use: it costs tens of milliseconds, and looking at kinds needs none of it.
+    return getattr(importlib.import_module("pyarrow.compute"), function)
 
 
 def key_metadata(type_: pa.DataType) -> dict[bytes, bytes]:

@@ -11,15 +11,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from vsql.core.protocols import Comparison, Condition, Option, Rows
+from vsql.core.protocols import Condition, Option, Rows
 from vsql.core.types import SqlType
 from vsql.index import keys
 from vsql.index.files import read_batch, reading, write_batch
 
 RowNumbers = npt.NDArray[np.uint32]
-_Slice = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,7 @@ class SortedValues:
 
     def lookup(self, condition: Condition) -> RowNumbers | None:
         """Return the matching row numbers, None where a constant has no exact form."""
-        slices = self._slices(condition)
+        slices = keys.matches(self.key, self.type, condition)
         if slices is None:
             return None
         if len(slices) == 1:
@@ -44,7 +42,7 @@ class SortedValues:
 
     def estimate(self, condition: Condition) -> int | None:
         """Return the exact number of matching rows without making them."""
-        slices = self._slices(condition)
+        slices = keys.matches(self.key, self.type, condition)
         return None if slices is None else sum(end - start for start, end in slices)
 
     def find(self, wanted: pa.Array) -> Rows:
@@ -57,8 +55,7 @@ class SortedValues:
         found = np.full(len(wanted), -1, dtype=np.int64)
         if not self.present:
             return found
-        left = pc.search_sorted(self.key, encoded, side="left").fill_null(0).to_numpy()
-        right = pc.search_sorted(self.key, encoded, side="right").fill_null(0).to_numpy()
+        left, right = keys.places(self.key, encoded)
         hits = left < right
         found[hits] = self.rows[left[hits]]
         return found
@@ -79,45 +76,6 @@ class SortedValues:
         """Bytes of keys and row numbers."""
         return int(self.key.nbytes + self.rows.nbytes)
 
-    def _slices(self, condition: Condition) -> list[_Slice] | None:
-        match condition.comparison:
-            case Comparison.IS_NULL:
-                return [(self.present, len(self.rows))]
-            case Comparison.RANGE:
-                return self._range(condition)
-            case _:
-                return self._points(condition)
-
-    def _points(self, condition: Condition) -> list[_Slice] | None:
-        wanted = keys.needles(condition.values, self.type)
-        if wanted is None:
-            return None
-        if wanted.null_count:
-            wanted = wanted.drop_null()
-        if len(wanted) > 1:
-            wanted = wanted.unique()
-        if not self.present or not len(wanted):
-            return []
-        left = pc.search_sorted(self.key, wanted, side="left").to_pylist()
-        right = pc.search_sorted(self.key, wanted, side="right").to_pylist()
-        return [(start, end) for start, end in zip(left, right, strict=True) if start < end]
-
-    def _range(self, condition: Condition) -> list[_Slice] | None:
-        ends = keys.bounds(condition, self.type)
-        if ends is None:
-            return None
-        if not self.present:
-            return []
-        low, high = ends
-        start, end = 0, self.present
-        if len(low):
-            side = "left" if condition.low_inclusive else "right"
-            start = pc.search_sorted(self.key, low[0], side=side).as_py()
-        if len(high):
-            side = "right" if condition.high_inclusive else "left"
-            end = pc.search_sorted(self.key, high[0], side=side).as_py()
-        return [(start, end)] if start < end else []
-
 
 @dataclass(frozen=True, slots=True)
 class SortedValuesKind:
@@ -133,7 +91,7 @@ class SortedValuesKind:
     def build(self, values: pa.Array, options: Mapping[str, int]) -> SortedValues:
         """Sort the key of every row of a segment, in row order; NULLs come last."""
         encoded = keys.encode(values)
-        order = pc.array_sort_indices(encoded, null_placement="at_end")
+        order = keys.sort_order(encoded)
         return SortedValues(
             values.type,
             encoded.take(order),
