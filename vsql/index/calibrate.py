@@ -23,8 +23,8 @@ QUERIES = 256
 _QUERIES_OF_DEPTH = {10: 256, 100: 64, 1_000: 16}
 """Deeper answers average over more rows each, so fewer queries measure as well, and cost more."""
 _NEIGHBOUR_RANK = 10
-_AWAY = np.float32(0.5)
-_TOWARDS = np.float32(0.5)
+_AWAY = np.float32(0.4)
+_TOWARDS = np.float32(0.45)
 _CENTRE_ROWS = 4_096
 _EXACT_ROWS = 2_048
 _EXACT_REPEATS = 9
@@ -44,9 +44,10 @@ def measure(
     """Return the curve of a structure, and the nanoseconds of one exact distance by row number.
 
     `vectors` is (rows, dimension), float32 or float16 as in the column; `valid_rows`
-    are those that are not NULL, None for all. Depths are 10, 100 and 1000, bounded by the rows; recall is after exact ranking of the
-    candidates, as the executor does it; nanoseconds are the median per query on one thread, with
-    that ranking. The choice of queries depends on `seed` alone.
+    are those that are not NULL, None for all. Depths are 10, 100 and 1000, bounded by the rows;
+    recall is after exact ranking of the candidates, as the executor does it; nanoseconds are the
+    median per query on one thread, with that ranking.
+    The choice of queries depends on `seed` alone.
     """
     rows = np.arange(len(vectors), dtype=np.int64) if valid_rows is None else valid_rows
     if not len(rows):

@@ -157,20 +157,22 @@ class ExactRanker:
             return self._finished(result, prepared, rows)
         return result
 
-    def _measure(self, query: Vectors, block: Vectors) -> npt.NDArray[np.floating]:
+    def _measure(self, query: Vectors, block: Vectors) -> Vectors:
         """Return distances to a block; for INNER_PRODUCT and COSINE still the products."""
         if self.metric is Metric.HAMMING:
-            return np.bitwise_count(block ^ query).sum(axis=1).astype(np.float32)
+            return np.asarray(np.bitwise_count(block ^ query).sum(axis=1))
         if self.metric is Metric.JACCARD:
             both = np.bitwise_count(block & query).sum(axis=1)
             either = np.bitwise_count(block | query).sum(axis=1)
             return np.where(both == 0, 1.0, 1.0 - both / np.maximum(either, 1))
-        floats = block.astype(np.float32, copy=False)
+        floats: Floats = block.astype(np.float32, copy=False)
         if self.metric is Metric.L1:
-            return faiss.pairwise_distances(query[None], floats, metric=faiss.METRIC_L1)[0]
+            return np.asarray(
+                faiss.pairwise_distances(query[None], floats, metric=faiss.METRIC_L1)[0]
+            )
         if self.metric is Metric.L2:
             difference = floats - query
-            return np.sqrt(np.einsum("ij,ij->i", difference, difference))
+            return np.asarray(np.sqrt(np.einsum("ij,ij->i", difference, difference)))
         return np.asarray(floats @ query)
 
     def _candidates(self, queries: Floats, k: int, rows: Rows | None) -> list[Rows]:
@@ -200,7 +202,7 @@ class ExactRanker:
         return kept
 
     def _scores(self, queries: Floats, lengths: Floats, block: Floats, numbers: Rows) -> Floats:
-        products = queries @ block.T
+        products: Floats = queries @ block.T
         if self.metric is Metric.INNER_PRODUCT:
             return np.negative(products, out=products)
         if self.metric is Metric.L2:

@@ -224,9 +224,8 @@ def _empty(dimension: int, list_total: int, metric: Metric) -> Any:
     from vsql.index.faiss_calls import faiss_metric
 
     kind = faiss_metric(metric)
-    centres = (
-        faiss.IndexFlatL2(dimension) if kind == faiss.METRIC_L2 else faiss.IndexFlatIP(dimension)
-    )
+    flat: Any = faiss.IndexFlatL2 if kind == faiss.METRIC_L2 else faiss.IndexFlatIP
+    centres = flat(dimension)
     sub_quantisers = dimension // 2 if dimension % 2 == 0 else dimension
     index = faiss.IndexIVFPQFastScan(
         centres, dimension, list_total, sub_quantisers, _CODE_BITS, kind

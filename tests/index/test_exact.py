@@ -1,0 +1,128 @@
+"""Exact distances against formulas written out in double precision."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from vsql.core.distance import Metric
+from vsql.index.exact import ExactRanker, Vectors, norms, top_k
+
+NUMERIC = (Metric.L2, Metric.INNER_PRODUCT, Metric.COSINE, Metric.L1)
+BITS = (Metric.HAMMING, Metric.JACCARD)
+
+
+def expected(metric: Metric, query: Vectors, vectors: Vectors) -> npt.NDArray[np.float64]:
+    if metric.over_bits:
+        a, b = np.unpackbits(query).astype(bool), np.unpackbits(vectors, axis=1).astype(bool)
+        both, either = (a & b).sum(axis=1), (a | b).sum(axis=1)
+        if metric is Metric.HAMMING:
+            return (a ^ b).sum(axis=1).astype(np.float64)
+        return np.where(both == 0, 1.0, 1 - both / np.maximum(either, 1))
+    a, b = query.astype(np.float64), vectors.astype(np.float64)
+    match metric:
+        case Metric.L2:
+            return np.asarray(np.sqrt(((a - b) ** 2).sum(axis=1)))
+        case Metric.L1:
+            return np.asarray(np.abs(a - b).sum(axis=1))
+        case Metric.INNER_PRODUCT:
+            return np.asarray(-(b @ a))
+    lengths = np.sqrt((a * a).sum()) * np.sqrt((b * b).sum(axis=1))
+    return 1 - np.divide(b @ a, lengths, out=np.full(len(b), np.nan), where=lengths > 0)
+
+
+def sample(metric: Metric, rows: int, dimension: int, dtype: str = "f4") -> Vectors:
+    random = np.random.default_rng(dimension)
+    if metric.over_bits:
+        return random.integers(0, 256, (rows, dimension), dtype=np.uint8)
+    vectors = random.standard_normal((rows, dimension)).astype(dtype)
+    if rows > 3:
+        vectors[3] = 0
+    return vectors
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f2"])
+@pytest.mark.parametrize("dimension", [1, 2, 3, 7, 8, 16, 33, 384])
+@pytest.mark.parametrize("metric", Metric, ids=lambda metric: metric.value)
+def test_distances(metric: Metric, dimension: int, dtype: str) -> None:
+    vectors = sample(metric, 50, dimension, dtype)
+    query = sample(metric, 1, dimension, dtype)[0]
+    ranker = ExactRanker(metric, vectors)
+    rows = np.array([7, 3, 0, 7, 49])
+    wanted = expected(metric, query, vectors)
+    np.testing.assert_allclose(ranker.distances(query), wanted, rtol=2e-5, atol=2e-5)
+    single = query.astype(np.float32) if not metric.over_bits else query
+    np.testing.assert_allclose(ranker.distances(single, rows), wanted[rows], rtol=2e-5, atol=2e-5)
+    assert ranker.distances(single, rows).dtype == np.float32
+    assert ranker.distances(single, rows[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("k", [0, 1, 5, 60])
+@pytest.mark.parametrize("some", [False, True], ids=["all", "some"])
+@pytest.mark.parametrize("metric", Metric, ids=lambda metric: metric.value)
+def test_batches_agree_with_single_searches(metric: Metric, some: bool, k: int) -> None:
+    vectors = np.concatenate([sample(metric, 20, 8), sample(metric, 20, 8), sample(metric, 5, 8)])
+    rows = np.array([0, 3, 5, 20, 25, 23, 41]) if some else np.arange(len(vectors))
+    queries = vectors[:4].copy()
+    ranker = ExactRanker(metric, vectors)
+    found, distances = ranker.nearest(queries, k, rows if some else None)
+    for number, query in enumerate(queries):
+        best, wanted = top_k(ranker.distances(query, rows), rows, k)
+        assert found[number, : len(best)].tolist() == best.tolist()
+        np.testing.assert_array_equal(distances[number, : len(best)], wanted)
+        assert (found[number, len(best) :] == -1).all()
+        assert np.isnan(distances[number, len(best) :]).all()
+
+
+def test_batches_far_from_the_origin_keep_the_true_nearest() -> None:
+    vectors = (1000 + np.random.default_rng(0).standard_normal((500, 64))).astype(np.float32)
+    ranker = ExactRanker(Metric.L2, vectors)
+    rows = np.arange(500)
+    found, _ = ranker.nearest(vectors[:20], 5)
+    for number in range(20):
+        best, _ = top_k(ranker.distances(vectors[number], rows), rows, 5)
+        assert found[number].tolist() == best.tolist()
+
+
+def test_many_blocks() -> None:
+    vectors = np.random.default_rng(1).standard_normal((9_000, 512)).astype(np.float16)
+    ranker = ExactRanker(Metric.COSINE, vectors)
+    found, distances = ranker.nearest(vectors[8_990:], 1)
+    assert found[:, 0].tolist() == list(range(8_990, 9_000))
+    assert (distances < 1e-5).all()
+    np.testing.assert_allclose(
+        norms(vectors), np.linalg.norm(vectors.astype("f8"), axis=1), rtol=1e-5
+    )
+
+
+def test_top_k_orders_by_distance_then_row_with_nan_last() -> None:
+    distances = np.array([2, 1, np.nan, 1, 0, np.nan, 1], dtype=np.float32)
+    rows = np.array([10, 9, 8, 7, 6, 5, 4])
+    order = [6, 4, 7, 9, 10, 5, 8]
+    for k in range(10):
+        assert top_k(distances, rows, k)[0].tolist() == order[:k]
+
+
+def test_cosine_is_clamped_and_undefined_for_zero() -> None:
+    vectors = np.array([[0.1, 0.3], [-0.1, -0.3], [0, 0]], dtype=np.float32)
+    ranker = ExactRanker(Metric.COSINE, vectors)
+    rows = np.arange(3)
+    same = ranker.distances(vectors[0], rows)
+    assert 0 <= same[0] < 1e-6
+    assert 2 - 1e-6 < same[1] <= 2
+    assert np.isnan(same[2])
+    assert np.isnan(ranker.distances(vectors[2], rows)).all()
+    assert ranker.nearest(vectors[2:], 2)[0].tolist() == [[0, 1]]
+
+
+def test_known_norms_are_used() -> None:
+    vectors = sample(Metric.COSINE, 10, 4)
+    with_norms = ExactRanker(Metric.COSINE, vectors, norms(vectors))
+    without = ExactRanker(Metric.COSINE, vectors)
+    np.testing.assert_array_equal(with_norms.distances(vectors[0]), without.distances(vectors[0]))
+
+
+def test_bits_are_unsigned_bytes() -> None:
+    with pytest.raises(AssertionError):
+        ExactRanker(Metric.HAMMING, np.zeros((1, 8), dtype=np.float32))
+    with pytest.raises(AssertionError):
+        ExactRanker(Metric.L2, np.zeros((1, 8), dtype=np.uint8))
