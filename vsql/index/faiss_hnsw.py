@@ -19,6 +19,8 @@ from vsql.core.types import Family, SqlType
 
 METRICS = frozenset({Metric.COSINE, Metric.INNER_PRODUCT, Metric.L2})
 COLUMN_FAMILIES = frozenset({Family.VECTOR, Family.HALFVEC})
+FLOAT_DIMENSIONS = 32
+"""Vectors shorter than this are kept as floats: codes would save little and blur much."""
 _BLOCK_ROWS = 8_192
 _EFFORTS = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024)
 
@@ -101,16 +103,13 @@ class GraphKind:
         progress: Progress,
     ) -> Graph:
         """Build over (rows, dimension) vectors, in blocks; raises OperationalError."""
-        import faiss
-
         from vsql.index.faiss_calls import add_in_blocks, building, faiss_metric
 
         with building(threads):
-            make: Any = faiss.IndexHNSWSQ  # its stub lacks this constructor
-            codes = faiss.ScalarQuantizer.QT_8bit
-            index = make(vectors.shape[1], codes, options["m"], faiss_metric(metric))
+            index = _empty(vectors.shape[1], options["m"], faiss_metric(metric))
             index.hnsw.efConstruction = options["ef_construction"]
-            index.train(_extremes(vectors, metric))
+            if not index.is_trained:
+                index.train(_extremes(vectors, metric))
             add_in_blocks(index, vectors, metric, _BLOCK_ROWS, progress)
         return Graph(index)
 
@@ -121,9 +120,18 @@ class GraphKind:
         from vsql.index.faiss_calls import read
 
         index = read(path, mapped=True)
-        if not isinstance(index, faiss.IndexHNSWSQ):
+        if not isinstance(index, (faiss.IndexHNSWSQ, faiss.IndexHNSWFlat)):
             raise ValueError(f"the index file {path} does not hold a graph")
         return Graph(index)
+
+
+def _empty(dimension: int, m: int, metric: int) -> Any:
+    import faiss
+
+    if dimension < FLOAT_DIMENSIONS:
+        return faiss.IndexHNSWFlat(dimension, m, metric)
+    coded: Any = faiss.IndexHNSWSQ  # its stub lacks this constructor
+    return coded(dimension, faiss.ScalarQuantizer.QT_8bit, m, metric)
 
 
 def _extremes(vectors: Floats, metric: Metric) -> Floats:

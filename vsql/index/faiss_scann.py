@@ -1,6 +1,7 @@
 """SCANN: inverted lists of 4-bit codes, scanned with vector instructions.
 
-Each vector lies in the list of its nearest centre, as half a byte per pair of dimensions. A scan
+Each vector lies in the list of its nearest centre, as half a byte per pair of dimensions (short
+vectors as half a byte per dimension, the shortest as they are). A scan
 costs nanoseconds per row whatever the filter, and lists without a matching row are skipped, so
 that a filter that correlates with the vectors makes it faster, never wrong. The caller ranks the
 candidates exactly.
@@ -22,11 +23,13 @@ import numpy.typing as npt
 from vsql.core.distance import Metric
 from vsql.core.protocols import Bits, Floats, Option, Progress, Rows, Shape
 from vsql.core.types import SqlType
-from vsql.index.faiss_hnsw import COLUMN_FAMILIES, METRICS
+from vsql.index.faiss_hnsw import COLUMN_FAMILIES, FLOAT_DIMENSIONS, METRICS
 
 Counts = npt.NDArray[np.int64]
 
 _CODE_BITS = 4
+_PAIRED_DIMENSIONS = 128
+"""From here on one 4-bit code stands for two dimensions; below, that blurs too much."""
 _BLOCK_ROWS = 16_384
 _TRAINING_ROWS_MIN = 64
 """At least a few vectors for each of the 16 centres of a sub-quantiser."""
@@ -208,7 +211,7 @@ class ListsKind:
         from vsql.index.faiss_calls import read
 
         index = read(path, mapped=False)
-        if not isinstance(index, faiss.IndexIVFPQFastScan):
+        if not isinstance(index, (faiss.IndexIVFPQFastScan, faiss.IndexIVFFlat)):
             raise ValueError(f"the index file {path} does not hold inverted lists")
         return Lists(index)
 
@@ -226,18 +229,24 @@ def _empty(dimension: int, list_total: int, metric: Metric) -> Any:
     kind = faiss_metric(metric)
     flat: Any = faiss.IndexFlatL2 if kind == faiss.METRIC_L2 else faiss.IndexFlatIP
     centres = flat(dimension)
-    sub_quantisers = dimension // 2 if dimension % 2 == 0 else dimension
-    index = faiss.IndexIVFPQFastScan(
-        centres, dimension, list_total, sub_quantisers, _CODE_BITS, kind
-    )
+    index: Any
+    if dimension < FLOAT_DIMENSIONS:
+        index = faiss.IndexIVFFlat(centres, dimension, list_total, kind)
+        clusterings = [index.cp]
+    else:
+        fine = dimension % 2 or dimension < _PAIRED_DIMENSIONS
+        index = faiss.IndexIVFPQFastScan(
+            centres, dimension, list_total, dimension if fine else dimension // 2, _CODE_BITS, kind
+        )
+        index.pq.cp.max_points_per_centroid = _TRAINING_ROWS_OF_CODES >> _CODE_BITS
+        clusterings = [index.cp, index.pq.cp]
     # The index outlives this function, and Python would free the centres under it.
     centres.this.disown()
     index.own_fields = True
-    for clustering in (index.cp, index.pq.cp):
+    for clustering in clusterings:
         clustering.min_points_per_centroid = 1  # else faiss warns on stderr
         clustering.seed = _SEED
         clustering.niter = 8
-    index.pq.cp.max_points_per_centroid = _TRAINING_ROWS_OF_CODES >> _CODE_BITS
     return index
 
 

@@ -1,0 +1,326 @@
+"""Every vector kind under every metric it supports, at odd sizes, against exact search."""
+
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from vsql.core.distance import Metric
+from vsql.core.errors import OperationalError
+from vsql.core.protocols import Bits, Floats, Rows, Shape, VectorIndexKind, VectorSearcher
+from vsql.core.types import named
+from vsql.index import faiss_hnsw, faiss_scann
+from vsql.index.calibrate import measure
+from vsql.index.exact import ExactRanker, top_k
+
+KINDS: tuple[VectorIndexKind, ...] = (faiss_hnsw.KIND, faiss_scann.KIND)
+METRICS = (Metric.COSINE, Metric.L2, Metric.INNER_PRODUCT)
+kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+metrics = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.value)
+
+
+def clusters(rows: int, dimension: int, seed: int = 0) -> Floats:
+    random = np.random.default_rng(seed)
+    centres = random.standard_normal((12, dimension))
+    members = centres[random.integers(0, 12, rows)]
+    return (members + 0.4 * random.standard_normal((rows, dimension))).astype(np.float32)
+
+
+def build(kind: VectorIndexKind, vectors: Floats, metric: Metric) -> VectorSearcher:
+    options = {option.name: option.default for option in kind.options}
+    return kind.build(vectors, metric, options, threads=2, progress=lambda _: None)
+
+
+def as_queries(vectors: Floats, metric: Metric) -> Floats:
+    if metric is not Metric.COSINE:
+        return vectors
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.ascontiguousarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)
+
+
+def packed(mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Bits:
+    return np.packbits(mask, bitorder="little")
+
+
+def recall(
+    searcher: VectorSearcher,
+    ranker: ExactRanker,
+    queries: Floats,
+    k: int,
+    bitmap: Bits | None = None,
+    rows: Rows | None = None,
+) -> float:
+    found = searcher.search(queries, searcher.candidates(k), searcher.efforts[-1], bitmap)
+    exact = ranker.nearest(queries, k, rows)[0]
+    hits = 0
+    for number, query in enumerate(queries):
+        candidates = found[number][found[number] >= 0]
+        best = top_k(ranker.distances(query, candidates), candidates, k)[0]
+        hits += len(np.intersect1d(best, exact[number]))
+    return hits / (exact >= 0).sum()
+
+
+@kinds
+@metrics
+@pytest.mark.parametrize("dimension", [2, 5, 31, 33, 64])
+def test_recall_at_most_effort(kind: VectorIndexKind, metric: Metric, dimension: int) -> None:
+    vectors = clusters(1_500, dimension)
+    queries = as_queries(clusters(40, dimension, seed=1), metric)
+    searcher = build(kind, vectors, metric)
+    ranker = ExactRanker(metric, vectors)
+    assert recall(searcher, ranker, queries, 10) >= 0.9
+    if kind.shape is Shape.LISTS:
+        rows = np.flatnonzero(np.random.default_rng(2).random(1_500) < 0.1)
+        mask = np.zeros(1_500, dtype=bool)
+        mask[rows] = True
+        assert recall(searcher, ranker, queries, 10, packed(mask), rows) >= 0.9
+
+
+@kinds
+@metrics
+@pytest.mark.parametrize("dimension", [1, 2, 3, 33, 128])
+@pytest.mark.parametrize("rows", [0, 1, 2, 17, 100])
+def test_small_segments(
+    kind: VectorIndexKind,
+    metric: Metric,
+    rows: int,
+    dimension: int,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    vectors = clusters(rows, dimension) if rows else np.empty((0, dimension), dtype=np.float32)
+    queries = as_queries(clusters(3, dimension, seed=1), metric)
+    built = build(kind, vectors, metric)
+    built.save(tmp_path / "index")
+    loaded = kind.load(tmp_path / "index")
+    odd = np.arange(rows) % 2 == 1
+    for searcher in (built, loaded):
+        effort = searcher.efforts[-1]
+        assert list(searcher.efforts) == sorted(set(searcher.efforts))
+        for bitmap, allowed in ((None, set(range(rows))), (packed(odd), set(range(1, rows, 2)))):
+            found = searcher.search(queries, rows + 5, effort, bitmap)
+            assert found.shape == (3, rows + 5)
+            assert found.dtype == np.int64
+            for row in found:
+                present = row[row >= 0].tolist()
+                assert len(present) == len(set(present))
+                assert set(present) <= allowed
+                assert (row[len(present) :] == -1).all()
+        assert searcher.search(queries[:0], 3, effort).shape == (0, 3)
+        assert searcher.search(queries, 0, effort).shape == (3, 0)
+    assert capfd.readouterr() == ("", "")
+
+
+@kinds
+@metrics
+@pytest.mark.parametrize("dimension", [24, 128])
+def test_a_loaded_structure_answers_as_the_built_one(
+    kind: VectorIndexKind, metric: Metric, dimension: int, tmp_path: Path
+) -> None:
+    vectors = clusters(700, dimension)
+    queries = as_queries(clusters(20, dimension, seed=1), metric)
+    built = build(kind, vectors, metric)
+    built.save(tmp_path / "index")
+    loaded = kind.load(tmp_path / "index")
+    mask = np.random.default_rng(3).random(700) < 0.3
+    for effort in built.efforts:
+        for bitmap in (None, packed(mask)):
+            expected = built.search(queries, 20, effort, bitmap)
+            np.testing.assert_array_equal(loaded.search(queries, 20, effort, bitmap), expected)
+            for number in range(3):
+                alone = loaded.search(queries[number : number + 1], 20, effort, bitmap)[0]
+                assert np.isin(alone, expected[number]).sum() >= 18
+    assert 0 < loaded.byte_size() <= 2 * (tmp_path / "index").stat().st_size
+
+
+@kinds
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 1.0])
+def test_bitmaps_are_respected(kind: VectorIndexKind, share: float) -> None:
+    vectors = clusters(900, 16)
+    searcher = build(kind, vectors, Metric.L2)
+    mask = np.random.default_rng(4).random(900) < share
+    for bitmap in (packed(mask), packed(mask[:500])):
+        for effort in searcher.efforts:
+            found = searcher.search(vectors[:10], 30, effort, bitmap)
+            allowed = np.flatnonzero(mask[: 8 * len(bitmap)])
+            assert np.isin(found[found >= 0], allowed).all()
+
+
+@kinds
+def test_a_changed_bitmap_is_seen(kind: VectorIndexKind) -> None:
+    vectors = clusters(300, 8)
+    searcher = build(kind, vectors, Metric.L2)
+    bitmap = packed(np.arange(300) < 10)
+    effort = searcher.efforts[-1]
+    assert searcher.search(vectors[:1], 20, effort, bitmap).max() < 10
+    bitmap[:] = packed(np.arange(300) >= 290)
+    found = searcher.search(vectors[:1], 20, effort, bitmap)
+    assert (found[found >= 0] >= 290).all()
+    assert (found >= 0).any() or kind.shape is Shape.GRAPH
+
+
+@pytest.mark.parametrize("dimension", [16, 32, 128])
+def test_lists_find_every_match_of_a_correlated_filter(dimension: int) -> None:
+    random = np.random.default_rng(5)
+    vectors = clusters(3_000, dimension)
+    searcher = faiss_scann.KIND.build(
+        vectors, Metric.L2, {"nlist": 60}, threads=1, progress=lambda _: None
+    )
+    near = np.argsort(((vectors - vectors[7]) ** 2).sum(axis=1))[:200]
+    mask = np.zeros(3_000, dtype=bool)
+    mask[near] = True
+    bitmap = packed(mask)
+    bitmap.flags.writeable = False
+    counts = searcher.list_counts(bitmap)
+    assert counts.sum() == 200
+    assert (counts == 0).any()
+    assert searcher.list_counts(bitmap) is counts
+    far = random.standard_normal((5, dimension)).astype(np.float32)
+    for query in far:
+        found = searcher.search(query[None], 200, searcher.efforts[-1], bitmap)[0]
+        assert sorted(found.tolist()) == sorted(near.tolist())
+        probes = searcher.probes_for(query, counts, 50)
+        some = searcher.search(query[None], 200, probes, bitmap)[0]
+        assert 50 <= (some >= 0).sum() <= 200
+        fewer = searcher.search(query[None], 200, probes - 1, bitmap)[0]
+        assert probes == 1 or (fewer >= 0).sum() < 50
+    assert searcher.probes_for(far[0], counts, 10_000) == 60
+
+
+@kinds
+def test_zero_vectors_keep_their_row_numbers(kind: VectorIndexKind) -> None:
+    vectors = clusters(200, 8)
+    vectors[::3] = 0
+    searcher = build(kind, vectors, Metric.COSINE)
+    queries = as_queries(vectors[1:2], Metric.COSINE)
+    assert 1 in searcher.search(queries, 10, searcher.efforts[-1])[0]
+
+
+@kinds
+def test_vectors_are_left_as_they_were(kind: VectorIndexKind) -> None:
+    vectors = clusters(100, 8)
+    before = vectors.copy()
+    build(kind, vectors, Metric.COSINE)
+    np.testing.assert_array_equal(vectors, before)
+
+
+@kinds
+def test_progress_and_interrupt(kind: VectorIndexKind) -> None:
+    vectors = clusters(40_000, 2)
+    options = {option.name: option.minimum for option in kind.options} | {"ef_construction": 8}
+    steps: list[float] = []
+    kind.build(vectors, Metric.L2, options, threads=2, progress=steps.append)
+    assert len(steps) >= 3
+    assert steps == sorted(steps)
+    assert steps[-1] == 1.0
+
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        kind.build(vectors, Metric.L2, options, threads=2, progress=interrupt)
+
+
+@kinds
+def test_searches_from_several_threads(kind: VectorIndexKind) -> None:
+    vectors = clusters(600, 16)
+    searcher = build(kind, vectors, Metric.L2)
+    bitmaps = (None, packed(np.arange(600) % 2 == 0), packed(np.arange(600) % 2 == 1))
+    effort = searcher.efforts[-1]
+    expected = [searcher.search(vectors[:1], 15, effort, bitmap) for bitmap in bitmaps]
+    wrong: list[int] = []
+
+    def work(shift: int) -> None:
+        for turn in range(200):
+            which = (turn + shift) % 3
+            found = searcher.search(vectors[:1], 15, effort, bitmaps[which])
+            if not np.array_equal(found, expected[which]):
+                wrong.append(which)
+
+    threads = [Thread(target=work, args=(shift,)) for shift in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+@kinds
+@pytest.mark.parametrize("content", [b"", b"IxF2 and then nothing", b"x" * 500, None])
+def test_unusable_files(kind: VectorIndexKind, content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises((OSError, ValueError)):
+        kind.load(path)
+
+
+def test_a_file_of_the_other_kind_is_unusable(tmp_path: Path) -> None:
+    for kind, other in (KINDS, KINDS[::-1]):
+        build(kind, clusters(100, 4), Metric.L2).save(tmp_path / kind.name)
+        with pytest.raises(ValueError, match="does not hold"):
+            other.load(tmp_path / kind.name)
+
+
+@kinds
+def test_truncated_files_are_unusable(kind: VectorIndexKind, tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    build(kind, clusters(300, 8), Metric.L2).save(path)
+    whole = path.read_bytes()
+    for length in range(0, len(whole), len(whole) // 12):
+        path.write_bytes(whole[:length])
+        with pytest.raises((OSError, ValueError)):
+            kind.load(path)
+
+
+@kinds
+def test_saving_where_nothing_can_be_written(kind: VectorIndexKind, tmp_path: Path) -> None:
+    with pytest.raises(OperationalError):
+        build(kind, clusters(20, 4), Metric.L2).save(tmp_path / "no" / "index")
+
+
+@kinds
+def test_support(kind: VectorIndexKind) -> None:
+    for metric in Metric:
+        for name in ("VECTOR", "HALFVEC"):
+            assert kind.supports(named(name, (8,)), metric) == (metric in METRICS)
+        assert not kind.supports(named("BIT", (8,)), metric)
+
+
+@kinds
+@metrics
+@pytest.mark.parametrize("dimension", [12, 40])
+@pytest.mark.parametrize("rows", [0, 1, 5, 150, 2_000])
+def test_calibration(kind: VectorIndexKind, metric: Metric, rows: int, dimension: int) -> None:
+    vectors = clusters(rows, dimension) if rows else np.empty((0, dimension), dtype=np.float32)
+    searcher = build(kind, vectors, metric)
+    curve, exact = measure(searcher, vectors, metric, shape=kind.shape, seed=3)
+    assert (exact > 0) == bool(curve) == bool(rows)
+    assert {point.depth for point in curve} == {min(d, rows) for d in (10, 100, 1000) if rows}
+    for point in curve:
+        assert point.effort in searcher.efforts
+        assert 0 <= point.recall <= 1
+        assert point.nanoseconds > 0
+    for depth in {point.depth for point in curve if point.depth <= 150}:
+        recalls = [point.recall for point in curve if point.depth == depth]
+        assert recalls[-1] >= 0.9
+    again, _ = measure(searcher, vectors, metric, shape=kind.shape, seed=3)
+    assert [(p.effort, p.depth, p.recall) for p in again] == [
+        (p.effort, p.depth, p.recall) for p in curve
+    ]
+
+
+def test_calibration_passes_over_null_rows() -> None:
+    vectors = clusters(400, 8)
+    vectors[::2] = 0
+    searcher = build(faiss_scann.KIND, vectors, Metric.COSINE)
+    curve, _ = measure(
+        searcher,
+        vectors.astype(np.float16),
+        Metric.COSINE,
+        shape=Shape.LISTS,
+        valid_rows=np.arange(1, 400, 2),
+    )
+    assert {point.depth for point in curve} == {10, 100, 200}
+    assert curve[-1].recall >= 0.9
