@@ -3,10 +3,10 @@
 Stored vectors as queries would flatter a structure: a vector finds itself at once, and from there
 the neighbours that construction linked to it. So a query is a stored vector pushed away from its
 tenth neighbour and towards an unrelated one. How far was chosen on 62,666 sentence embeddings, so
-that depths 10 and 100 promise a little less than 500 embeddings outside the table then get; at
-depth 1000 lists below full effort still promise up to two points too much (nprobe of a quarter and
-more). Plain noise, midpoints of neighbours, and stored vectors with themselves left out promised
-one or two points too much at depth 10 already.
+that at depths 10 and 100 the mean promise is below what 500 embeddings outside the table get. At
+depth 1000 lists still promise too much: two points at a quarter of the lists, more below. Plain
+noise, midpoints of neighbours, and stored vectors with themselves left out promised one or two
+points too much at depth 10 already.
 """
 
 import statistics
