@@ -1,0 +1,237 @@
+"""Which access path searches one segment: the five paths, their costs, and the cheapest.
+
+The same function runs twice: when a plan is explained, over estimates, and when a segment is
+searched, over the true number of matching rows. Costs are nanoseconds, read off the curve that was
+measured on the segment's own vectors when its index was built.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from vsql.core.protocols import Shape
+from vsql.core.snapshot import CurvePoint
+
+# One exact distance where no index was built, and so nothing measured: 0.08 ns per component.
+EXACT_NANOSECONDS_PER_DIMENSION = 0.08
+# Choosing the k smallest of n distances.
+_SORT_NANOSECONDS = 4.0
+# What the first look at a graph under a filter costs, in searches: the density probe.
+_PROBE_SEARCHES = 1.0
+# A post-filter evaluates the predicate over few rows, where call overhead is what it costs.
+_POSTFILTER_NANOSECONDS = 150_000.0
+# Asking for more candidates than this share of a segment is a scan in disguise.
+_WIDEST_SHARE = 0.25
+
+
+class AccessPath(Enum):
+    """How a segment is searched; the value is the setting's word, `title` what EXPLAIN prints."""
+
+    EXACT = "exact"
+    INDEX = "index"
+    BITMAP = "bitmap"
+    SCAN = "scan"
+    POSTFILTER = "postfilter"
+
+    @property
+    def title(self) -> str:
+        return _TITLES[self]
+
+
+_TITLES = {
+    AccessPath.EXACT: "exact over matches",
+    AccessPath.INDEX: "index search",
+    AccessPath.BITMAP: "index with bitmap",
+    AccessPath.SCAN: "quantised scan with bitmap",
+    AccessPath.POSTFILTER: "post-filter, widening",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """One structure that could serve, and what was measured of it."""
+
+    name: str
+    shape: Shape
+    curve: tuple[CurvePoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFacts:
+    """What the choice depends on, for one segment and one top-k.
+
+    `matches` of `rows` pass the filter, `filtered` tells whether there is one (deleted rows and
+    NULL vectors count as one); `mask_nanoseconds` is what evaluating the predicate over the whole
+    segment still costs, 0 when the mask is known.
+    """
+
+    rows: int
+    matches: float
+    filtered: bool
+    k: int
+    dimension: int
+    structures: tuple[Structure, ...] = ()
+    exact_nanoseconds: float = 0.0
+    mask_nanoseconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One path with its estimated cost; infinite where it can't serve, and `reason` says why."""
+
+    path: AccessPath
+    structure: str | None
+    effort: int
+    nanoseconds: float
+    reason: str = ""
+
+
+def consider(facts: SearchFacts, settings: Mapping[str, Any]) -> tuple[Choice, ...]:
+    """Return every path for this segment, cheapest first.
+
+    `settings` are target_recall, ef_search, nprobe and access_path. A forced path stands first
+    wherever it can serve at all.
+    """
+    choices = [_exact(facts)]
+    for structure in facts.structures:
+        effort = int(settings["ef_search" if structure.shape is Shape.GRAPH else "nprobe"])
+        searches = _Searches(facts, structure, float(settings["target_recall"]), effort)
+        choices.append(_index(searches))
+        choices.append(_bitmap(searches) if structure.shape is Shape.GRAPH else _scan(searches))
+        choices.append(_postfilter(searches))
+    forced = settings["access_path"]
+    return tuple(
+        sorted(
+            choices,
+            key=lambda c: (
+                math.isinf(c.nanoseconds) and c.path.value != forced,
+                c.path.value != forced if forced != "auto" else False,
+                c.nanoseconds,
+            ),
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Searches:
+    """One structure under one target: how hard it must work to find a given depth."""
+
+    facts: SearchFacts
+    structure: Structure
+    target: float
+    forced_effort: int
+
+    def at(self, depth: float) -> tuple[int, float] | None:
+        """Return (effort, nanoseconds) that reach the target at `depth`, or None."""
+        if self.forced_effort:
+            cost = _interpolated(self.structure.curve, depth, effort=self.forced_effort)
+            return self.forced_effort, cost[1]
+        return effort_for(self.structure.curve, depth, self.target)
+
+    def choice(self, path: AccessPath, effort: int, nanoseconds: float) -> Choice:
+        return Choice(path, self.structure.name, effort, nanoseconds)
+
+    def refuse(self, path: AccessPath, reason: str) -> Choice:
+        effort = self.forced_effort or max((p.effort for p in self.structure.curve), default=1)
+        return Choice(path, self.structure.name, effort, math.inf, reason)
+
+
+def _exact(facts: SearchFacts) -> Choice:
+    each = facts.exact_nanoseconds or EXACT_NANOSECONDS_PER_DIMENSION * facts.dimension
+    cost = facts.matches * (each + _SORT_NANOSECONDS) + facts.mask_nanoseconds
+    return Choice(AccessPath.EXACT, None, 0, cost)
+
+
+def _index(searches: _Searches) -> Choice:
+    if searches.facts.filtered:
+        return searches.refuse(AccessPath.INDEX, "there is a filter")
+    found = searches.at(searches.facts.k)
+    if found is None:
+        return searches.refuse(AccessPath.INDEX, "the target recall is beyond its curve")
+    return searches.choice(AccessPath.INDEX, *found)
+
+
+def _bitmap(searches: _Searches) -> Choice:
+    facts = searches.facts
+    if not facts.filtered:
+        return searches.refuse(AccessPath.BITMAP, "there is no filter")
+    found = searches.at(_depth(facts))
+    if found is None:
+        return searches.refuse(AccessPath.BITMAP, "the filter keeps too few rows for a graph")
+    effort, cost = found
+    probe = searches.at(facts.k)
+    cost += _PROBE_SEARCHES * (probe[1] if probe else cost)
+    return searches.choice(AccessPath.BITMAP, effort, cost + facts.mask_nanoseconds)
+
+
+def _scan(searches: _Searches) -> Choice:
+    facts = searches.facts
+    if not facts.filtered:
+        return searches.refuse(AccessPath.SCAN, "there is no filter")
+    found = searches.at(_depth(facts))
+    if found is None:
+        return searches.refuse(AccessPath.SCAN, "the target recall is beyond its curve")
+    effort, cost = found
+    return searches.choice(AccessPath.SCAN, effort, cost + facts.mask_nanoseconds)
+
+
+def _postfilter(searches: _Searches) -> Choice:
+    facts = searches.facts
+    if not facts.filtered:
+        return searches.refuse(AccessPath.POSTFILTER, "there is no filter")
+    depth = _depth(facts) * 1.5
+    if depth > facts.rows * _WIDEST_SHARE:
+        return searches.refuse(AccessPath.POSTFILTER, "the filter keeps too few rows")
+    found = searches.at(depth)
+    if found is None:
+        return searches.refuse(AccessPath.POSTFILTER, "the target recall is beyond its curve")
+    effort, cost = found
+    return searches.choice(AccessPath.POSTFILTER, effort, cost + _POSTFILTER_NANOSECONDS)
+
+
+def _depth(facts: SearchFacts) -> float:
+    """How deep an unfiltered search must go to meet k matching rows, if the filter is random."""
+    return facts.k * facts.rows / max(facts.matches, 1.0)
+
+
+def effort_for(
+    curve: tuple[CurvePoint, ...], depth: float, target: float
+) -> tuple[int, float] | None:
+    """Return the least (effort, nanoseconds) whose recall at `depth` is the target, or None.
+
+    Between measured settings both are interpolated; beyond the deepest measurement nothing is
+    promised.
+    """
+    if not curve or depth > max(point.depth for point in curve):
+        return None
+    previous: tuple[int, float, float] | None = None
+    for effort in sorted({point.effort for point in curve}):
+        recall, cost = _interpolated(curve, depth, effort=effort)
+        if recall >= target:
+            if previous is None or recall == previous[1]:
+                return effort, cost
+            share = (target - previous[1]) / (recall - previous[1])
+            between = math.ceil(previous[0] + share * (effort - previous[0]))
+            return between, previous[2] + share * (cost - previous[2])
+        previous = (effort, recall, cost)
+    return None
+
+
+def _interpolated(
+    curve: tuple[CurvePoint, ...], depth: float, *, effort: int
+) -> tuple[float, float]:
+    """Return (recall, nanoseconds) at `effort` and `depth`, linear in the logarithm of depth."""
+    nearest = min((point.effort for point in curve), key=lambda e: abs(e - effort), default=effort)
+    points = sorted((p for p in curve if p.effort == nearest), key=lambda p: p.depth)
+    if not points:
+        return 0.0, math.inf
+    below = [p for p in points if p.depth <= depth] or points[:1]
+    above = [p for p in points if p.depth >= depth] or points[-1:]
+    low, high = below[-1], above[0]
+    if low.depth >= high.depth:
+        return low.recall, low.nanoseconds
+    share = math.log(max(depth, low.depth) / low.depth) / math.log(high.depth / low.depth)
+    recall = low.recall + share * (high.recall - low.recall)
+    return recall, low.nanoseconds + share * (high.nanoseconds - low.nanoseconds)

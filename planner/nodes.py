@@ -1,0 +1,211 @@
+"""Physical plans: small frozen values without behaviour, which can be pickled.
+
+A plan says what to do, `vsql.executor` does it. Expressions inside are bound sqlglot trees: column
+nodes carry the bare column name, parameters are placeholders whose name is the parameter's key.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+from vsql.core.distance import Metric
+from vsql.core.protocols import Comparison
+from vsql.core.types import SqlType
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One column of a native plan's result; `column` None stands for the distance."""
+
+    name: str
+    type: SqlType
+    column: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexCondition:
+    """A condition that a scalar index may answer: comparison of its key with value expressions."""
+
+    index_id: int
+    comparison: Comparison
+    values: tuple[exp.Expression, ...] = ()
+    low: exp.Expression | None = None
+    high: exp.Expression | None = None
+    low_inclusive: bool = True
+    high_inclusive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Conjunct:
+    """One part of an AND.
+
+    `text` is its canonical SQL, the key of the mask cache; `parameters` are the keys it reads;
+    `native` tells whether columnar kernels evaluate it or DuckDB does; `selectivity` is the
+    estimated share of rows that pass; `row_nanoseconds` the estimated cost per row.
+    """
+
+    expression: exp.Expression
+    text: str
+    columns: tuple[str, ...]
+    parameters: tuple[str, ...]
+    native: bool
+    selectivity: float
+    row_nanoseconds: float
+    condition: IndexCondition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subquery:
+    """A subquery that runs before the plan and becomes the parameter `key`.
+
+    With `many` the parameter is the list of the first column's values (IN), otherwise the single
+    value of a single row, NULL for no row.
+    """
+
+    key: str
+    plan: "Plan"
+    many: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Rows of one table that pass the predicate, in storage order."""
+
+    table: str
+    outputs: tuple[Output, ...]
+    conjuncts: tuple[Conjunct, ...] = ()
+    limit: exp.Expression | None = None
+    offset: exp.Expression | None = None
+    subqueries: tuple[Subquery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Rows whose primary key equals `keys` (one expression per key column), then the rest."""
+
+    table: str
+    outputs: tuple[Output, ...]
+    index_id: int
+    keys: tuple[exp.Expression, ...]
+    conjuncts: tuple[Conjunct, ...] = ()
+    limit: exp.Expression | None = None
+    offset: exp.Expression | None = None
+    subqueries: tuple[Subquery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """The number of rows that pass the predicate."""
+
+    table: str
+    name: str
+    conjuncts: tuple[Conjunct, ...] = ()
+    subqueries: tuple[Subquery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TopK:
+    """The nearest rows of one table that pass the predicate, nearest first.
+
+    `query` gives the query vector; `limit` None means all rows. `index_ids` are the vector indexes
+    that serve this column and metric, best first. `settings` are the statement's own.
+    """
+
+    table: str
+    column: str
+    metric: Metric
+    query: exp.Expression
+    outputs: tuple[Output, ...]
+    conjuncts: tuple[Conjunct, ...] = ()
+    limit: exp.Expression | None = None
+    offset: exp.Expression | None = None
+    index_ids: tuple[int, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    subqueries: tuple[Subquery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTopK:
+    """A top-k for every row of an outer relation: LATERAL, executed as one batch.
+
+    `search.query` is ignored; the vectors are the column `query_column` of `outer`. The result
+    holds `ordinal` (the outer row's number) and the outputs of `search`.
+    """
+
+    outer: str
+    query_column: str
+    search: TopK
+    ordinal: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableInput:
+    """Columns of a stored table, all live rows; `ordinal` names an added row-number column.
+
+    `conjuncts` are parts of WHERE that are evaluated before DuckDB sees the rows.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    conjuncts: tuple[Conjunct, ...] = ()
+    ordinal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideInput:
+    """Columns of a registered table, as it is."""
+
+    table: str
+    columns: tuple[str, ...]
+    ordinal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """A relational tree for DuckDB over Arrow inputs; `sql` reads the inputs by their names.
+
+    `casts` names parameters that are vectors, with their type; `names` are the result's column
+    names where DuckDB would choose others.
+    """
+
+    sql: str
+    inputs: tuple[tuple[str, "Plan | TableInput | OutsideInput | BatchTopK"], ...]
+    parameters: tuple[str, ...] = ()
+    names: tuple[str | None, ...] = ()
+    subqueries: tuple[Subquery, ...] = ()
+
+
+Plan = Scan | Lookup | Count | TopK | Remainder
+
+
+@dataclass(frozen=True, slots=True)
+class InsertRows:
+    """INSERT: rows of value expressions, or those of a query; `columns` in the order given."""
+
+    table: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[exp.Expression, ...], ...] = ()
+    source: "Plan | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRows:
+    """DELETE of the rows that pass the predicate."""
+
+    table: str
+    conjuncts: tuple[Conjunct, ...] = ()
+    subqueries: tuple[Subquery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateRows:
+    """UPDATE: `assignments` pairs a column with the SQL of its new value over the old row."""
+
+    table: str
+    assignments: tuple[tuple[str, exp.Expression], ...]
+    conjuncts: tuple[Conjunct, ...] = ()
+    subqueries: tuple[Subquery, ...] = ()
+
+
+Write = InsertRows | DeleteRows | UpdateRows

@@ -1,0 +1,154 @@
+"""From a WHERE clause to conjuncts: what evaluates each, what each costs, which index answers it."""
+
+from collections.abc import Callable, Mapping
+
+from sqlglot import exp
+
+from vsql.core.distance import METRIC_BY_FUNCTION
+from vsql.core.protocols import Comparison
+from vsql.core.schema import Index
+from vsql.core.snapshot import TableSnapshot
+from vsql.grammar.render import render
+from vsql.planner.bind import bind_columns, conjuncts_of, distance_of
+from vsql.planner.nodes import Conjunct, IndexCondition
+from vsql.planner.rules import simplify
+from vsql.planner.selectivity import estimate
+
+# What the columnar kernels of the executor evaluate; a conjunct with any other node is DuckDB's.
+NATIVE_NODES: frozenset[type[exp.Expression]] = frozenset(
+    {
+        *(exp.And, exp.Or, exp.Not, exp.Paren, exp.Boolean, exp.Null),
+        *(exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.In, exp.Is),
+        *(exp.Like, exp.ILike, exp.Escape, exp.ArrayContainsAll, exp.ArrayOverlaps, exp.Any),
+        *(exp.Column, exp.Identifier, exp.Literal, exp.Placeholder, exp.Array),
+        *(exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.Cast, exp.DataType),
+        *(exp.DataTypeParam, exp.JSONExtract, exp.JSONExtractScalar, exp.JSONPath),
+        *(exp.JSONPathRoot, exp.JSONPathKey, exp.JSONPathSubscript, exp.Bracket, exp.Anonymous),
+    }
+)
+
+# Nanoseconds per row, measured on one core over 60,000 rows; only their order matters.
+_COMPARISON_COST = 1.5
+_PATTERN_COST = 3.0
+_JSON_COST = 800.0
+_DISTANCE_COST = 80.0
+_DUCKDB_COST = 30.0
+
+_FLIPPED: Mapping[type[exp.Expression], type[exp.Expression]] = {
+    exp.EQ: exp.EQ,
+    exp.LT: exp.GT,
+    exp.LTE: exp.GTE,
+    exp.GT: exp.LT,
+    exp.GTE: exp.LTE,
+}
+
+
+def plan_predicate(
+    where: exp.Expression | None, table: TableSnapshot, alias: str
+) -> tuple[Conjunct, ...]:
+    """Return the conjuncts of a predicate over one table, most selective per cost first.
+
+    Raises ProgrammingError (42703) for an unknown column.
+    """
+    if where is None:
+        return ()
+    bound = simplify(bind_columns(where, table, alias))
+    conjuncts = [_conjunct(part, table) for part in conjuncts_of(bound)]
+    # The rank of a predicate: cost per row it removes (Hellerstein and Stonebraker, SIGMOD 1993).
+    return tuple(sorted(conjuncts, key=_rank))
+
+
+def _rank(conjunct: Conjunct) -> float:
+    cost = 0.1 if conjunct.condition is not None else conjunct.row_nanoseconds
+    return cost / max(1.0 - conjunct.selectivity, 1e-6)
+
+
+def _conjunct(part: exp.Expression, table: TableSnapshot) -> Conjunct:
+    return Conjunct(
+        expression=part,
+        text=render(part),
+        columns=tuple(dict.fromkeys(column.name for column in part.find_all(exp.Column))),
+        parameters=tuple(dict.fromkeys(p.name for p in part.find_all(exp.Placeholder))),
+        native=is_native(part),
+        selectivity=estimate(part, table),
+        row_nanoseconds=_row_cost(part),
+        condition=_index_condition(part, table.indexes),
+    )
+
+
+def is_native(part: exp.Expression) -> bool:
+    """Whether the executor's kernels evaluate this expression without DuckDB."""
+    return all(
+        type(node) in NATIVE_NODES
+        and (not isinstance(node, exp.Anonymous) or node.name.lower() in METRIC_BY_FUNCTION)
+        for node in part.walk()
+    )
+
+
+def _row_cost(part: exp.Expression) -> float:
+    cost = 0.0
+    for node in part.walk():
+        if type(node) not in NATIVE_NODES:
+            cost += _DUCKDB_COST
+        elif isinstance(node, exp.JSONExtract | exp.JSONExtractScalar):
+            cost += _JSON_COST
+        elif isinstance(node, exp.Like | exp.ILike):
+            cost += _PATTERN_COST
+        elif distance_of(node) is not None:
+            cost += _DISTANCE_COST
+        elif isinstance(node, exp.Predicate):
+            cost += _COMPARISON_COST
+    return cost
+
+
+def _index_condition(
+    part: exp.Expression, indexes: tuple[Index, ...]
+) -> IndexCondition | None:
+    scalar = {index.key: index for index in indexes if index.metric is None}
+    if not scalar:
+        return None
+
+    def index_on(key: exp.Expression) -> Index | None:
+        return scalar.get(render(key.unnest()))
+
+    match part:
+        case exp.EQ() | exp.LT() | exp.LTE() | exp.GT() | exp.GTE():
+            return _comparison_condition(part, index_on)
+        case exp.In() if part.expressions and all(map(_is_value, part.expressions)):
+            index = index_on(part.this)
+            values = tuple(part.expressions)
+            return index and IndexCondition(index.id, Comparison.IN, values)
+        case exp.Between():
+            low, high = part.args["low"], part.args["high"]
+            index = index_on(part.this)
+            if index is None or not (_is_value(low) and _is_value(high)):
+                return None
+            return IndexCondition(index.id, Comparison.RANGE, low=low, high=high)
+        case exp.Is() if isinstance(part.expression, exp.Null):
+            index = index_on(part.this)
+            return index and IndexCondition(index.id, Comparison.IS_NULL)
+        case _:
+            return None
+
+
+def _comparison_condition(
+    part: exp.Expression, index_on: Callable[[exp.Expression], Index | None]
+) -> IndexCondition | None:
+    key, value, kind = part.this, part.expression, type(part)
+    if _is_value(key):
+        key, value, kind = value, key, _FLIPPED[kind]
+    index = index_on(key)
+    if index is None or not _is_value(value):
+        return None
+    inclusive = kind in (exp.LTE, exp.GTE)
+    if kind is exp.EQ:
+        return IndexCondition(index.id, Comparison.EQUAL, (value,))
+    if kind in (exp.LT, exp.LTE):
+        return IndexCondition(index.id, Comparison.RANGE, high=value, high_inclusive=inclusive)
+    return IndexCondition(index.id, Comparison.RANGE, low=value, low_inclusive=inclusive)
+
+
+def _is_value(node: exp.Expression) -> bool:
+    return isinstance(node.unnest(), exp.Literal | exp.Placeholder | exp.Boolean | exp.Neg) and all(
+        not isinstance(inner, exp.Column) for inner in node.walk()
+    )

@@ -1,0 +1,289 @@
+"""The relational rest: a tree split into Arrow inputs and SQL for DuckDB.
+
+Every vector search inside (an ordered SELECT over one table with a LIMIT, wherever a query may
+stand, and LATERAL ones) becomes an input that vsql computes; every table becomes an input with the
+columns that the tree names; what is left is printed as DuckDB's SQL.
+
+A search keeps its own select list: `SELECT upper(name), d FROM t ORDER BY e <=> q LIMIT 5` becomes
+`SELECT upper(name), vsql_distance FROM vsql_input_1 AS t ORDER BY vsql_ordinal`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from sqlglot import exp
+
+from vsql.core.schema import Column
+from vsql.core.types import DOUBLE
+from vsql.planner.bind import conjuncts_of, folded, span_of, vector_distance
+from vsql.planner.facts import Facts, unknown_table
+from vsql.planner.lateral import find_lateral_searches
+from vsql.planner.nodes import (
+    BatchTopK,
+    Conjunct,
+    Output,
+    OutsideInput,
+    Plan,
+    Remainder,
+    TableInput,
+    TopK,
+)
+from vsql.planner.predicate import plan_predicate
+from vsql.planner.scope import is_standalone, named_columns, outer_names, relation_types
+from vsql.planner.select import Ordering, Single, ordering_of, single_table, top_k
+from vsql.planner.translate import to_duckdb
+
+DISTANCE = "vsql_distance"
+ORDINAL = "vsql_ordinal"
+INPUT_PREFIX = "vsql_input_"
+
+# A conjunct that keeps more than this share of a table is left to DuckDB's own vectorised filter.
+_PUSHED_SHARE_MAX = 0.2
+
+Input = Plan | TableInput | OutsideInput | BatchTopK
+SearchPlanner = Callable[[Single, Ordering, tuple[Output, ...]], TopK]
+
+
+@dataclass
+class _Inputs:
+    """The inputs found so far; the one mutable thing of a split."""
+
+    found: list[tuple[str, Input]] = field(default_factory=list)
+
+    def add(self, plan: Input) -> str:
+        for name, known in self.found:
+            if known == plan:
+                return name
+        name = f"{INPUT_PREFIX}{len(self.found) + 1}"
+        self.found.append((name, plan))
+        return name
+
+
+def plan_remainder(
+    tree: exp.Expression, facts: Facts, settings: Mapping[str, str], lift: "Lift"
+) -> Remainder:
+    """Return the plan that runs `tree` in DuckDB over inputs made by vsql.
+
+    `lift` takes the subqueries out of a search (the planner's own entry). Raises ProgrammingError
+    (42P01, 42703) for unknown names.
+    """
+    tree = tree.copy()
+    inputs = _Inputs()
+    _name_outputs(tree)
+    for select in list(tree.find_all(exp.Select, bfs=True)):
+        for lateral in find_lateral_searches(select, facts):
+            search, names = _search_with_needs(lateral.single, lateral.ordering)
+            search = replace(search, query=exp.null(), settings=settings)
+            batch = BatchTopK(lateral.outer_table, lateral.query_column, search, lateral.ordinal)
+            lateral.replace(inputs.add(batch), names, DISTANCE)
+    for select in list(tree.find_all(exp.Select)):
+        _replace_search(select, facts, settings, lift, inputs)
+    types = relation_types(tree, facts)
+    for table in list(tree.find_all(exp.Table)):
+        _replace_table(table, tree, facts, inputs)
+    tree = to_duckdb(tree, types)
+    sql = tree.sql(dialect="duckdb")
+    parameters = tuple(dict.fromkeys(p.name for p in tree.find_all(exp.Placeholder)))
+    return Remainder(sql, tuple(inputs.found), parameters)
+
+
+Lift = Callable[[exp.Select], tuple[exp.Select, tuple["object", ...]]]
+
+
+def _name_outputs(tree: exp.Expression) -> None:
+    """Give unnamed outputs the names that PostgreSQL gives them, not DuckDB's."""
+    top = tree
+    while isinstance(top, exp.SetOperation | exp.Subquery):
+        top = top.this
+    if not isinstance(top, exp.Select):
+        return
+    for node in list(top.expressions):
+        if isinstance(node, exp.Alias | exp.Column | exp.Star | exp.Aliases) or node.is_star:
+            continue
+        node.replace(exp.alias_(node.copy(), _default_name(node), quoted=True))
+
+
+def _default_name(node: exp.Expression) -> str:
+    """PostgreSQL's FigureColname: the function's name, the cast's argument, else ?column?."""
+    node = node.unnest()
+    if isinstance(node, exp.Cast):
+        inner = _default_name(node.this)
+        return inner if inner != "?column?" else str(node.to.this.value).lower()
+    if isinstance(node, exp.Column):
+        return folded(node.this)
+    if isinstance(node, exp.Case):
+        return "case"
+    if isinstance(node, exp.Exists):
+        return "exists"
+    if isinstance(node, exp.Array):
+        return "array"
+    if isinstance(node, exp.Window | exp.Filter | exp.WithinGroup | exp.IgnoreNulls):
+        return _default_name(node.this)
+    if isinstance(node, exp.Subquery):
+        inner_select = node.this
+        outputs = inner_select.expressions if isinstance(inner_select, exp.Select) else []
+        first = outputs[0] if outputs else None
+        if isinstance(first, exp.Alias):
+            return folded(first.args["alias"])
+        return _default_name(first) if first is not None else "?column?"
+    if isinstance(node, exp.Anonymous):
+        return node.name.lower()
+    if isinstance(node, exp.Func) and not isinstance(node, exp.Binary | exp.Connector):
+        return node.sql_name().lower()
+    return "?column?"
+
+
+def _replace_search(
+    select: exp.Select,
+    facts: Facts,
+    settings: Mapping[str, str],
+    lift: Lift,
+    inputs: _Inputs,
+) -> None:
+    single = single_table(select, facts)
+    if single is None or single.limit is None or not _is_search(select):
+        return
+    if ordering_of(single) is None or not is_standalone(select, facts, outer_names(select)):
+        return
+    lifted_tree, subqueries = lift(select)
+    lifted = replace(single, tree=lifted_tree)
+    ordering = ordering_of(lifted)
+    assert ordering is not None
+    search, _ = _search_with_needs(lifted, ordering)
+    plan = replace(search, subqueries=subqueries, settings=settings)
+    name = inputs.add(plan)
+    original = ordering_of(single)
+    assert original is not None
+    replace_distances(select, single, original, exp.column(exp.to_identifier(DISTANCE, quoted=True)))
+    select.set("from_", exp.From(this=exp.to_table(name).as_(single.alias)))
+    for clause in ("where", "limit", "offset"):
+        select.set(clause, None)
+    ordinal = exp.column(exp.to_identifier(ORDINAL, quoted=True))
+    select.set("order", exp.Order(expressions=[exp.Ordered(this=ordinal, nulls_first=False)]))
+    _hide(select, single, (DISTANCE, ORDINAL))
+
+
+def _is_search(select: exp.Select) -> bool:
+    """A search's outputs must not look across rows: those would count rows beyond the limit."""
+    across = (exp.Window, exp.AggFunc, exp.UDTF, exp.Explode)
+    return not any(node.find(*across) for node in select.expressions)
+
+
+def _search_with_needs(single: Single, ordering: Ordering) -> tuple[TopK, tuple[str, ...]]:
+    """Return the search that gives the columns which the select list reads, and the distance."""
+    needed = named_columns(exp.Tuple(expressions=[e.copy() for e in single.tree.expressions]))
+    columns = [c for c in single.columns if needed is None or c.name in needed]
+    outputs = tuple(Output(c.name, c.type, c.name) for c in columns)
+    plan = top_k(single, ordering, (*outputs, Output(DISTANCE, DOUBLE, None)), {})
+    return plan, tuple(c.name for c in columns)
+
+
+def replace_distances(
+    select: exp.Select, single: Single, ordering: Ordering, by: exp.Expression
+) -> None:
+    """Replace the ordering distance in the select list by `by`."""
+    for output in select.expressions:
+        for node in list(output.find_all(exp.Anonymous)):
+            found = vector_distance(node, single.columns)
+            if found == (ordering.metric, ordering.column, ordering.query):
+                node.replace(by.copy())
+
+
+def _hide(select: exp.Select, single: Single, names: tuple[str, ...]) -> None:
+    """Write stars out, so that the input's own columns do not show."""
+    outputs: list[exp.Expression] = []
+    for output in select.expressions:
+        if output.is_star:
+            outputs.extend(_column(c, single.alias) for c in single.columns)
+        else:
+            outputs.append(output)
+    select.set("expressions", outputs)
+
+
+def _column(column: Column, table: str) -> exp.Column:
+    return exp.column(
+        exp.to_identifier(column.name, quoted=True), table=exp.to_identifier(table, quoted=True)
+    )
+
+
+def _replace_table(
+    table: exp.Table, tree: exp.Expression, facts: Facts, inputs: _Inputs
+) -> None:
+    if not isinstance(table.this, exp.Identifier):
+        return
+    name = folded(table.this)
+    if name.startswith(INPUT_PREFIX) or _is_cte(table, name):
+        return
+    columns = facts.columns(name)
+    if columns is None:
+        raise unknown_table(name, facts, span_of(table))
+    needed = named_columns(tree)
+    kept = tuple(c.name for c in columns if needed is None or c.name in needed)
+    kept = kept or tuple(c.name for c in columns[:1])
+    ordinal = table.meta.get("vsql_ordinal")
+    if name in facts.outside:
+        plan: Input = OutsideInput(name, kept, ordinal)
+    else:
+        pushed = () if ordinal else _pushed_down(table, facts)
+        plan = TableInput(name, kept, pushed, ordinal)
+    alias = table.args.get("alias")
+    shown = alias.copy() if alias is not None else exp.TableAlias(this=table.this.copy())
+    replacement = exp.to_table(inputs.add(plan))
+    replacement.set("alias", shown)
+    for part in ("joins", "sample", "pivots"):
+        if table.args.get(part):
+            replacement.set(part, table.args[part])
+    table.replace(replacement)
+
+
+def _is_cte(table: exp.Table, name: str) -> bool:
+    node = table.parent
+    while node is not None:
+        with_ = node.args.get("with_")
+        if with_ is not None and any(folded(c.args["alias"]) == name for c in with_.expressions):
+            return True
+        node = node.parent
+    return False
+
+
+def _pushed_down(table: exp.Table, facts: Facts) -> tuple[Conjunct, ...]:
+    """Take selective conjuncts over this table alone out of WHERE.
+
+    Only where the table is the FROM of a SELECT without joins: then WHERE is about it alone.
+    """
+    select = table.find_ancestor(exp.Select)
+    where = select.args.get("where") if select is not None else None
+    if select is None or where is None or select.args.get("joins"):
+        return ()
+    source = select.args.get("from_")
+    if source is None or source.this is not table:
+        return ()
+    snapshot = facts.stored(folded(table.this))
+    assert snapshot is not None
+    alias = table.args.get("alias")
+    shown = folded(alias.this) if alias is not None else snapshot.table.name
+    pushed: list[Conjunct] = []
+    rest: list[exp.Expression] = []
+    for part in conjuncts_of(where.this):
+        if part.find(exp.Query) or not _reads_only(part, shown, snapshot.table.columns):
+            rest.append(part)
+            continue
+        planned = plan_predicate(part, snapshot, shown)
+        if all(c.native and _is_worth_pushing(c) for c in planned):
+            pushed.extend(planned)
+        else:
+            rest.append(part)
+    select.set("where", exp.Where(this=exp.and_(*rest, copy=False)) if rest else None)
+    return tuple(pushed)
+
+
+def _is_worth_pushing(conjunct: Conjunct) -> bool:
+    return conjunct.condition is not None or conjunct.selectivity <= _PUSHED_SHARE_MAX
+
+
+def _reads_only(part: exp.Expression, alias: str, columns: tuple[Column, ...]) -> bool:
+    known = {column.name for column in columns}
+    return all(
+        folded(c.this) in known and c.args.get("table") is None or folded(c.args["table"]) == alias
+        for c in part.find_all(exp.Column)
+    )

@@ -1,0 +1,264 @@
+"""SELECTs that run natively: top-k, point lookup, filtered scan, count; everything else is None.
+
+A SELECT over one stored table without grouping, windows or joins is tried in that order. What it
+projects must be columns of the table, or the distance that it is ordered by; the caller wraps
+anything richer in a remainder.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from vsql.core.distance import Metric
+from vsql.core.schema import Column
+from vsql.core.snapshot import TableSnapshot
+from vsql.core.types import DOUBLE
+from vsql.grammar.render import render
+from vsql.planner.bind import bind_columns, folded, qualifier, span_of, vector_distance
+from vsql.planner.facts import Facts, unknown_column
+from vsql.planner.nodes import Conjunct, Count, Lookup, Output, Plan, Scan, TopK
+from vsql.planner.predicate import plan_predicate
+
+_PLAIN_CLAUSES = frozenset(
+    {"expressions", "from_", "where", "order", "limit", "offset", "kind", "hint", "operation_modifiers"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """A SELECT over one stored table, taken apart."""
+
+    tree: exp.Select
+    table: TableSnapshot
+    alias: str
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return self.table.table.columns
+
+    @property
+    def where(self) -> exp.Expression | None:
+        where = self.tree.args.get("where")
+        return None if where is None else where.this
+
+    @property
+    def limit(self) -> exp.Expression | None:
+        limit = self.tree.args.get("limit")
+        if isinstance(limit, exp.Fetch):
+            return limit.args.get("count") or exp.Literal.number(1)
+        return None if limit is None else limit.expression
+
+    @property
+    def offset(self) -> exp.Expression | None:
+        offset = self.tree.args.get("offset")
+        return None if offset is None else offset.expression
+
+
+@dataclass(frozen=True, slots=True)
+class Ordering:
+    """ORDER BY one distance, nearest first."""
+
+    metric: Metric
+    column: Column
+    query: exp.Expression
+
+
+def single_table(tree: exp.Expression, facts: Facts) -> Single | None:
+    """Return a SELECT over one stored table, or None where it has any other clause."""
+    if not isinstance(tree, exp.Select):
+        return None
+    if any(value for name, value in tree.args.items() if name not in _PLAIN_CLAUSES):
+        return None
+    source = tree.args.get("from_")
+    table = source.this if source is not None else None
+    if not isinstance(table, exp.Table) or _has_modifiers(table):
+        return None
+    snapshot = facts.stored(folded(table.this))
+    if snapshot is None:
+        return None
+    alias = table.args.get("alias")
+    name = folded(alias.this) if alias is not None else folded(table.this)
+    return Single(tree, snapshot, name)
+
+
+def _has_modifiers(table: exp.Table) -> bool:
+    alias = table.args.get("alias")
+    if alias is not None and alias.args.get("columns"):
+        return True
+    database = table.args.get("db")
+    if database is not None and folded(database) != "public":
+        return True
+    allowed = {"this", "alias", "db"}
+    return any(value for name, value in table.args.items() if name not in allowed)
+
+
+def ordering_of(single: Single) -> Ordering | None:
+    """Return the distance that orders the SELECT, or None where anything else does."""
+    order = single.tree.args.get("order")
+    if order is None or len(order.expressions) != 1:
+        return None
+    key = order.expressions[0]
+    if key.args.get("desc") or key.args.get("nulls_first") or key.args.get("with_fill"):
+        return None
+    found = vector_distance(resolve_output(key.this, single), single.columns)
+    return None if found is None else Ordering(*found)
+
+
+def resolve_output(key: exp.Expression, single: Single) -> exp.Expression:
+    """Return what an ORDER BY key means: an output's expression for its alias or its number."""
+    outputs = single.tree.expressions
+    if isinstance(key, exp.Literal) and key.is_int and 1 <= int(key.this) <= len(outputs):
+        return _unaliased(outputs[int(key.this) - 1])
+    if isinstance(key, exp.Column) and qualifier(key) is None:
+        name = folded(key.this)
+        for output in outputs:
+            if isinstance(output, exp.Alias) and folded(output.args["alias"]) == name:
+                return _unaliased(output)
+    return key
+
+
+def _unaliased(node: exp.Expression) -> exp.Expression:
+    inner = node.this if isinstance(node, exp.Alias) else node
+    assert isinstance(inner, exp.Expression)
+    return inner
+
+
+def native_plan(
+    single: Single, facts: Facts, settings: Mapping[str, str]
+) -> Plan | None:
+    """Return the native plan of the SELECT, or None where it needs DuckDB.
+
+    Raises ProgrammingError for unknown columns.
+    """
+    if contains_subquery(single.where):
+        return None
+    if _is_count(single):
+        return Count(
+            single.table.table.name,
+            _output_name(single.tree.expressions[0], "count"),
+            plan_predicate(single.where, single.table, single.alias),
+        )
+    if single.tree.args.get("order") is None:
+        outputs = projected(single, None)
+        return None if outputs is None else _scan_or_lookup(single, outputs)
+    ordering = ordering_of(single)
+    outputs = projected(single, ordering) if ordering is not None else None
+    if ordering is None or outputs is None:
+        return None
+    return top_k(single, ordering, outputs, settings)
+
+
+def contains_subquery(node: exp.Expression | None) -> bool:
+    """Whether a query stands anywhere inside `node`."""
+    return node is not None and node.find(exp.Query) is not None
+
+
+def top_k(
+    single: Single,
+    ordering: Ordering,
+    outputs: tuple[Output, ...],
+    settings: Mapping[str, str],
+) -> TopK:
+    """Return the top-k plan of a SELECT that is ordered by a distance."""
+    serving = tuple(
+        index.id
+        for index in single.table.indexes
+        if index.key == column_key(ordering.column) and index.metric is ordering.metric
+    )
+    return TopK(
+        table=single.table.table.name,
+        column=ordering.column.name,
+        metric=ordering.metric,
+        query=ordering.query,
+        outputs=outputs,
+        conjuncts=plan_predicate(single.where, single.table, single.alias),
+        limit=single.limit,
+        offset=single.offset,
+        index_ids=serving,
+        settings=settings,
+    )
+
+
+def column_key(column: Column) -> str:
+    """Return the index key that a bare column has."""
+    return render(exp.column(exp.to_identifier(column.name, quoted=True)))
+
+
+def _scan_or_lookup(single: Single, outputs: tuple[Output, ...]) -> Plan:
+    table = single.table.table
+    conjuncts = plan_predicate(single.where, single.table, single.alias)
+    keys, rest = _key_equalities(single.table, conjuncts)
+    if keys is None:
+        return Scan(table.name, outputs, conjuncts, single.limit, single.offset)
+    index_id, values = keys
+    return Lookup(table.name, outputs, index_id, values, rest, single.limit, single.offset)
+
+
+def _key_equalities(
+    table: TableSnapshot, conjuncts: tuple[Conjunct, ...]
+) -> tuple[tuple[int, tuple[exp.Expression, ...]] | None, tuple[Conjunct, ...]]:
+    """Split off the equality on a primary key of one column."""
+    if len(table.table.primary_key) != 1:
+        return None, conjuncts
+    unique = next((index.id for index in table.indexes if index.unique), None)
+    for conjunct in conjuncts:
+        condition = conjunct.condition
+        if condition is None or condition.index_id != unique:
+            continue
+        if isinstance(conjunct.expression, exp.EQ):
+            rest = tuple(other for other in conjuncts if other is not conjunct)
+            return (condition.index_id, condition.values), rest
+    return None, conjuncts
+
+
+def _is_count(single: Single) -> bool:
+    tree = single.tree
+    if len(tree.expressions) != 1 or tree.args.get("order") or single.limit or single.offset:
+        return False
+    counted = _unaliased(tree.expressions[0])
+    return isinstance(counted, exp.Count) and isinstance(counted.this, exp.Star)
+
+
+def projected(single: Single, ordering: Ordering | None) -> tuple[Output, ...] | None:
+    """Return the outputs where all are columns or the ordering distance, otherwise None."""
+    outputs: list[Output] = []
+    for node in single.tree.expressions:
+        if _is_star(node, single):
+            outputs.extend(Output(c.name, c.type, c.name) for c in single.columns)
+            continue
+        inner = _unaliased(node)
+        if isinstance(inner, exp.Column) and not isinstance(inner.this, exp.Star):
+            column = _find(inner, single)
+            outputs.append(Output(_output_name(node, column.name), column.type, column.name))
+            continue
+        found = vector_distance(inner, single.columns)
+        if ordering is None or found is None or not _same(found, ordering):
+            return None
+        outputs.append(Output(_output_name(node, found[0].function), DOUBLE, None))
+    return tuple(outputs)
+
+
+def _same(found: tuple[Metric, Column, exp.Expression], ordering: Ordering) -> bool:
+    metric, column, query = found
+    return metric is ordering.metric and column is ordering.column and query == ordering.query
+
+
+def _is_star(node: exp.Expression, single: Single) -> bool:
+    if isinstance(node, exp.Star):
+        return not any(node.args.values())
+    if isinstance(node, exp.Column) and isinstance(node.this, exp.Star):
+        return qualifier(node) == single.alias
+    return False
+
+
+def _find(node: exp.Column, single: Single) -> Column:
+    bound = bind_columns(node, single.table, single.alias)
+    column = single.table.table.find(bound.name)
+    if column is None:
+        raise unknown_column(bound.name, single.columns, span_of(node))
+    return column
+
+
+def _output_name(node: exp.Expression, default: str) -> str:
+    return folded(node.args["alias"]) if isinstance(node, exp.Alias) else default
