@@ -110,6 +110,20 @@ class ExactRanker:
             found_distances[number, : len(best)] = distances
         return found_rows, found_distances
 
+    def rank(self, queries: Vectors, candidates: Rows, k: int) -> tuple[Rows, Floats]:
+        """Return the exact top `k` among each query's candidates, (queries, n) rows, -1 for none.
+
+        The answer is as of `nearest`.
+        """
+        found_rows = np.full((len(queries), k), -1, dtype=np.int64)
+        found_distances = np.full((len(queries), k), np.nan, dtype=np.float32)
+        for number, proposed in enumerate(candidates):
+            rows = proposed[proposed >= 0] if proposed[-1] < 0 else proposed
+            best, distances = top_k(self.distances(queries[number], rows), rows, k)
+            found_rows[number, : len(best)] = best
+            found_distances[number, : len(best)] = distances
+        return found_rows, found_distances
+
     def _by_row_number(self, query: Vectors, rows: Rows) -> Floats:
         # The hot path of every indexed search: each numpy call costs as much as ten distances.
         result = np.empty(rows.shape[0], dtype=np.float32)

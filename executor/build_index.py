@@ -1,0 +1,131 @@
+"""Builds the structures of an index over a sealed segment, and measures what they give."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from vsql.core.changes import AddIndexFile, Change
+from vsql.core.protocols import Progress
+from vsql.core.schema import Index
+from vsql.core.snapshot import CurvePoint, IndexFile, SegmentFacts, TableSnapshot
+from vsql.executor.context import Context
+from vsql.executor.evaluate import Frame, evaluate
+from vsql.grammar.parse import parse_expression
+from vsql.index import registry
+from vsql.planner.predicate import is_native
+from vsql.storage.segment import OpenSegment
+
+
+def build_all(
+    table: TableSnapshot, facts: SegmentFacts, context: Context
+) -> tuple[Change, ...]:
+    """Return the index files of every index of the table over one new segment."""
+    built: list[Change] = []
+    for index in table.indexes:
+        built.extend(build(index, table, facts, context))
+    return tuple(built)
+
+
+def build(
+    index: Index, table: TableSnapshot, facts: SegmentFacts, context: Context
+) -> tuple[Change, ...]:
+    """Return the index files of one index over one segment."""
+    column = table.table.find(index.key.strip('"'))
+    if index.unique and column is None:
+        return ()
+    (segment,) = context.segments(TableSnapshot(table.table, (facts,), table.indexes))
+    files: list[Change] = []
+    if index.metric is not None:
+        assert column is not None
+        names = registry.structures_for(index.kind, column.type, index.metric)
+        for number, name in enumerate(names):
+            progress = _progress(index, number, len(names), context)
+            file = _build_vector(index, name, table, segment, progress, context)
+            files.append(AddIndexFile(table.table.id, file))
+        return tuple(files)
+    keys = _keys(index, table, segment, context)
+    for name in registry.structures(index.kind):
+        searcher = registry.scalar_kind(name).build(
+            keys, registry.build_options(name, index.options)
+        )
+        file = _stored(index, name, table, segment, searcher, (), 0.0, context)
+        files.append(AddIndexFile(table.table.id, file))
+    return tuple(files)
+
+
+def _progress(index: Index, number: int, total: int, context: Context) -> Progress:
+    report: Callable[[str, float], None] | None = context.progress
+
+    def advance(fraction: float) -> None:
+        context.check_interrupt()
+        if report is not None:
+            report(f"building index {index.name}", (number + fraction) / total)
+
+    return advance
+
+
+def _build_vector(
+    index: Index,
+    name: str,
+    table: TableSnapshot,
+    segment: OpenSegment,
+    progress: Progress,
+    context: Context,
+) -> IndexFile:
+    from vsql.index.calibrate import measure
+
+    assert index.metric is not None
+    column = table.table.column(index.key.strip('"'))
+    kind = registry.vector_kind(name)
+    vectors = segment.vectors(column.id)
+    threads = context.settings["threads"] or os.cpu_count() or 1
+    searcher = kind.build(
+        vectors if vectors.dtype == np.float32 else vectors.astype(np.float32),
+        index.metric,
+        registry.build_options(name, index.options),
+        threads=threads,
+        progress=progress,
+    )
+    valid = segment.vector_bits(column.id)
+    rows = None
+    if valid is not None:
+        rows = np.flatnonzero(np.unpackbits(valid, count=segment.row_count, bitorder="little"))
+    curve, exact_nanoseconds = measure(
+        searcher, vectors, index.metric, shape=kind.shape, valid_rows=rows
+    )
+    progress(1.0)
+    return _stored(index, name, table, segment, searcher, curve, exact_nanoseconds, context)
+
+
+def _stored(
+    index: Index,
+    name: str,
+    table: TableSnapshot,
+    segment: OpenSegment,
+    searcher: Any,
+    curve: tuple[CurvePoint, ...],
+    exact_nanoseconds: float,
+    context: Context,
+) -> IndexFile:
+    path, size, checksum = context.resources.store.write_index(
+        table.table.id, segment.id, index.id, name, searcher.save, searcher
+    )
+    return IndexFile(
+        index.id, segment.id, name, path, size, checksum, curve, exact_nanoseconds
+    )
+
+
+def _keys(index: Index, table: TableSnapshot, segment: OpenSegment, context: Context) -> pa.Array:
+    node = parse_expression(index.key)
+    frame = Frame(context, table.table, segment)
+    if is_native(node):
+        value = evaluate(node, frame)
+        if isinstance(value, pa.Array):
+            return value
+    from sqlglot import exp
+
+    columns = {c.name: frame.column(c.name) for c in node.find_all(exp.Column)}
+    return context.relational().expression(node, columns, {}, length=segment.row_count)

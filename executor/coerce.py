@@ -1,0 +1,300 @@
+"""Values and Arrow columns in the exact form that a table stores, or an error that says where.
+
+Two ways in: Python values (VALUES, parameters) and Arrow columns (COPY, INSERT … SELECT). Both
+check type, length, dimension, NaN and NOT NULL, and name the column and the row.
+"""
+
+import datetime
+import decimal
+import json
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vsql.core import sqlstate
+from vsql.core.errors import DataError, Error, IntegrityError
+from vsql.core.schema import Column
+from vsql.core.types import Family, SqlType
+from vsql.executor.vectors import not_finite, to_vector, wrong_dimension
+
+_BLOCK_ROWS = 16_384
+
+
+def from_values(values: Sequence[Any], column: Column, first_row: int = 1) -> pa.Array:
+    """Return a stored column from Python values; raises DataError, IntegrityError (23502)."""
+    type_ = column.type
+    if type_.is_vector:
+        array = _vectors_from_values(values, column, first_row)
+    elif type_.family is Family.JSON:
+        array = pa.array([_json_text(v, column, first_row + i) for i, v in enumerate(values)])
+        array = array.cast(pa.string())
+    else:
+        array = _scalars(values, column, first_row)
+    return _checked(array, column, first_row)
+
+
+def _scalars(values: Sequence[Any], column: Column, first_row: int) -> pa.Array:
+    arrow = column.type.arrow
+    plain = [_plain(value, column.type) for value in values]
+    try:
+        return pa.array(plain, type=arrow)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, ValueError, TypeError):
+        pass
+    converted = [
+        _one(value, column, first_row + number) for number, value in enumerate(plain)
+    ]
+    return pa.array(converted, type=arrow)
+
+
+def _plain(value: Any, type_: SqlType) -> Any:
+    if isinstance(value, np.generic | pa.Scalar):
+        value = value.item() if isinstance(value, np.generic) else value.as_py()
+    if isinstance(value, uuid.UUID):
+        return value.bytes if type_.family is Family.UUID else str(value)
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, bool) and (type_.is_number or type_.is_string):
+        raise DataError(
+            f"cannot store a boolean as {type_}", code=sqlstate.DATATYPE_MISMATCH
+        )
+    if isinstance(value, float) and type_.family is Family.DECIMAL:
+        return decimal.Decimal(repr(value)).quantize(
+            decimal.Decimal(1).scaleb(-type_.arguments[1]), rounding=decimal.ROUND_HALF_UP
+        )
+    return value
+
+
+def _one(value: Any, column: Column, row: int) -> Any:
+    """Convert one value as PostgreSQL converts a literal; raises DataError naming the place."""
+    type_ = column.type
+    try:
+        return _converted(value, type_)
+    except Error:
+        raise
+    except (pa.ArrowException, OverflowError, ValueError, TypeError, decimal.InvalidOperation):
+        pass
+    shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:60] + "..."
+    number = isinstance(value, int | float | decimal.Decimal) and type_.is_number
+    raise DataError(
+        f'column "{column.name}", row {row}: {shown} '
+        + (f"is out of range for {type_}" if number else f"is not a valid {type_}"),
+        code=sqlstate.NUMERIC_VALUE_OUT_OF_RANGE
+        if number
+        else sqlstate.INVALID_TEXT_REPRESENTATION,
+    )
+
+
+def _converted(value: Any, type_: SqlType) -> Any:
+    if value is None:
+        return None
+    if type_.is_string and isinstance(value, int | float | decimal.Decimal):
+        return str(value)
+    if type_.family is Family.ARRAY:
+        assert type_.element is not None
+        items = json.loads(_array_text(value)) if isinstance(value, str) else list(value)
+        return [_converted(item, type_.element) for item in items]
+    if type_.is_integer and isinstance(value, float):
+        if not value.is_integer():
+            value = round(value)
+        value = int(value)
+    if isinstance(value, str) and type_.family is Family.UUID:
+        return uuid.UUID(value).bytes
+    if isinstance(value, str) and type_.family is Family.BYTEA:
+        return bytes.fromhex(value[2:]) if value.startswith("\\x") else value.encode()
+    if isinstance(value, str) and type_.family is Family.INTERVAL:
+        raise ValueError(value)
+    if isinstance(value, str) and not type_.is_string:
+        text = value.strip()
+        if type_.family is Family.BOOLEAN:
+            return _BOOLEANS[text.lower()] if text.lower() in _BOOLEANS else _refuse(value)
+        if type_.family is Family.TIMESTAMPTZ:
+            moment = datetime.datetime.fromisoformat(text)
+            return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+        if type_.family is Family.DECIMAL:
+            return _converted(decimal.Decimal(text), type_)
+        return pa.scalar(text).cast(type_.arrow).as_py()
+    if type_.family is Family.DECIMAL:
+        exact = decimal.Decimal(value)
+        step = decimal.Decimal(1).scaleb(-type_.arguments[1])
+        with decimal.localcontext(prec=60):
+            value = exact.quantize(step, rounding=decimal.ROUND_HALF_UP)
+    if type_.family is Family.TIMESTAMPTZ and isinstance(value, datetime.datetime):
+        return value if value.tzinfo else value.replace(tzinfo=datetime.UTC)
+    return pa.scalar(value, type=type_.arrow).as_py()
+
+
+_BOOLEANS = {
+    **dict.fromkeys(("t", "true", "yes", "on", "1"), True),
+    **dict.fromkeys(("f", "false", "no", "off", "0"), False),
+}
+
+
+def _refuse(value: Any) -> Any:
+    raise ValueError(value)
+
+
+def _array_text(text: str) -> str:
+    stripped = text.strip()
+    return "[" + stripped[1:-1] + "]" if stripped.startswith("{") else stripped
+
+
+def _json_text(value: Any, column: Column, row: int) -> str | None:
+    """Return a JSON document as text; text must be one already, anything else is dumped."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            json.loads(value)
+        except (ValueError, RecursionError):
+            raise DataError(
+                f'column "{column.name}", row {row}: invalid JSON',
+                code=sqlstate.INVALID_TEXT_REPRESENTATION,
+            ) from None
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise DataError(
+            f'column "{column.name}", row {row}: {type(value).__name__} is not JSON',
+            code=sqlstate.INVALID_TEXT_REPRESENTATION,
+        ) from None
+
+
+def _vectors_from_values(values: Sequence[Any], column: Column, first_row: int) -> pa.Array:
+    type_ = column.type
+    missing = np.array([value is None for value in values], dtype=bool)
+    dtype = {Family.VECTOR: np.float32, Family.HALFVEC: np.float16}.get(type_.family, np.uint8)
+    width = type_.dimension // 8 if type_.family is Family.BIT else type_.dimension
+    matrix = np.zeros((len(values), width), dtype=dtype)
+    for number, value in enumerate(values):
+        if value is not None:
+            where = f'column "{column.name}", row {first_row + number}'
+            matrix[number] = to_vector(value, type_, where)
+    return _vector_array(matrix, type_, missing)
+
+
+def _vector_array(matrix: Any, type_: SqlType, missing: Any) -> pa.Array:
+    mask = pa.array(missing) if missing is not None and missing.any() else None
+    if type_.family is Family.BIT:
+        validity = None
+        if mask is not None:
+            bits = np.packbits(~missing, bitorder="little")
+            validity = pa.py_buffer(bits)
+        data = pa.py_buffer(np.ascontiguousarray(matrix))
+        return pa.Array.from_buffers(type_.arrow, len(matrix), [validity, data])
+    flat = pa.array(np.ascontiguousarray(matrix).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, type=type_.arrow, mask=mask)
+
+
+def from_arrow_column(
+    array: pa.Array | pa.ChunkedArray, column: Column, first_row: int = 1
+) -> pa.Array:
+    """Return a stored column from an Arrow one; raises DataError, IntegrityError (23502)."""
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks() if array.num_chunks != 1 else array.chunk(0)
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    type_ = column.type
+    if type_.family in (Family.VECTOR, Family.HALFVEC):
+        array = _float_vectors(array, column, first_row)
+    elif type_.family is Family.JSON:
+        array = _json_column(array, column, first_row)
+    elif array.type != type_.arrow:
+        array = _cast(array, column, first_row)
+    return _checked(array, column, first_row)
+
+
+def _json_column(array: pa.Array, column: Column, first_row: int) -> pa.Array:
+    if pa.types.is_string(array.type):
+        return array
+    if pa.types.is_large_string(array.type):
+        return array.cast(pa.string())
+    return from_values(array.to_pylist(), column, first_row)
+
+
+def _cast(array: pa.Array, column: Column, first_row: int) -> pa.Array:
+    arrow = column.type.arrow
+    if pa.types.is_floating(array.type) and column.type.is_integer:
+        array = pc.round(array, round_mode="half_to_even")
+    try:
+        return array.cast(arrow)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        return _scalars(array.to_pylist(), column, first_row)
+
+
+def _float_vectors(array: pa.Array, column: Column, first_row: int) -> pa.Array:
+    type_ = column.type
+    if array.type == type_.arrow or pa.types.is_fixed_size_list(array.type):
+        if array.type.list_size != type_.dimension:
+            where = f'column "{column.name}", row {first_row}'
+            raise wrong_dimension(array.type.list_size, type_, where)
+        flat = array.values.slice(array.offset * type_.dimension, len(array) * type_.dimension)
+    elif pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        lengths = pc.fill_null(pc.list_value_length(array), type_.dimension).to_numpy()
+        wrong = np.flatnonzero(lengths != type_.dimension)
+        if len(wrong):
+            where = f'column "{column.name}", row {first_row + int(wrong[0])}'
+            raise wrong_dimension(int(lengths[wrong[0]]), type_, where)
+        if array.null_count:
+            return _vectors_from_values(array.to_pylist(), column, first_row)
+        flat = array.flatten()
+    else:
+        return _vectors_from_values(array.to_pylist(), column, first_row)
+    if flat.null_count and not array.null_count:
+        row = int(flat.is_null().to_numpy(zero_copy_only=False).argmax()) // type_.dimension
+        raise DataError(
+            f'column "{column.name}", row {first_row + row}: a vector holds a NULL',
+            code=sqlstate.DATA_EXCEPTION,
+        )
+    dtype = np.float32 if type_.family is Family.VECTOR else np.float16
+    numbers = flat.to_numpy(zero_copy_only=not flat.null_count)
+    missing = None
+    if array.null_count:
+        missing = array.is_null().to_numpy(zero_copy_only=False)
+    same = numbers.dtype == dtype and missing is None
+    matrix = numbers.reshape(-1, type_.dimension)
+    if not same:
+        with np.errstate(over="ignore", invalid="ignore"):
+            matrix = matrix.astype(dtype)
+        if missing is not None:
+            matrix[missing] = 0
+    _check_finite(matrix, column, first_row)
+    return _vector_array(matrix, type_, missing)
+
+
+def _check_finite(matrix: Any, column: Column, first_row: int) -> None:
+    for start in range(0, len(matrix), _BLOCK_ROWS):
+        block = matrix[start : start + _BLOCK_ROWS]
+        if np.isfinite(block).all():
+            continue
+        row = int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
+        where = f'column "{column.name}", row {first_row + start + row}'
+        raise not_finite(block[row], column.type, where)
+
+
+def _checked(array: pa.Array, column: Column, first_row: int) -> pa.Array:
+    if array.null_count and not column.nullable:
+        row = int(np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False))[0])
+        raise IntegrityError(
+            f'column "{column.name}", row {first_row + row}: NULL is not allowed',
+            code=sqlstate.NOT_NULL_VIOLATION,
+        )
+    if column.type.family is Family.VARCHAR and column.type.arguments:
+        limit = column.type.arguments[0]
+        lengths = pc.fill_null(pc.utf8_length(array), 0).to_numpy()
+        if len(lengths) and int(lengths.max()) > limit:
+            row = int(np.flatnonzero(lengths > limit)[0])
+            raise DataError(
+                f'column "{column.name}", row {first_row + row}: a text of {int(lengths[row])} '
+                f"characters is too long for {column.type}",
+                code=sqlstate.STRING_DATA_RIGHT_TRUNCATION,
+            )
+    return array
+
+

@@ -1,0 +1,293 @@
+"""CREATE, DROP, and what SHOW and DESCRIBE tell: statements to changes, the catalog to rows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+from sqlglot import exp
+
+from vsql.core import changes as change
+from vsql.core import sqlstate
+from vsql.core.changes import Change
+from vsql.core.distance import METRIC_BY_OPERATOR_CLASS, Metric
+from vsql.core.errors import DatabaseError, ProgrammingError, did_you_mean
+from vsql.core.schema import Column, Index, Table, new_id
+from vsql.core.snapshot import TableSnapshot
+from vsql.core.types import Family, SqlType, from_arrow
+from vsql.executor.build_index import build
+from vsql.executor.coerce import from_values
+from vsql.executor.context import Context
+from vsql.executor.result import Result, table_result
+from vsql.executor.values import value_of
+from vsql.grammar import statements as st
+from vsql.grammar.parse import parse_expression
+from vsql.grammar.render import render
+from vsql.index import registry
+from vsql.planner.bind import bind_columns
+from vsql.planner.facts import Facts, unknown_column
+
+
+def create_table(statement: st.CreateTable, facts: Facts, context: Context) -> tuple[Change, ...]:
+    """Return the changes of CREATE TABLE; raises ProgrammingError (42P07, 42701, 42P16)."""
+    if statement.name in context.snapshot.tables:
+        if statement.if_not_exists:
+            return ()
+        raise ProgrammingError(
+            f'table "{statement.name}" already exists',
+            code=sqlstate.DUPLICATE_TABLE,
+            span=statement.span,
+            hint="use CREATE TABLE IF NOT EXISTS, or drop it first",
+        )
+    columns = tuple(
+        Column(
+            new_id(),
+            definition.name,
+            definition.type,
+            definition.nullable and definition.name not in statement.primary_key,
+            definition.default,
+        )
+        for definition in statement.columns
+    )
+    _check_columns(statement, columns)
+    table = Table(new_id(), statement.name, columns, statement.primary_key)
+    for column in columns:
+        if column.default is not None:
+            from_values([value_of(parse_expression(column.default), context)], _lenient(column))
+    staged: list[Change] = [change.AddTable(table)]
+    if table.primary_key:
+        staged.append(change.AddIndex(_key_index(table)))
+    return tuple(staged)
+
+
+def _lenient(column: Column) -> Column:
+    return Column(column.id, column.name, column.type)
+
+
+def _key_index(table: Table) -> Index:
+    key = ", ".join(
+        render(exp.column(exp.to_identifier(name, quoted=True))) for name in table.primary_key
+    )
+    kind = registry.canonical("BTREE")
+    return Index(new_id(), table.id, f"{table.name}_pkey", kind, key, unique=True)
+
+
+def _check_columns(statement: st.CreateTable, columns: tuple[Column, ...]) -> None:
+    if not columns:
+        raise ProgrammingError(
+            "a table needs at least one column", code=sqlstate.INVALID_TABLE_DEFINITION
+        )
+    seen: set[str] = set()
+    for definition in statement.columns:
+        if definition.name in seen:
+            raise ProgrammingError(
+                f'column "{definition.name}" is defined twice',
+                code=sqlstate.DUPLICATE_COLUMN,
+                span=definition.span,
+            )
+        seen.add(definition.name)
+    for name in statement.primary_key:
+        column = next((c for c in columns if c.name == name), None)
+        if column is None:
+            raise unknown_column(name, columns, statement.span, "PRIMARY KEY")
+        if column.type.is_vector or column.type.family in (Family.JSON, Family.ARRAY):
+            raise ProgrammingError(
+                f'column "{name}" of type {column.type} cannot be a primary key',
+                code=sqlstate.INVALID_TABLE_DEFINITION,
+                span=statement.span,
+            )
+
+
+def drop_table(statement: st.DropTable, facts: Facts, context: Context) -> tuple[Change, ...]:
+    """Return the changes of DROP TABLE; raises ProgrammingError (42P01)."""
+    staged: list[Change] = []
+    for name in statement.names:
+        if name not in context.snapshot.tables and statement.if_exists:
+            continue
+        staged.append(change.DropTable(facts.require(name).table.id))
+    return tuple(staged)
+
+
+def create_index(statement: st.CreateIndex, facts: Facts, context: Context) -> tuple[Change, ...]:
+    """Return the changes of CREATE INDEX, every segment's structures built; raises DatabaseError."""
+    table = facts.require(statement.table, statement.span)
+    node = bind_columns(parse_expression(statement.key), table, table.table.name)
+    key = render(node)
+    column = table.table.find(node.name) if isinstance(node, exp.Column) else None
+    type_ = column.type if column is not None else _key_type(node, table, context)
+    kind = registry.canonical(statement.kind or registry.default_kind(type_))
+    metric = _metric(statement, type_)
+    name = statement.name or _free_name(statement, column, context)
+    if _find_index(name, context.snapshot.tables) is not None:
+        if statement.if_not_exists:
+            return ()
+        raise ProgrammingError(
+            f'index "{name}" already exists', code=sqlstate.DUPLICATE_OBJECT, span=statement.span
+        )
+    registry.check(kind, type_, metric, statement.options)
+    if statement.unique:
+        raise ProgrammingError(
+            "UNIQUE indexes are not supported; a PRIMARY KEY is unique",
+            code=sqlstate.FEATURE_NOT_SUPPORTED,
+            span=statement.span,
+        )
+    index = Index(new_id(), table.table.id, name, kind, key, metric, options=statement.options)
+    staged: list[Change] = [change.AddIndex(index)]
+    for facts_of_segment in table.sealed:
+        staged.extend(build(index, table, facts_of_segment, context))
+    return tuple(staged)
+
+
+def _metric(statement: st.CreateIndex, type_: SqlType) -> Metric | None:
+    written = statement.operator_class
+    if not type_.is_vector:
+        if written is not None and written not in _SCALAR_CLASSES:
+            raise _unknown_class(written, statement)
+        return None
+    if written is None:
+        return Metric.HAMMING if type_.family is Family.BIT else Metric.COSINE
+    metric = METRIC_BY_OPERATOR_CLASS.get(written)
+    if metric is None:
+        raise _unknown_class(written, statement)
+    return metric
+
+
+_SCALAR_CLASSES = ("text_ops", "int4_ops", "int8_ops", "float8_ops", "text_pattern_ops")
+
+
+def _unknown_class(name: str, statement: st.CreateIndex) -> DatabaseError:
+    return ProgrammingError(
+        f'operator class "{name}" does not exist',
+        code=sqlstate.UNDEFINED_OBJECT,
+        span=statement.span,
+        hint=did_you_mean(name, METRIC_BY_OPERATOR_CLASS),
+    )
+
+
+def _key_type(node: exp.Expression, table: TableSnapshot, context: Context) -> SqlType:
+    columns = {
+        c.name: pa.array([], table.table.column(c.name).type.arrow)
+        for c in node.find_all(exp.Column)
+    }
+    return from_arrow(context.relational().expression(node, columns, {}).type)
+
+
+def _free_name(statement: st.CreateIndex, column: Column | None, context: Context) -> str:
+    base = f"{statement.table}_{column.name if column is not None else 'expr'}_idx"
+    name, number = base, 0
+    while _find_index(name, context.snapshot.tables) is not None:
+        number += 1
+        name = f"{base}{number}"
+    return name
+
+
+def _find_index(
+    name: str, tables: Mapping[str, TableSnapshot]
+) -> tuple[TableSnapshot, Index] | None:
+    for table in tables.values():
+        for index in table.indexes:
+            if index.name == name:
+                return table, index
+    return None
+
+
+def drop_index(statement: st.DropIndex, facts: Facts, context: Context) -> tuple[Change, ...]:
+    """Return the changes of DROP INDEX; raises ProgrammingError (42704, 42809)."""
+    staged: list[Change] = []
+    for name in statement.names:
+        found = _find_index(name, context.snapshot.tables)
+        if found is None:
+            if statement.if_exists:
+                continue
+            known = [i.name for t in context.snapshot.tables.values() for i in t.indexes]
+            raise ProgrammingError(
+                f'index "{name}" does not exist',
+                code=sqlstate.UNDEFINED_OBJECT,
+                hint=did_you_mean(name, known),
+            )
+        table, index = found
+        if index.unique:
+            raise ProgrammingError(
+                f'index "{name}" holds the primary key of "{table.table.name}"',
+                code=sqlstate.WRONG_OBJECT_TYPE,
+            )
+        staged.append(change.DropIndex(table.table.id, index.id))
+    return tuple(staged)
+
+
+def show_tables(facts: Facts, context: Context) -> Result:
+    """Return name, rows, segments and bytes of every table."""
+    rows: list[dict[str, Any]] = []
+    for name, table in sorted(facts.tables.items()):
+        size = sum(segment.byte_size for segment in table.segments)
+        rows.append(_row(name, table.live_count, len(table.segments), size))
+    for name, columns in sorted(facts.outside.items()):
+        outside = context.outside[name]
+        assert len(columns) == outside.num_columns
+        rows.append(_row(name, outside.num_rows, 0, outside.nbytes))
+    fields = [("name", pa.string()), ("rows", pa.int64())]
+    return _listing(rows, [*fields, ("segments", pa.int64()), ("bytes", pa.int64())])
+
+
+def _row(name: str, rows: int, segments: int, size: int) -> dict[str, Any]:
+    return {"name": name, "rows": rows, "segments": segments, "bytes": size}
+
+
+def show_indexes(name: str | None, facts: Facts) -> Result:
+    """Return the indexes of one table, or of all, with how many segments have them built."""
+    tables = [facts.require(name)] if name is not None else list(facts.tables.values())
+    rows = []
+    for table in tables:
+        for index in table.indexes:
+            files = [f for s in table.sealed for f in s.index_files if f.index_id == index.id]
+            built = len({file.segment_id for file in files})
+            rows.append(
+                {
+                    "name": index.name,
+                    "table": table.table.name,
+                    "kind": index.kind,
+                    "key": index.key,
+                    "metric": index.metric.value if index.metric is not None else None,
+                    "built": f"{built}/{len(table.sealed)}",
+                    "bytes": sum(file.byte_size for file in files),
+                }
+            )
+    texts = [(n, pa.string()) for n in ("name", "table", "kind", "key", "metric", "built")]
+    return _listing(rows, [*texts, ("bytes", pa.int64())])
+
+
+def show_columns(name: str, facts: Facts) -> Result:
+    """Return column, type, nullable, default and key of each column of a table."""
+    columns = facts.columns(name)
+    key = () if name in facts.outside else facts.require(name).table.primary_key
+    rows = [
+        {
+            "column": column.name,
+            "type": str(column.type),
+            "nullable": column.nullable,
+            "default": column.default,
+            "key": "primary" if column.name in key else None,
+        }
+        for column in columns or ()
+    ]
+    fields = [("column", pa.string()), ("type", pa.string()), ("nullable", pa.bool_())]
+    return _listing(rows, [*fields, ("default", pa.string()), ("key", pa.string())])
+
+
+def show_settings(settings: Mapping[str, Any], name: str | None) -> Result:
+    """Return one setting, or all with their meanings."""
+    from vsql.core.settings import SETTINGS
+
+    if name is not None:
+        return _listing([{name: str(settings[name])}], [(name, pa.string())])
+    rows = [
+        {"name": known, "value": str(settings[known]), "meaning": setting.meaning}
+        for known, setting in sorted(SETTINGS.items())
+    ]
+    return _listing(rows, [(n, pa.string()) for n in ("name", "value", "meaning")])
+
+
+def _listing(rows: list[dict[str, Any]], fields: list[tuple[str, pa.DataType]]) -> Result:
+    arrays = [pa.array([row[name] for row in rows], type_) for name, type_ in fields]
+    table = pa.Table.from_arrays(arrays, names=[name for name, _ in fields])
+    return table_result(table, "SHOW")
+

@@ -1,0 +1,529 @@
+"""Expressions over columns, by Arrow kernels: what `vsql.planner.predicate` calls native.
+
+An expression is evaluated over a whole frame at once; three-valued logic is Arrow's Kleene logic.
+Errors of kernels become vsql's: overflow 22003, division by zero 22012, failed casts 22P02.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlglot import exp
+
+from vsql.core import sqlstate, types
+from vsql.core.distance import METRIC_BY_FUNCTION, Metric
+from vsql.core.errors import DatabaseError, DataError, ProgrammingError
+from vsql.core.protocols import Rows
+from vsql.core.schema import Table
+from vsql.core.types import Family, SqlType
+from vsql.executor.context import Context, column_of
+from vsql.executor.ranker import ranker_of
+from vsql.executor.vectors import to_vector
+from vsql.storage.segment import OpenSegment
+
+Datum = Any
+"""An Arrow array of the frame's length, or a Python constant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Rows of one segment: all, or those in `rows`."""
+
+    context: Context
+    table: Table
+    segment: OpenSegment
+    rows: Rows | None = None
+
+    @property
+    def length(self) -> int:
+        return self.segment.row_count if self.rows is None else len(self.rows)
+
+    def column(self, name: str) -> pa.Array:
+        array = column_of(self.segment, self.table.column(name))
+        return array if self.rows is None else array.take(pa.array(self.rows))
+
+
+def evaluate_condition(node: exp.Expression, frame: Frame) -> pa.Array:
+    """Return a boolean array, one value per row of the frame, NULL where SQL says NULL."""
+    value = evaluate(node, frame)
+    if isinstance(value, pa.Array):
+        if not pa.types.is_boolean(value.type):
+            raise _not_boolean(node, value.type)
+        return value
+    if value is not None and not isinstance(value, bool):
+        raise _not_boolean(node, pa.scalar(value).type)
+    return pa.repeat(pa.scalar(value, pa.bool_()), frame.length)
+
+
+def _not_boolean(node: exp.Expression, type_: pa.DataType) -> ProgrammingError:
+    return ProgrammingError(
+        f"a condition must be of type boolean, not {types.from_arrow(type_)}: {node.sql()}",
+        code=sqlstate.DATATYPE_MISMATCH,
+    )
+
+
+def evaluate(node: exp.Expression, frame: Frame) -> Datum:
+    """Return the value of a native expression over a frame."""
+    match node:
+        case exp.Paren():
+            return evaluate(node.this, frame)
+        case exp.Column():
+            return frame.column(node.name)
+        case exp.Placeholder():
+            return frame.context.parameter(node.name)
+        case exp.Boolean():
+            return bool(node.this)
+        case exp.Null():
+            return None
+        case exp.Literal():
+            return _literal(node)
+        case exp.Array():
+            return [evaluate(element, frame) for element in node.expressions]
+        case exp.And() | exp.Or() | exp.Not():
+            return _logic(node, frame)
+        case exp.Between():
+            low = _compare("greater_equal", node.this, node.args["low"], frame)
+            high = _compare("less_equal", node.this, node.args["high"], frame)
+            return pc.and_kleene(_array(low, frame), _array(high, frame))
+        case exp.In():
+            return _membership(node, frame)
+        case exp.Is():
+            return _is(node, frame)
+        case exp.Escape():
+            return _pattern(node.this, frame, _text(evaluate(node.expression, frame)))
+        case exp.Like() | exp.ILike():
+            return _pattern(node, frame, "\\")
+        case exp.ArrayContainsAll() | exp.ArrayOverlaps():
+            return _array_operator(node, frame)
+        case exp.Cast():
+            return _cast(node, frame)
+        case exp.JSONExtract() | exp.JSONExtractScalar() | exp.Bracket():
+            return _derived(node, frame)
+        case exp.Anonymous():
+            return _distance(node, frame)
+        case exp.Neg():
+            value = evaluate(node.this, frame)
+            return _guarded(pc.negate_checked, value) if isinstance(value, pa.Array) else -value
+        case _:
+            kernel = _COMPARISONS.get(type(node))
+            if kernel is not None:
+                return _comparison(kernel, node, frame)
+            return _arithmetic(_ARITHMETIC[type(node)], node, frame)
+
+
+_COMPARISONS: dict[type[exp.Expression], str] = {
+    exp.EQ: "equal",
+    exp.NEQ: "not_equal",
+    exp.LT: "less",
+    exp.LTE: "less_equal",
+    exp.GT: "greater",
+    exp.GTE: "greater_equal",
+}
+_ARITHMETIC: dict[type[exp.Expression], str] = {
+    exp.Add: "add_checked",
+    exp.Sub: "subtract_checked",
+    exp.Mul: "multiply_checked",
+    exp.Div: "divide_checked",
+    exp.Mod: "mod",
+}
+
+
+def _literal(node: exp.Literal) -> Any:
+    if node.is_string:
+        return node.this
+    return int(node.this) if node.is_int else float(node.this)
+
+
+def _array(value: Datum, frame: Frame) -> pa.Array:
+    if isinstance(value, pa.Array):
+        return value
+    return pa.repeat(pa.scalar(value, pa.bool_() if value is None else None), frame.length)
+
+
+def _logic(node: exp.Expression, frame: Frame) -> pa.Array:
+    if isinstance(node, exp.Not):
+        return pc.invert(evaluate_condition(node.this, frame))
+    kernel = pc.and_kleene if isinstance(node, exp.And) else pc.or_kleene
+    # A loop, not recursion: chains of thousands are left-deep.
+    parts = list(node.flatten())
+    result = evaluate_condition(parts[0], frame)
+    for part in parts[1:]:
+        result = kernel(result, evaluate_condition(part, frame))
+    return result
+
+
+def _comparison(kernel: str, node: exp.Expression, frame: Frame) -> Datum:
+    right = node.expression
+    if isinstance(right, exp.Any):
+        return _any(kernel, node, frame)
+    return _compare(kernel, node.this, right, frame)
+
+
+def _compare(kernel: str, left: exp.Expression, right: exp.Expression, frame: Frame) -> Datum:
+    one, other = evaluate(left, frame), evaluate(right, frame)
+    if not isinstance(one, pa.Array) and not isinstance(other, pa.Array):
+        one = pa.repeat(pa.scalar(one), frame.length) if one is not None else None
+        if one is None:
+            return None
+    if one is None or other is None:
+        return pa.nulls(frame.length, pa.bool_())
+    if not isinstance(one, pa.Array):
+        one = constant_of(one, other.type)
+    elif not isinstance(other, pa.Array):
+        other = constant_of(other, one.type)
+    else:
+        _check_comparable(one.type, other.type)
+    result = _guarded(getattr(pc, kernel), one, other)
+    return _nan_equal(kernel, one, other, result)
+
+
+def _nan_equal(kernel: str, one: Datum, other: Datum, result: pa.Array) -> pa.Array:
+    """PostgreSQL's NaN: equal to itself, greater than every number."""
+    floats = [d for d in (one, other) if pa.types.is_floating(d.type)]
+    if not any(_has_nan(datum) for datum in floats):
+        return result
+    left, right = (_nan_mask(one, len(result)), _nan_mask(other, len(result)))
+    both, only_left, only_right = left & right, left & ~right, ~left & right
+    truth = {
+        "equal": both,
+        "not_equal": only_left | only_right,
+        "less": only_right,
+        "less_equal": only_right | both,
+        "greater": only_left,
+        "greater_equal": only_left | both,
+    }[kernel]
+    special = pa.array(left | right)
+    return pc.if_else(pc.and_(special, pc.is_valid(result)), pa.array(truth), result)
+
+
+def _has_nan(datum: Datum) -> bool:
+    if isinstance(datum, pa.Scalar):
+        value = datum.as_py()
+        return value is not None and value != value
+    return bool(pc.any(pc.is_nan(datum)).as_py())
+
+
+def _nan_mask(datum: Datum, length: int) -> Any:
+    if isinstance(datum, pa.Scalar):
+        return np.full(length, _has_nan(datum) if pa.types.is_floating(datum.type) else False)
+    if not pa.types.is_floating(datum.type):
+        return np.zeros(length, dtype=bool)
+    return pc.fill_null(pc.is_nan(datum), False).to_numpy(zero_copy_only=False)
+
+
+def constant_of(value: Any, arrow: pa.DataType) -> pa.Scalar:
+    """Return a constant in the type that a column of type `arrow` compares with.
+
+    Text stands for any type, as PostgreSQL's untyped literals do. Raises DataError (22P02),
+    ProgrammingError (42883).
+    """
+    if isinstance(value, str) and not pa.types.is_string(arrow):
+        return _parsed(value, arrow)
+    if pa.types.is_integer(arrow) and isinstance(value, int) and not isinstance(value, bool):
+        if -(2 ** (arrow.bit_width - 1)) <= value < 2 ** (arrow.bit_width - 1):
+            return pa.scalar(value, arrow)
+        return pa.scalar(float(value))
+    if hasattr(value, "item") and not isinstance(value, pa.Scalar):
+        value = value.item()
+    if hasattr(value, "bytes") and pa.types.is_fixed_size_binary(arrow):
+        value = value.bytes
+    try:
+        scalar = value if isinstance(value, pa.Scalar) else pa.scalar(value)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        raise _incomparable(arrow, type(value).__name__) from None
+    if pa.types.is_decimal(scalar.type) and not pa.types.is_decimal(arrow):
+        scalar = scalar.cast(pa.float64())
+    _check_comparable(arrow, scalar.type)
+    return scalar
+
+
+def _parsed(text: str, arrow: pa.DataType) -> pa.Scalar:
+    type_ = types.from_arrow(arrow)
+    try:
+        if pa.types.is_fixed_size_binary(arrow) and arrow.byte_width == 16:
+            import uuid
+
+            return pa.scalar(uuid.UUID(text).bytes, arrow)
+        if pa.types.is_binary(arrow):
+            return pa.scalar(text.encode(), arrow)
+        return pa.scalar(text).cast(arrow)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError):
+        raise DataError(
+            f"invalid input for type {type_}: '{text[:60]}'",
+            code=sqlstate.INVALID_TEXT_REPRESENTATION,
+        ) from None
+
+
+_CLASSES: tuple[Callable[[pa.DataType], bool], ...] = (
+    lambda t: pa.types.is_integer(t) or pa.types.is_floating(t) or pa.types.is_decimal(t),
+    lambda t: pa.types.is_string(t) or pa.types.is_large_string(t),
+    pa.types.is_boolean,
+    lambda t: pa.types.is_binary(t) or pa.types.is_fixed_size_binary(t),
+    lambda t: pa.types.is_date(t) or pa.types.is_timestamp(t),
+    pa.types.is_time,
+    pa.types.is_nested,
+    lambda t: pa.types.is_interval(t) or pa.types.is_duration(t),
+)
+
+
+def _check_comparable(one: pa.DataType, other: pa.DataType) -> None:
+    for belongs in _CLASSES:
+        if belongs(one) and belongs(other):
+            return
+    if not pa.types.is_null(one) and not pa.types.is_null(other):
+        raise _incomparable(one, str(types.from_arrow(other)))
+
+
+def _incomparable(arrow: pa.DataType, other: str) -> ProgrammingError:
+    return ProgrammingError(
+        f"cannot compare {types.from_arrow(arrow)} with {other}",
+        code=sqlstate.UNDEFINED_FUNCTION,
+        hint="add an explicit cast, as in CAST(x AS BIGINT)",
+    )
+
+
+def _membership(node: exp.In, frame: Frame) -> pa.Array:
+    key = evaluate(node.this, frame)
+    values: list[Any] = []
+    for element in node.expressions:
+        value = evaluate(element, frame)
+        values.extend(value if isinstance(value, list | tuple | set | np.ndarray) else [value])
+    if not isinstance(key, pa.Array):
+        return evaluate_condition(_spelled_out(node), frame)
+    filled = [constant_of(v, key.type) for v in values if v is not None]
+    if not filled:
+        found = pa.repeat(pa.scalar(False), frame.length)
+    else:
+        common = key.type if all(s.type == key.type for s in filled) else filled[0].type
+        wanted = pa.array([s.as_py() for s in filled], common if common == key.type else None)
+        searched = key if wanted.type == key.type else key.cast(wanted.type)
+        found = pc.is_in(searched, value_set=wanted)
+    found = pc.if_else(pc.is_valid(key), found, pa.scalar(None, pa.bool_()))
+    if len(filled) < len(values):
+        # x IN (1, NULL) is never false: it is NULL where nothing matched.
+        found = pc.if_else(found, found, pa.scalar(None, pa.bool_()))
+    return found
+
+
+def _spelled_out(node: exp.In) -> exp.Expression:
+    return exp.or_(*(exp.EQ(this=node.this.copy(), expression=e.copy()) for e in node.expressions))
+
+
+def _is(node: exp.Is, frame: Frame) -> pa.Array:
+    value = evaluate(node.this, frame)
+    if isinstance(node.expression, exp.Null):
+        return pc.is_null(value) if isinstance(value, pa.Array) else value is None
+    truth = _array(value, frame)
+    wanted = pa.scalar(bool(node.expression.this))
+    return pc.fill_null(pc.equal(truth, wanted), False)
+
+
+def _pattern(node: exp.Expression, frame: Frame, escape: str) -> Datum:
+    value, pattern = evaluate(node.this, frame), evaluate(node.expression, frame)
+    if pattern is None or value is None:
+        return pa.nulls(frame.length, pa.bool_())
+    if not isinstance(pattern, str):
+        raise ProgrammingError("LIKE needs a text pattern", code=sqlstate.DATATYPE_MISMATCH)
+    text = _array(value, frame)
+    if not pa.types.is_string(text.type):
+        raise _incomparable(text.type, "TEXT in LIKE")
+    ignore_case = isinstance(node, exp.ILike)
+    if escape == "\\" and not pattern.endswith("\\"):
+        return pc.match_like(text, pattern, ignore_case=ignore_case)
+    return pc.match_substring_regex(text, _like_regex(pattern, escape), ignore_case=ignore_case)
+
+
+def _like_regex(pattern: str, escape: str) -> str:
+    parts: list[str] = []
+    characters = iter(pattern)
+    for character in characters:
+        if escape and character == escape:
+            following = next(characters, None)
+            if following is None:
+                raise DataError(
+                    "LIKE pattern must not end with the escape character", code="22025"
+                )
+            parts.append(re.escape(following))
+        else:
+            parts.append({"%": ".*", "_": "."}.get(character) or re.escape(character))
+    return "(?s)^" + "".join(parts) + "$"
+
+
+def _text(value: Datum) -> str:
+    if isinstance(value, str) and len(value) <= 1:
+        return value
+    raise DataError("ESCAPE needs one character", code="22019")
+
+
+def _any(kernel: str, node: exp.Expression, frame: Frame) -> pa.Array:
+    lists = evaluate(node.expression.this.unnest(), frame)
+    value = evaluate(node.this, frame)
+    if isinstance(lists, list):
+        parts = [_guarded(getattr(pc, kernel), _array(value, frame), v) for v in lists]
+        result = pa.repeat(pa.scalar(False), frame.length)
+        for part in parts:
+            result = pc.or_kleene(result, part)
+        return result
+    if value is None:
+        return pa.nulls(frame.length, pa.bool_())
+    _check_list(lists)
+    matches = _guarded(getattr(pc, kernel), lists.values, constant_of(value, lists.type.value_type))
+    return _any_element(lists, matches)
+
+
+def _check_list(lists: Datum) -> None:
+    if not isinstance(lists, pa.Array) or not pa.types.is_list(lists.type):
+        raise ProgrammingError(
+            "ANY, @> and && need an array on their array side", code=sqlstate.DATATYPE_MISMATCH
+        )
+
+
+def _any_element(lists: pa.Array, matches: pa.Array) -> pa.Array:
+    """Reduce a boolean per element to one per list: true where any is; NULL lists stay NULL."""
+    flags = np.concatenate(
+        ([0], np.cumsum(pc.fill_null(matches, False).to_numpy(zero_copy_only=False)))
+    )
+    offsets = lists.offsets.to_numpy()
+    found = pa.array(flags[offsets[1:]] > flags[offsets[:-1]])
+    if lists.null_count:
+        return pc.if_else(pc.is_valid(lists), found, pa.scalar(None, pa.bool_()))
+    return found
+
+
+def _array_operator(node: exp.Expression, frame: Frame) -> pa.Array:
+    lists, wanted = evaluate(node.this, frame), evaluate(node.expression, frame)
+    if isinstance(lists, list | tuple | np.ndarray) and isinstance(node, exp.ArrayOverlaps):
+        lists, wanted = wanted, lists
+    _check_list(lists)
+    values = list(wanted)
+    contains_all = isinstance(node, exp.ArrayContainsAll)
+    result = pa.repeat(pa.scalar(contains_all), frame.length)
+    combine = pc.and_kleene if contains_all else pc.or_kleene
+    for value in values:
+        constant = constant_of(value, lists.type.value_type)
+        result = combine(result, _any_element(lists, pc.equal(lists.values, constant)))
+    return result
+
+
+def _cast(node: exp.Cast, frame: Frame) -> Datum:
+    value = evaluate(node.this, frame)
+    type_ = type_named(node.to)
+    if type_.is_vector:
+        return value
+    if not isinstance(value, pa.Array):
+        if value is None:
+            return None
+        scalar = pa.scalar(value) if not isinstance(value, str) else None
+        if scalar is None:
+            return value if type_.is_string else _parsed(value, type_.arrow).as_py()
+        return _cast_array(pa.array([value]), type_)[0].as_py()
+    return _cast_array(value, type_)
+
+
+def _cast_array(value: pa.Array, type_: SqlType) -> pa.Array:
+    if pa.types.is_floating(value.type) and type_.is_integer:
+        value = pc.round(value, round_mode="half_to_even")
+    if value.type == type_.arrow:
+        return value
+    if pa.types.is_string(value.type):
+        value = pc.utf8_trim_whitespace(value) if not type_.is_string else value
+    return _guarded(lambda array: array.cast(type_.arrow), value)
+
+
+def type_named(node: exp.DataType) -> SqlType:
+    """Return the type that a sqlglot type node means; raises ProgrammingError (42704)."""
+    if node.this is exp.DType.ARRAY or node.this.name in ("ARRAY", "LIST"):
+        return SqlType(Family.ARRAY, element=type_named(node.expressions[0]))
+    arguments = tuple(int(e.name) for e in node.expressions if e.name.isdigit())
+    name = {"TIMESTAMPTZ": "TIMESTAMPTZ", "VARBINARY": "BYTEA"}.get(node.this.name, node.this.name)
+    if name == "VECTOR" and not arguments:
+        return SqlType(Family.VECTOR, (1,))
+    return types.named(name, arguments)
+
+
+def _derived(node: exp.Expression, frame: Frame) -> pa.Array:
+    """A JSON path or an array element: DuckDB reads it once per immutable segment."""
+    key = frame.segment.cache_key
+    whole: pa.Array | None = None
+    if key is not None:
+        identity = (key, node.sql())
+        cache = frame.context.resources.derived
+        whole = cache.find(identity, lambda: _derive(node, frame), lambda array: array.nbytes)
+    else:
+        whole = _derive(node, frame)
+    return whole if frame.rows is None else whole.take(pa.array(frame.rows))
+
+
+def _derive(node: exp.Expression, frame: Frame) -> pa.Array:
+    names = tuple(dict.fromkeys(column.name for column in node.find_all(exp.Column)))
+    columns = {name: column_of(frame.segment, frame.table.column(name)) for name in names}
+    return frame.context.relational().expression(node, columns, frame.context.parameters)
+
+
+def _distance(node: exp.Anonymous, frame: Frame) -> pa.Array:
+    metric: Metric = METRIC_BY_FUNCTION[node.name.lower()]
+    left, right = (side.unnest() for side in node.expressions)
+    column_node, query_node = (left, right) if isinstance(left, exp.Column) else (right, left)
+    if not isinstance(column_node, exp.Column):
+        raise ProgrammingError(f"{metric.operator} needs a vector column on one side")
+    column = frame.table.column(column_node.name)
+    query = to_vector(evaluate(query_node, frame), column.type, f'query for "{column.name}"')
+    ranker = ranker_of(frame.context, frame.segment, column, metric)
+    distances = ranker.distances(query, frame.rows)
+    validity = frame.segment.vector_bits(column.id)
+    result = pa.array(distances.astype(np.float64))
+    if validity is None:
+        return result
+    valid = np.unpackbits(validity, count=frame.segment.row_count, bitorder="little").astype(bool)
+    valid = valid if frame.rows is None else valid[frame.rows]
+    return pc.if_else(pa.array(valid), result, pa.scalar(None, pa.float64()))
+
+
+def _arithmetic(kernel: str, node: exp.Expression, frame: Frame) -> Datum:
+    left, right = evaluate(node.this, frame), evaluate(node.expression, frame)
+    if left is None or right is None:
+        return None
+    if not isinstance(left, pa.Array) and not isinstance(right, pa.Array):
+        left = pa.array([left])
+        right = constant_of(right, left.type)
+        return _calculate(kernel, left, right)[0].as_py()
+    if isinstance(left, pa.Array):
+        right = right if isinstance(right, pa.Array) else constant_of(right, left.type)
+    else:
+        left = constant_of(left, right.type)
+    return _calculate(kernel, left, right)
+
+
+def _calculate(kernel: str, left: Datum, right: Datum) -> pa.Array:
+    if kernel != "mod":
+        return _guarded(getattr(pc, kernel), left, right)
+    quotient = _guarded(pc.divide_checked, left, right)
+    if pa.types.is_floating(quotient.type):
+        quotient = pc.trunc(quotient)
+    return _guarded(pc.subtract_checked, left, _guarded(pc.multiply_checked, quotient, right))
+
+
+def _guarded(kernel: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return kernel(*arguments)
+    except pa.ArrowNotImplementedError as error:
+        raise ProgrammingError(
+            "this operator does not take these types: "
+            + ", ".join(str(types.from_arrow(a.type)) for a in arguments if hasattr(a, "type")),
+            code=sqlstate.UNDEFINED_FUNCTION,
+        ) from error
+    except pa.ArrowInvalid as error:
+        raise _kernel_error(str(error)) from None
+
+
+def _kernel_error(message: str) -> DatabaseError:
+    lowered = message.lower()
+    if "divide by zero" in lowered:
+        return DataError("division by zero", code=sqlstate.DIVISION_BY_ZERO)
+    if "overflow" in lowered or "out of bounds" in lowered or "not in range" in lowered:
+        return DataError("number out of range", code=sqlstate.NUMERIC_VALUE_OUT_OF_RANGE)
+    return DataError(message.splitlines()[0], code=sqlstate.INVALID_TEXT_REPRESENTATION)

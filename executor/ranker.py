@@ -1,0 +1,22 @@
+"""Exact rankers of a segment's vector columns, kept while the segment is."""
+
+from vsql.core.distance import Metric
+from vsql.core.schema import Column
+from vsql.executor.context import Context
+from vsql.index.exact import ExactRanker
+from vsql.storage.segment import OpenSegment
+
+
+def ranker_of(
+    context: Context, segment: OpenSegment, column: Column, metric: Metric
+) -> ExactRanker:
+    """Return what computes exact distances to a column of a segment."""
+    if segment.is_growing:
+        return ExactRanker(metric, segment.vectors(column.id))
+    key = (segment.id, column.id, metric)
+    ranker: ExactRanker = context.resources.rankers.find(
+        key,
+        lambda: ExactRanker(metric, segment.vectors(column.id)),
+        lambda made: made.norms_bytes + 64,
+    )
+    return ranker

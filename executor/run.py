@@ -1,0 +1,122 @@
+"""Runs a plan: the one place that knows which operator does which node."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+
+from vsql.core import sqlstate
+from vsql.core.errors import ProgrammingError
+from vsql.core.types import BIGINT
+from vsql.executor.context import Context
+from vsql.executor.result import Result, table_result
+from vsql.executor.scan import pick, run_count, run_lookup, run_scan
+from vsql.executor.take import take_column
+from vsql.executor.topk import run_batch, run_top_k
+from vsql.planner.nodes import (
+    BatchTopK,
+    Count,
+    Lookup,
+    OutsideInput,
+    Plan,
+    Remainder,
+    Scan,
+    Subquery,
+    TableInput,
+    TopK,
+)
+from vsql.planner.relational import ORDINAL
+
+
+def run(plan: Plan, context: Context) -> Result:
+    """Return what a query plan gives; raises whatever an operator raises, always a vsql error."""
+    if plan.subqueries:
+        run_subqueries(plan.subqueries, context)
+    operator: Callable[[Any, Context], Result] = _OPERATORS[type(plan)]
+    return operator(plan, context)
+
+
+def run_subqueries(subqueries: tuple[Subquery, ...], context: Context) -> None:
+    """Run the subqueries of a plan and bind their values as parameters."""
+    for subquery in subqueries:
+        table = run(subquery.plan, context).table
+        assert table is not None
+        if table.num_columns != 1:
+            raise ProgrammingError(
+                "subquery must return only one column", code=sqlstate.SYNTAX_ERROR
+            )
+        column = table.column(0)
+        if subquery.many:
+            context.parameters[subquery.key] = column.to_pylist()
+            continue
+        if table.num_rows > 1:
+            raise ProgrammingError(
+                "more than one row returned by a subquery used as an expression",
+                code=sqlstate.CARDINALITY_VIOLATION,
+            )
+        context.parameters[subquery.key] = _single(column)
+
+
+def _single(column: pa.ChunkedArray) -> Any:
+    if len(column) == 0:
+        return None
+    value = column[0]
+    if isinstance(value, pa.FixedSizeListScalar):
+        return None if not value.is_valid else value.values.to_numpy()
+    return value.as_py()
+
+
+def run_remainder(plan: Remainder, context: Context) -> Result:
+    """Return what DuckDB makes of the inputs."""
+    inputs = {name: _input(source, context) for name, source in plan.inputs}
+    bound = {key: context.parameter(key) for key in plan.parameters}
+    return table_result(context.relational().query(plan.sql, inputs, bound))
+
+
+def _input(source: Any, context: Context) -> pa.Table:
+    match source:
+        case TableInput():
+            return _table_input(source, context)
+        case OutsideInput():
+            table = context.outside[source.table].select(list(source.columns))
+            return _numbered(table, source.ordinal)
+        case BatchTopK():
+            return run_batch(source, _outer_vectors(source, context), context)
+        case _:
+            table = run(source, context).table
+            return _numbered(table, ORDINAL if isinstance(source, TopK) else None)
+
+
+def _outer_vectors(batch: BatchTopK, context: Context) -> Any:
+    if batch.outer in context.outside:
+        return context.outside[batch.outer].column(batch.query_column)
+    wanted = TableInput(batch.outer, (batch.query_column,))
+    return _table_input(wanted, context).column(0)
+
+
+def _table_input(source: TableInput, context: Context) -> pa.Table:
+    table = context.table(source.table)
+    picked = pick(source.conjuncts, table, context)
+    arrays = []
+    for name in source.columns:
+        column = table.table.column(name)
+        if picked:
+            arrays.append(take_column(picked, column))
+        else:
+            arrays.append(pa.array([], type=column.type.arrow))
+    return _numbered(pa.Table.from_arrays(arrays, names=list(source.columns)), source.ordinal)
+
+
+def _numbered(table: pa.Table, ordinal: str | None) -> pa.Table:
+    if ordinal is None:
+        return table
+    return table.append_column(ordinal, pa.array(range(table.num_rows), BIGINT.arrow))
+
+
+_OPERATORS: dict[type[Any], Callable[[Any, Context], Result]] = {
+    TopK: run_top_k,
+    Scan: run_scan,
+    Lookup: run_lookup,
+    Count: run_count,
+    Remainder: run_remainder,
+}

@@ -1,0 +1,319 @@
+"""Vector search over one segment: choose the path for its true number of matches, and walk it.
+
+Every path ends in exact distances, computed from the column itself, so a distance is the same
+whichever path found it. No path returns fewer than k rows while k match: when an index comes back
+short, exact search takes over.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vsql.core.distance import Metric
+from vsql.core.protocols import Rows, Shape
+from vsql.core.schema import Column
+from vsql.core.snapshot import TableSnapshot
+from vsql.executor.context import Context
+from vsql.executor.filter import mask_key, mask_of, passing
+from vsql.executor.ranker import ranker_of
+from vsql.executor.row_mask import RowMask
+from vsql.index import registry
+from vsql.index.exact import top_k
+from vsql.planner.choose import AccessPath, Choice, SearchFacts, Structure, consider
+from vsql.planner.nodes import Conjunct, TopK
+from vsql.storage.segment import OpenSegment
+
+# A first look at how dense the matches are around the query, before a graph takes a bitmap.
+_PROBE_ROWS = 50
+_POSTFILTER_ROUNDS = 3
+_WIDENING = 4
+
+Distances = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One top-k over one table, its query bound: `query` as given, `unit` as indexes want it."""
+
+    plan: TopK
+    table: TableSnapshot
+    column: Column
+    query: npt.NDArray[Any]
+    unit: npt.NDArray[np.float32]
+    k: int
+
+
+def search_segment(
+    search: Search, segment: OpenSegment, context: Context
+) -> tuple[Rows, Distances]:
+    """Return at least the k nearest matching rows of a segment with distances, or all that match.
+
+    In order of (distance, row); ties with the last one may be left in.
+    """
+    plan = search.plan
+    valid = segment.vector_bits(search.column.id)
+    files = structures_of(search, segment)
+    lazy = _lazy_choice(search, segment, files, context)
+    if lazy is not None:
+        found = _postfilter(search, segment, lazy, context)
+        if found is not None:
+            return found
+    mask = mask_of(plan.conjuncts, search.table, segment, context, valid)
+    matches = segment.row_count if mask is None else mask.count
+    if matches == 0 or search.k == 0:
+        return np.empty(0, np.int64), np.empty(0, np.float32)
+    choice = choose(search, segment, matches, mask is not None, files, context)
+    if context.trace is None:
+        return _walk(search, segment, choice, mask, context)
+    started = time.perf_counter_ns()
+    found = _walk(search, segment, choice, mask, context)
+    context.trace.notes.append(
+        f"{choice.path.title}"
+        + (f" on {choice.structure} (effort {choice.effort})" if choice.structure else "")
+        + f": {matches} of {segment.row_count} rows match, {len(found[0])} returned, "
+        + f"{(time.perf_counter_ns() - started) / 1e6:.3f} ms"
+    )
+    return found
+
+
+def structures_of(search: Search, segment: OpenSegment) -> tuple[Structure, ...]:
+    """Return the built structures of a segment that serve the search."""
+    facts = segment.facts
+    if facts is None or not search.plan.index_ids:
+        return ()
+    return tuple(
+        Structure(file.structure, registry.vector_kind(file.structure).shape, file.curve)
+        for file in facts.index_files
+        if file.index_id in search.plan.index_ids
+    )
+
+
+def choose(
+    search: Search,
+    segment: OpenSegment,
+    matches: float,
+    filtered: bool,
+    structures: tuple[Structure, ...],
+    context: Context,
+    mask_nanoseconds: float = 0.0,
+) -> Choice:
+    """Return the cheapest path over a segment of which `matches` rows pass."""
+    facts = _facts(search, segment, matches, filtered, structures, mask_nanoseconds)
+    key = (facts, tuple(sorted(_search_settings(context).items())))
+    choice: Choice = context.resources.derived.find(
+        key, lambda: consider(facts, _search_settings(context))[0], lambda _: 512
+    )
+    return choice
+
+
+def _facts(
+    search: Search,
+    segment: OpenSegment,
+    matches: float,
+    filtered: bool,
+    structures: tuple[Structure, ...],
+    mask_nanoseconds: float,
+) -> SearchFacts:
+    files = segment.facts.index_files if segment.facts is not None else ()
+    return SearchFacts(
+        rows=segment.row_count,
+        matches=matches,
+        filtered=filtered,
+        k=search.k,
+        dimension=search.column.type.dimension,
+        structures=structures,
+        exact_nanoseconds=max((file.exact_nanoseconds for file in files), default=0.0),
+        mask_nanoseconds=mask_nanoseconds,
+    )
+
+
+def _search_settings(context: Context) -> dict[str, Any]:
+    return {
+        name: context.settings[name]
+        for name in ("target_recall", "ef_search", "nprobe", "access_path")
+    }
+
+
+def _lazy_choice(
+    search: Search,
+    segment: OpenSegment,
+    structures: tuple[Structure, ...],
+    context: Context,
+) -> Choice | None:
+    """Return a post-filter where the predicate is so dear that evaluating it everywhere loses."""
+    conjuncts = search.plan.conjuncts
+    forced = context.settings["access_path"] == AccessPath.POSTFILTER.value
+    if not conjuncts or not structures:
+        return None
+    per_row = sum(conjunct.row_nanoseconds for conjunct in conjuncts)
+    cost = per_row * segment.row_count
+    if not forced:
+        if cost < 2_000_000 or any(c.condition is not None for c in conjuncts):
+            return None
+        valid = segment.vector_bits(search.column.id)
+        key = mask_key(conjuncts, segment, context, valid is not None)
+        if key is not None and context.resources.masks.get(key) is not None:
+            return None
+    share = _product(conjuncts)
+    estimated = max(1.0, share * segment.row_count)
+    choice = choose(search, segment, estimated, True, structures, context, cost)
+    return choice if choice.path is AccessPath.POSTFILTER else None
+
+
+def _product(conjuncts: tuple[Conjunct, ...]) -> float:
+    share = 1.0
+    for conjunct in conjuncts:
+        share *= conjunct.selectivity
+    return share
+
+
+def _walk(
+    search: Search,
+    segment: OpenSegment,
+    choice: Choice,
+    mask: RowMask | None,
+    context: Context,
+) -> tuple[Rows, Distances]:
+    matches = segment.row_count if mask is None else mask.count
+    if choice.path is AccessPath.EXACT or choice.structure is None:
+        return _exact(search, segment, mask, context)
+    searcher = _searcher(search, segment, choice.structure, context)
+    candidates = searcher.candidates(search.k)
+    effort = choice.effort
+    bits = None if mask is None else mask.bits
+    query = search.unit.reshape(1, -1)
+    if mask is not None and choice.path is AccessPath.SCAN:
+        counts = searcher.list_counts(bits)
+        effort = searcher.probes_for(search.unit, counts, matches * effort / len(counts))
+    elif mask is not None and choice.path is AccessPath.BITMAP:
+        denser = _effort_by_density(search, segment, choice, searcher, mask, context)
+        if denser is None:
+            return _exact(search, segment, mask, context)
+        effort = denser
+    rows = searcher.search(query, candidates, max(effort, 1), bits)[0]
+    if rows[-1] < 0:
+        rows = rows[rows >= 0]
+    found = _ranked(search, segment, rows, context)
+    if len(found[0]) < min(search.k, matches) or _short(found[1]):
+        return _exact(search, segment, mask, context)
+    return found
+
+
+def _short(distances: Distances) -> bool:
+    """A NaN among the nearest: zero vectors crowd out what has a distance."""
+    return len(distances) > 0 and bool(distances[-1] != distances[-1])
+
+
+def _effort_by_density(
+    search: Search,
+    segment: OpenSegment,
+    choice: Choice,
+    searcher: Any,
+    mask: RowMask,
+    context: Context,
+) -> int | None:
+    """Return the effort that the matches around the query call for, None where a graph starves.
+
+    A filter that correlates with the vectors is thinner, or denser, near the query than overall:
+    the first neighbours tell.
+    """
+    forced = int(context.settings["ef_search"])
+    if forced:
+        return forced
+    near = searcher.search(search.unit.reshape(1, -1), _PROBE_ROWS, _PROBE_ROWS, None)[0]
+    near = near[near >= 0]
+    share = float(mask.contains(near).mean()) if len(near) else 0.0
+    overall = mask.count / mask.row_count
+    if share == 0.0:
+        return None
+    if share >= overall:
+        return choice.effort
+    structures = tuple(
+        s for s in structures_of(search, segment) if s.name == choice.structure
+    )
+    facts = _facts(search, segment, share * mask.row_count, True, structures, 0.0)
+    settings = {**_search_settings(context), "access_path": AccessPath.BITMAP.value}
+    best = consider(facts, settings)[0]
+    serves = best.path is AccessPath.BITMAP and best.nanoseconds != float("inf")
+    return best.effort if serves else None
+
+
+def _searcher(search: Search, segment: OpenSegment, structure: str, context: Context) -> Any:
+    assert segment.facts is not None
+    for file in segment.facts.index_files:
+        if file.structure == structure and file.index_id in search.plan.index_ids:
+            return context.index(file)
+    raise AssertionError(structure)
+
+
+def _exact(
+    search: Search, segment: OpenSegment, mask: RowMask | None, context: Context
+) -> tuple[Rows, Distances]:
+    rows = np.arange(segment.row_count, dtype=np.int64) if mask is None else mask.rows
+    return _ranked(search, segment, rows, context)
+
+
+def _ranked(
+    search: Search, segment: OpenSegment, rows: Rows, context: Context
+) -> tuple[Rows, Distances]:
+    if context.trace is not None:
+        context.trace.distances += len(rows)
+    ranker = ranker_of(context, segment, search.column, search.plan.metric)
+    distances = ranker.distances(search.query, rows)
+    return top_k(distances, rows, search.k)
+
+
+def _postfilter(
+    search: Search, segment: OpenSegment, choice: Choice, context: Context
+) -> tuple[Rows, Distances] | None:
+    """Search without the predicate, evaluate it on what comes back, widen until k rows pass."""
+    assert choice.structure is not None
+    kind = registry.vector_kind(choice.structure)
+    searcher = _searcher(search, segment, choice.structure, context)
+    share = max(_product(search.plan.conjuncts), 1e-3)
+    depth = min(segment.row_count, int(search.k / share * 1.5) + 10)
+    base = mask_of((), search.table, segment, context, segment.vector_bits(search.column.id))
+    bits = None if base is None else base.bits
+    for _ in range(_POSTFILTER_ROUNDS):
+        effort = max(choice.effort, depth if kind.shape is Shape.GRAPH else choice.effort)
+        rows = searcher.search(search.unit.reshape(1, -1), depth, effort, bits)[0]
+        rows = rows[rows >= 0]
+        passed = _passing_rows(search, segment, rows, context)
+        if len(passed) >= search.k:
+            if context.trace is not None:
+                context.trace.notes.append(
+                    f"{choice.path.title} on {choice.structure} (effort {effort}): "
+                    f"{len(passed)} of the nearest {len(rows)} pass"
+                )
+            return _ranked(search, segment, passed, context)
+        depth *= _WIDENING
+        if depth > segment.row_count // 4:
+            break
+    return None
+
+
+def _passing_rows(
+    search: Search, segment: OpenSegment, rows: Rows, context: Context
+) -> Rows:
+    for conjunct in search.plan.conjuncts:
+        passed = passing(conjunct, search.table, segment, context, rows)
+        flags = passed.fill_null(False).to_numpy(zero_copy_only=False)
+        rows = rows[flags]
+        if not len(rows):
+            break
+    return np.ascontiguousarray(rows)
+
+
+def unit_vector(query: npt.NDArray[Any], metric: Metric) -> npt.NDArray[np.float32]:
+    """Return the query as index structures want it: float32, normalised for cosine."""
+    if metric.over_bits:
+        return np.empty(0, np.float32)
+    vector = query.astype(np.float32, copy=False)
+    if metric is Metric.COSINE:
+        length = float(np.dot(vector, vector)) ** 0.5
+        if length > 0 and length != float("inf"):
+            vector = vector / np.float32(length)
+    return vector

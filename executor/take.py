@@ -1,0 +1,75 @@
+"""Columns of chosen rows, gathered from several segments into Arrow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from vsql.core.protocols import Rows
+from vsql.core.schema import Column, Table
+from vsql.executor.context import column_of
+from vsql.planner.nodes import Output
+from vsql.storage.segment import OpenSegment
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """Rows of one segment, None for all."""
+
+    segment: OpenSegment
+    rows: Rows | None
+
+
+def take_column(
+    picked: Sequence[Picked], column: Column, order: Rows | None = None
+) -> pa.Array | pa.ChunkedArray:
+    """Return one column of the picked rows, one segment after the other, then put in `order`."""
+    chunks = []
+    for part in picked:
+        array = column_of(part.segment, column)
+        chunks.append(array if part.rows is None else array.take(pa.array(part.rows)))
+    if len(chunks) == 1:
+        return chunks[0] if order is None else chunks[0].take(pa.array(order))
+    whole = pa.chunked_array(chunks, type=column.type.arrow)
+    return whole if order is None else whole.combine_chunks().take(pa.array(order))
+
+
+def take_outputs(
+    picked: Sequence[Picked],
+    table: Table,
+    outputs: tuple[Output, ...],
+    distances: pa.Array | None = None,
+    order: Rows | None = None,
+) -> pa.Table:
+    """Return the output columns of the picked rows; `distances` are in the final order."""
+    arrays: dict[str, pa.Array | pa.ChunkedArray] = {}
+    columns = []
+    for output in outputs:
+        if output.column is None:
+            columns.append(distances)
+            continue
+        if output.column not in arrays:
+            arrays[output.column] = take_column(picked, table.column(output.column), order)
+        columns.append(arrays[output.column])
+    return pa.Table.from_arrays(columns, names=[output.name for output in outputs])
+
+
+def slice_picked(picked: list[Picked], offset: int, limit: int | None) -> list[Picked]:
+    """Return `limit` of the picked rows after the first `offset`, as SQL's LIMIT and OFFSET."""
+    result: list[Picked] = []
+    for part in picked:
+        count = part.segment.row_count if part.rows is None else len(part.rows)
+        skipped = min(offset, count)
+        offset -= skipped
+        wanted = count - skipped if limit is None else min(limit, count - skipped)
+        if wanted <= 0:
+            continue
+        if limit is not None:
+            limit -= wanted
+        if skipped == 0 and wanted == count:
+            result.append(part)
+            continue
+        rows = np.arange(count, dtype=np.int64) if part.rows is None else part.rows
+        result.append(Picked(part.segment, rows[skipped : skipped + wanted]))
+    return result

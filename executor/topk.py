@@ -1,0 +1,271 @@
+"""The top-k of a table: searched segment by segment, merged, the projected columns taken.
+
+Order is by distance, ties by primary key; then rows whose distance is NaN (a zero vector under
+cosine), then those whose vector is NULL.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from vsql.core.protocols import Rows, Shape
+from vsql.core.snapshot import TableSnapshot
+from vsql.core.types import BIGINT
+from vsql.executor import row_mask
+from vsql.executor.context import Context
+from vsql.executor.filter import mask_of
+from vsql.executor.ranker import ranker_of
+from vsql.executor.result import Result, rows_result
+from vsql.executor.row_mask import RowMask
+from vsql.executor.search import Search, choose, search_segment, structures_of, unit_vector
+from vsql.executor.take import Picked, take_column, take_outputs
+from vsql.executor.values import count_of, query_vector
+from vsql.index import registry
+from vsql.planner.choose import AccessPath
+from vsql.planner.nodes import BatchTopK, Output, TopK
+from vsql.storage.segment import OpenSegment
+
+
+def run_top_k(plan: TopK, context: Context) -> Result:
+    """Return the nearest rows, nearest first."""
+    table = context.table(plan.table)
+    column = table.table.column(plan.column)
+    offset = count_of(plan.offset, "OFFSET", context) or 0
+    limit = count_of(plan.limit, "LIMIT", context)
+    total = table.live_count
+    k = total if limit is None else min(limit + offset, total)
+    query = query_vector(plan.query, column.type, column.name, context)
+    segments = context.segments(table)
+    if query is None:
+        return _unordered(plan, table, segments, k, offset, context)
+    search = Search(plan, table, column, query, unit_vector(query, plan.metric), k)
+    found = [(segment, *search_segment(search, segment, context)) for segment in segments]
+    found = [part for part in found if len(part[1])]
+    if len(found) == 1:
+        segment, rows, distances = found[0]
+        picked = [Picked(segment, rows)]
+    else:
+        picked = [Picked(segment, rows) for segment, rows, _ in found]
+        distances = np.concatenate([d for _, _, d in found]) if found else np.empty(0, np.float32)
+    order = _order(picked, distances, table, k)
+    if order is not None:
+        distances = distances[order]
+    count = len(distances)
+    filled = pa.array(distances.astype(np.float64))
+    if count < k:
+        picked, order = _with_nulls(picked, order, count, search, segments, k, context)
+        missing = sum(len(p.rows) for p in picked if p.rows is not None) - count
+        if missing:
+            filled = pa.concat_arrays([filled, pa.nulls(missing, pa.float64())])
+    result = _taken(picked, table, plan.outputs, filled, order)
+    if offset or result.num_rows > k - offset:
+        result = result.slice(offset, max(k - offset, 0))
+    return rows_result(result, plan.outputs)
+
+
+def _taken(
+    picked: list[Picked],
+    table: TableSnapshot,
+    outputs: tuple[Output, ...],
+    distances: pa.Array,
+    order: Rows | None,
+) -> pa.Table:
+    if not picked:
+        arrays = [pa.array([], type=output.type.arrow) for output in outputs]
+        return pa.Table.from_arrays(arrays, names=[output.name for output in outputs])
+    return take_outputs(picked, table.table, outputs, distances, order)
+
+
+def _order(
+    picked: list[Picked], distances: npt.NDArray[np.float32], table: TableSnapshot, k: int
+) -> Rows | None:
+    """Return the order of the nearest k, None where they stand in it already."""
+    count = len(distances)
+    if len(picked) <= 1 and count <= k and not _has_ties(distances):
+        return None
+    by_distance = np.argsort(distances, kind="stable")
+    if not _has_ties(distances[by_distance]):
+        return by_distance[:k]
+    ranks = _key_ranks(picked, table, count)
+    return np.lexsort((ranks, distances))[:k]
+
+
+def _has_ties(distances: npt.NDArray[np.float32]) -> bool:
+    return len(distances) > 1 and bool((distances[1:] == distances[:-1]).any())
+
+
+def _key_ranks(picked: list[Picked], table: TableSnapshot, count: int) -> Rows:
+    """Return the rank of each picked row's primary key; without a key the storage order."""
+    if not table.table.primary_key:
+        return np.arange(count)
+    import pyarrow.compute as pc
+
+    names = table.table.primary_key
+    keys = [take_column(picked, table.table.column(name)) for name in names]
+    sorted_rows = pc.sort_indices(
+        pa.table(keys, names=[str(i) for i in range(len(names))]),
+        sort_keys=[(str(i), "ascending") for i in range(len(names))],
+    ).to_numpy()
+    ranks = np.empty(count, dtype=np.int64)
+    ranks[sorted_rows] = np.arange(count)
+    return ranks
+
+
+def _with_nulls(
+    picked: list[Picked],
+    order: Rows | None,
+    count: int,
+    search: Search,
+    segments: tuple[OpenSegment, ...],
+    k: int,
+    context: Context,
+) -> tuple[list[Picked], Rows | None]:
+    """Add rows whose vector is NULL: they match, and sort last."""
+    picked = list(picked)
+    added = 0
+    for segment in segments:
+        valid = segment.vector_bits(search.column.id)
+        if valid is None or count + added >= k:
+            continue
+        everything = mask_of(search.plan.conjuncts, search.table, segment, context)
+        nulls = ~valid
+        bits = nulls if everything is None else everything.bits & nulls
+        mask = row_mask.intersect([bits], segment.row_count)
+        assert mask is not None
+        rows = mask.rows[: k - count - added]
+        if len(rows):
+            picked.append(Picked(segment, rows))
+            added += len(rows)
+    if order is None or not added:
+        return picked, order
+    first = sum(len(p.rows) for p in picked if p.rows is not None) - added
+    return picked, np.concatenate([order, np.arange(first, first + added)])
+
+
+def _unordered(
+    plan: TopK,
+    table: TableSnapshot,
+    segments: tuple[OpenSegment, ...],
+    k: int,
+    offset: int,
+    context: Context,
+) -> Result:
+    """A NULL query: every distance is NULL, and any k matching rows are the nearest."""
+    picked: list[Picked] = []
+    left = k
+    for segment in segments:
+        mask = mask_of(plan.conjuncts, table, segment, context)
+        rows = np.arange(segment.row_count) if mask is None else mask.rows
+        if left and len(rows):
+            picked.append(Picked(segment, rows[:left]))
+            left -= min(left, len(rows))
+    nulls = pa.nulls(k - left, pa.float64())
+    result = _taken(picked, table, plan.outputs, nulls, None).slice(offset)
+    return rows_result(result, plan.outputs)
+
+
+def run_batch(plan: BatchTopK, queries: pa.Array, context: Context) -> pa.Table:
+    """Return the top-k of every query as one table: ordinal of the query, then the outputs.
+
+    `queries` is a column of vectors; a NULL gets no rows. One index call per segment.
+    """
+    search_plan = plan.search
+    table = context.table(search_plan.table)
+    column = table.table.column(search_plan.column)
+    offset = count_of(search_plan.offset, "OFFSET", context) or 0
+    limit = count_of(search_plan.limit, "LIMIT", context)
+    k = min((limit or 0) + offset, table.live_count)
+    matrix, present = _matrix(queries, column.type.dimension)
+    best_rows, best_distances, owners = _search_all(
+        search_plan, table, matrix, k, context
+    )
+    keep = best_rows >= 0
+    keep[:, :offset] = False
+    ordinals = np.repeat(present, keep.sum(axis=1))
+    segments = context.segments(table)
+    flat_rows, flat_owner = best_rows[keep], owners[keep]
+    distances = pa.array(best_distances[keep].astype(np.float64))
+    picked, order = _grouped(segments, flat_rows, flat_owner)
+    taken = _taken(picked, table, search_plan.outputs, distances, order)
+    return taken.append_column(plan.ordinal, pa.array(ordinals, BIGINT.arrow))
+
+
+def _matrix(queries: pa.Array, dimension: int) -> tuple[npt.NDArray[np.float32], Rows]:
+    if isinstance(queries, pa.ChunkedArray):
+        queries = queries.combine_chunks()
+    valid = queries.is_valid().to_numpy(zero_copy_only=False)
+    present = np.flatnonzero(valid)
+    values = queries.drop_null().flatten().to_numpy(zero_copy_only=False)
+    matrix = np.ascontiguousarray(values.reshape(-1, dimension), dtype=np.float32)
+    return matrix, present
+
+
+def _search_all(
+    plan: TopK, table: TableSnapshot, matrix: npt.NDArray[np.float32], k: int, context: Context
+) -> tuple[Rows, npt.NDArray[np.float32], Rows]:
+    column = table.table.column(plan.column)
+    shape = (len(matrix), 0)
+    all_rows, all_owners = np.empty(shape, np.int64), np.empty(shape, np.int64)
+    all_distances = np.empty(shape, np.float32)
+    for number, segment in enumerate(context.segments(table)):
+        context.check_interrupt()
+        valid = segment.vector_bits(column.id)
+        mask = mask_of(plan.conjuncts, table, segment, context, valid)
+        search = Search(plan, table, column, matrix, matrix, k)
+        rows, distances = _search_segment_batch(search, segment, mask, matrix, context)
+        all_rows = np.hstack([all_rows, rows])
+        all_distances = np.hstack([all_distances, distances])
+        all_owners = np.hstack([all_owners, np.full(rows.shape, number)])
+    padded = np.where(all_rows < 0, np.inf, all_distances)
+    order = np.argsort(padded, axis=1, kind="stable")[:, :k]
+    return (
+        np.take_along_axis(all_rows, order, 1),
+        np.take_along_axis(all_distances, order, 1),
+        np.take_along_axis(all_owners, order, 1),
+    )
+
+
+def _search_segment_batch(
+    search: Search,
+    segment: OpenSegment,
+    mask: RowMask | None,
+    matrix: npt.NDArray[np.float32],
+    context: Context,
+) -> tuple[Rows, npt.NDArray[np.float32]]:
+    matches = segment.row_count if mask is None else mask.count
+    structures = structures_of(search, segment)
+    choice = choose(search, segment, matches, mask is not None, structures, context)
+    ranker = ranker_of(context, segment, search.column, search.plan.metric)
+    metric = search.plan.metric
+    within = None if mask is None else mask.rows
+    if choice.path not in (AccessPath.INDEX, AccessPath.SCAN) or choice.structure is None:
+        return ranker.nearest(matrix, search.k, within)
+    assert segment.facts is not None
+    file = next(f for f in segment.facts.index_files if f.structure == choice.structure)
+    searcher = context.index(file)
+    effort = choice.effort
+    if mask is not None and registry.vector_kind(choice.structure).shape is Shape.LISTS:
+        effort = len(searcher.list_counts(mask.bits))
+    units = _units(matrix, metric)
+    bits = None if mask is None else mask.bits
+    candidates = searcher.search(units, searcher.candidates(search.k), effort, bits)
+    return ranker.rank(matrix, candidates, search.k)
+
+
+def _units(matrix: npt.NDArray[np.float32], metric: Any) -> npt.NDArray[np.float32]:
+    return np.stack([unit_vector(row, metric) for row in matrix]) if len(matrix) else matrix
+
+
+def _grouped(
+    segments: tuple[OpenSegment, ...], rows: Rows, owners: Rows
+) -> tuple[list[Picked], Rows | None]:
+    """Return the rows by segment, and the order that puts them back as they came."""
+    used = np.unique(owners)
+    if len(used) <= 1:
+        return [Picked(segments[int(n)], rows) for n in used], None
+    by_owner = np.argsort(owners, kind="stable")
+    order = np.empty(len(rows), dtype=np.int64)
+    order[by_owner] = np.arange(len(rows))
+    return [Picked(segments[int(n)], rows[owners == n]) for n in used], order
