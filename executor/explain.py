@@ -1,0 +1,122 @@
+"""EXPLAIN and EXPLAIN ANALYZE: the plan's text, the access paths it weighs, and what happened."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from vsql.core.snapshot import TableSnapshot
+from vsql.core.types import TEXT
+from vsql.executor.context import Context, Trace
+from vsql.executor.result import Result
+from vsql.executor.values import count_of
+from vsql.index import registry
+from vsql.planner.choose import Choice, SearchFacts, Structure, consider
+from vsql.planner.explain import explain
+from vsql.planner.nodes import BatchTopK, Remainder, TopK
+
+DEFAULT_LIMIT = 10
+
+
+def explained(
+    plan: Any,
+    context: Context,
+    execute: Callable[[], Result] | None,
+    format_: Literal["text", "json"],
+) -> Result:
+    """Return the plan as rows of text, or as one JSON document; `execute` runs it for ANALYZE."""
+    lines = list(explain(plan))
+    weighed = [list(_weighed(search, context)) for search in searches_of(plan)]
+    actual: list[str] = []
+    if execute is not None:
+        context.trace = Trace()
+        started = time.perf_counter_ns()
+        result = execute()
+        actual = _actual(context.trace, result, time.perf_counter_ns() - started)
+    if format_ == "json":
+        document = {"plan": lines, "paths": weighed, "actual": actual}
+        lines = json.dumps(document, indent=2).splitlines()
+    else:
+        lines = [*lines, *(line for part in weighed for line in part), *actual]
+    table = pa.table({"QUERY PLAN": pa.array(lines, pa.string())})
+    return Result("EXPLAIN", table, (TEXT,), len(lines))
+
+
+def searches_of(plan: Any) -> Iterator[TopK]:
+    """Yield the vector searches inside a plan."""
+    match plan:
+        case TopK():
+            yield plan
+        case BatchTopK():
+            yield plan.search
+        case Remainder():
+            for _, source in plan.inputs:
+                yield from searches_of(source)
+    source = getattr(plan, "source", None)
+    if source is not None:
+        yield from searches_of(source)
+
+
+def _weighed(plan: TopK, context: Context) -> Iterator[str]:
+    table = context.table(plan.table)
+    k = DEFAULT_LIMIT
+    if plan.limit is not None:
+        try:
+            k = count_of(plan.limit, "LIMIT", context) or DEFAULT_LIMIT
+        except Exception:  # an unbound parameter: EXPLAIN still shows the shape of the plan
+            k = DEFAULT_LIMIT
+    share = math.prod(conjunct.selectivity for conjunct in plan.conjuncts)
+    for number, facts in enumerate(_segment_facts(plan, table, share, k), 1):
+        yield (
+            f"segment {number}: {facts.rows} rows, about {facts.matches:.0f} match, top {facts.k}"
+        )
+        for rank, choice in enumerate(consider(facts, context.settings)):
+            yield f"  {'->' if rank == 0 else '  '} {_path(choice)}"
+
+
+def _segment_facts(
+    plan: TopK, table: TableSnapshot, share: float, k: int
+) -> Iterator[SearchFacts]:
+    column = table.table.column(plan.column)
+    for segment in table.sealed:
+        files = [f for f in segment.index_files if f.index_id in plan.index_ids]
+        structures = tuple(
+            Structure(f.structure, registry.vector_kind(f.structure).shape, f.curve) for f in files
+        )
+        filtered = bool(plan.conjuncts) or segment.deleted_count > 0
+        yield SearchFacts(
+            segment.row_count,
+            share * segment.live_count,
+            filtered,
+            k,
+            column.type.dimension,
+            structures,
+            max((f.exact_nanoseconds for f in files), default=0.0),
+        )
+    growing = sum(segment.live_count for segment in table.inlined)
+    if growing:
+        filtered = bool(plan.conjuncts)
+        yield SearchFacts(growing, share * growing, filtered, k, column.type.dimension)
+
+
+def _path(choice: Choice) -> str:
+    where = f" on {choice.structure}" if choice.structure is not None else ""
+    if math.isinf(choice.nanoseconds):
+        return f"{choice.path.title}{where}: not possible, {choice.reason}"
+    effort = f", effort {choice.effort}" if choice.structure is not None else ""
+    return f"{choice.path.title}{where}: cost {choice.nanoseconds / 1e3:.0f} us{effort}"
+
+
+def _actual(trace: Trace, result: Result, nanoseconds: int) -> list[str]:
+    rows = result.row_count if result.row_count >= 0 else 0
+    lines = [f"actual: {rows} rows in {nanoseconds / 1e6:.3f} ms"]
+    lines += [f"  {note}" for note in trace.notes]
+    lines.append(
+        f"  exact distances: {trace.distances}, predicate masks: {trace.mask_hits} kept, "
+        f"{trace.mask_misses} evaluated"
+    )
+    lines += [f"  {phase}: {spent / 1e6:.3f} ms" for phase, spent in trace.phases.items()]
+    return lines

@@ -1,0 +1,109 @@
+"""Plans as text: one node a line, its parts indented below it."""
+
+from collections.abc import Iterator
+
+from sqlglot import exp
+
+from vsql.grammar.render import render
+from vsql.planner.nodes import (
+    BatchTopK,
+    Conjunct,
+    Count,
+    DeleteRows,
+    InsertRows,
+    Lookup,
+    Output,
+    OutsideInput,
+    Plan,
+    Remainder,
+    Scan,
+    Subquery,
+    TableInput,
+    TopK,
+    UpdateRows,
+)
+
+Node = (
+    Plan | TableInput | OutsideInput | BatchTopK | InsertRows | DeleteRows | UpdateRows
+)
+_SHOWN_VALUE_MAX = 60
+
+
+def explain(plan: Node, depth: int = 0) -> Iterator[str]:
+    """Yield the lines of a plan."""
+    indent = "  " * depth
+    yield indent + _title(plan)
+    for line in _details(plan):
+        yield f"{indent}  {line}"
+    for subquery in getattr(plan, "subqueries", ()):
+        yield from _subquery(subquery, depth + 1)
+    if isinstance(plan, Remainder):
+        for name, source in plan.inputs:
+            yield f"{indent}  {name}:"
+            yield from explain(source, depth + 2)
+    if isinstance(plan, BatchTopK):
+        yield from explain(plan.search, depth + 1)
+    if isinstance(plan, InsertRows) and plan.source is not None:
+        yield from explain(plan.source, depth + 1)
+
+
+def _title(plan: Node) -> str:
+    match plan:
+        case TopK():
+            limit = "all" if plan.limit is None else shown(plan.limit)
+            skipped = "" if plan.offset is None else f", offset {shown(plan.offset)}"
+            query = "query" if isinstance(plan.query, exp.Null) else shown(plan.query)
+            return (
+                f"TopK {limit}{skipped} of {plan.table} "
+                f"by {plan.column} {plan.metric.operator} {query}"
+            )
+        case Scan():
+            limit = "" if plan.limit is None else f", limit {shown(plan.limit)}"
+            return f"Scan {plan.table}{limit}"
+        case Lookup():
+            keys = ", ".join(shown(key) for key in plan.keys)
+            return f"Lookup {plan.table} by primary key = {keys}"
+        case Count():
+            return f"Count {plan.table}"
+        case Remainder():
+            return "DuckDB"
+        case TableInput():
+            return f"Scan {plan.table} ({', '.join(plan.columns)})"
+        case OutsideInput():
+            return f"Registered {plan.table} ({', '.join(plan.columns)})"
+        case BatchTopK():
+            return f"Batch of searches, one per row of {plan.outer}, by {plan.query_column}"
+        case InsertRows():
+            rows = "" if plan.source is not None else f", {len(plan.rows)} rows"
+            return f"Insert into {plan.table}{rows}"
+        case DeleteRows():
+            return f"Delete from {plan.table}"
+        case UpdateRows():
+            return f"Update {plan.table} ({', '.join(name for name, _ in plan.assignments)})"
+
+
+def _details(plan: Node) -> Iterator[str]:
+    outputs: tuple[Output, ...] = getattr(plan, "outputs", ())
+    if outputs:
+        yield "output: " + ", ".join(output.name for output in outputs)
+    conjuncts: tuple[Conjunct, ...] = getattr(plan, "conjuncts", ())
+    for conjunct in conjuncts:
+        by = "index" if conjunct.condition is not None else "columns"
+        by = by if conjunct.native else "DuckDB"
+        yield f"filter: {_cut(conjunct.text)}  ({by}, keeps about {conjunct.selectivity:.2%})"
+    if isinstance(plan, Remainder):
+        yield f"sql: {_cut(plan.sql, 400)}"
+
+
+def _subquery(subquery: Subquery, depth: int) -> Iterator[str]:
+    yield "  " * depth + f":{subquery.key} is"
+    yield from explain(subquery.plan, depth + 1)
+
+
+def shown(node: exp.Expression) -> str:
+    """Return an expression as text, long literals cut short."""
+    return _cut(render(node))
+
+
+def _cut(text: str, width: int = _SHOWN_VALUE_MAX) -> str:
+    return text if len(text) <= width else text[:width] + "..."

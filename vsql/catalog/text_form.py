@@ -1,0 +1,110 @@
+"""Types, columns and statistics as JSON text, exactly back and forth."""
+
+import base64
+import datetime
+import json
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from vsql.core import types
+from vsql.core.schema import Column
+from vsql.core.statistics import ColumnStatistics
+from vsql.core.types import SqlType
+
+_TYPE = re.compile(r"([A-Z][A-Z0-9_ ]*?)(?:\(([0-9, ]+)\))?((?:\[\])*)$")
+
+# Values that JSON lacks are one-entry objects whose key is the type.
+_READERS: Mapping[str, Any] = {
+    "datetime": datetime.datetime.fromisoformat,
+    "date": datetime.date.fromisoformat,
+    "time": datetime.time.fromisoformat,
+    "decimal": Decimal,
+    "bytes": base64.b64decode,
+    "float": float,
+}
+
+
+def type_of(text: str) -> SqlType:
+    """Return the type that `str(type)` wrote."""
+    found = _TYPE.match(text)
+    assert found is not None, text
+    name, arguments, brackets = found.groups()
+    if name == "NULL":
+        return types.NULL_TYPE
+    numbers = tuple(int(part) for part in arguments.split(",")) if arguments else ()
+    return types.named(name, numbers, len(brackets) // 2)
+
+
+def write_columns(columns: tuple[Column, ...]) -> str:
+    """Return columns as JSON."""
+    return json.dumps([[c.id, c.name, str(c.type), c.nullable, c.default] for c in columns])
+
+
+def read_columns(text: str) -> tuple[Column, ...]:
+    """Return the columns that `write_columns` wrote."""
+    return tuple(
+        Column(id_, name, type_of(type_), nullable, default)
+        for id_, name, type_, nullable, default in json.loads(text)
+    )
+
+
+def write_statistics(statistics: Mapping[int, ColumnStatistics]) -> str:
+    """Return statistics by column id as JSON."""
+    return json.dumps(
+        {
+            str(column_id): [
+                s.rows,
+                s.nulls,
+                s.distinct,
+                _packed(s.minimum),
+                _packed(s.maximum),
+                [[_packed(value), count] for value, count in s.common],
+                [_packed(value) for value in s.histogram],
+            ]
+            for column_id, s in statistics.items()
+        }
+    )
+
+
+def read_statistics(text: str) -> dict[int, ColumnStatistics]:
+    """Return the statistics that `write_statistics` wrote."""
+    result: dict[int, ColumnStatistics] = {}
+    for column_id, parts in json.loads(text).items():
+        rows, nulls, distinct, minimum, maximum, common, histogram = parts
+        result[int(column_id)] = ColumnStatistics(
+            rows,
+            nulls,
+            distinct,
+            _unpacked(minimum),
+            _unpacked(maximum),
+            tuple((_unpacked(value), count) for value, count in common),
+            tuple(_unpacked(value) for value in histogram),
+        )
+    return result
+
+
+def _packed(value: Any) -> Any:
+    match value:
+        case datetime.datetime():
+            return {"datetime": value.isoformat()}
+        case datetime.date():
+            return {"date": value.isoformat()}
+        case datetime.time():
+            return {"time": value.isoformat()}
+        case Decimal():
+            return {"decimal": str(value)}
+        case bytes():
+            return {"bytes": base64.b64encode(value).decode()}
+        case float() if value != value or value in (float("inf"), float("-inf")):
+            return {"float": repr(value)}
+        case _:
+            return value
+
+
+def _unpacked(value: Any) -> Any:
+    if isinstance(value, dict):
+        ((kind, text),) = value.items()
+        return _READERS[kind](text)
+    return value
