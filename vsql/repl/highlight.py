@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from pygments.lexers.sql import PostgresLexer
-from pygments.token import Keyword, Name, _TokenType
+from pygments.token import Keyword, Name, _TokenType, is_token_subtype
 
 _WORDS = (
     "vector halfvec autoindex hnsw hnsw_sq ivf_flat ivf_sq8 ivf_pq scann flat inverted bitmap btree"
@@ -34,9 +34,9 @@ class VsqlLexer(PostgresLexer):
     ) -> Iterator[tuple[int, _TokenType, str]]:
         """Yield (offset, token, text), known words marked."""
         for offset, token, value in _postgres_tokens(self, text, *arguments):
-            if token in Name and value.lower() in WORDS:
+            if is_token_subtype(token, Name) and value.lower() in WORDS:
                 yield offset, Keyword, value
-            elif token in Name and value.lower() in FUNCTIONS:
+            elif is_token_subtype(token, Name) and value.lower() in FUNCTIONS:
                 yield offset, Name.Function, value
             else:
                 yield offset, token, value

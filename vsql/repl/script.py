@@ -53,9 +53,10 @@ def _run_until_command(session: Session, text: str, position: int, name: str) ->
         start = skip_blank(text, position + piece.start)
         if text.startswith("\\", start):
             return start
-        if not piece.text.strip():
+        sql = piece.text[skip_blank(piece.text) :].strip()
+        if not sql.strip(";"):
             continue
         location = f"{name}:{text.count(chr(10), 0, start) + 1}" if name else ""
-        if not run_statement(session, piece.text.strip(), location=location):
+        if not run_statement(session, sql, location=location):
             return None
     return len(text)
