@@ -40,10 +40,10 @@ class Relational:
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "preserve_insertion_order": "true",
-            "TimeZone": "UTC",
         }
         self._connection = duckdb.connect(":memory:", config=config)
         self._connection.execute("SET integer_division = true")
+        self._connection.execute("SET TimeZone = 'UTC'")
         self._lock = threading.RLock()
 
     def interrupt(self) -> None:

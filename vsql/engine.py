@@ -18,7 +18,7 @@ from vsql.core import changes as change
 from vsql.core import settings as known_settings
 from vsql.core import sqlstate
 from vsql.core.changes import AddSegment, Change
-from vsql.core.errors import Error, OperationalError, ProgrammingError
+from vsql.core.errors import Error, InternalError, OperationalError, ProgrammingError
 from vsql.core.schema import Column
 from vsql.core.snapshot import Snapshot, TableSnapshot
 from vsql.core.types import from_arrow
@@ -175,6 +175,12 @@ class Session:
                 ) from None
             except MemoryError:
                 raise OperationalError("out of memory", code="53200") from None
+            except Exception as error:  # a bug of ours: no foreign exception reaches a user
+                raise InternalError(
+                    f"internal error: {type(error).__name__}: {error}",
+                    statement=text,
+                    hint="please report this statement",
+                ) from error
             finally:
                 if self.autocommit and not self._explicit:
                     self._transaction = None

@@ -1,0 +1,128 @@
+"""PEP 249's Connection, with `execute` as a shortcut and `register` for outside data."""
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from vsql.core import errors
+from vsql.core.errors import InterfaceError
+from vsql.driver.cursor import Cursor
+from vsql.driver.rows import arrow_table
+from vsql.engine import Session
+
+if TYPE_CHECKING:
+    from vsql.executor.context import ProgressReport
+
+class Connection:
+    """One connection; use it from one thread at a time, `interrupt` from any."""
+
+    Warning = errors.Warning
+    Error = errors.Error
+    InterfaceError = errors.InterfaceError
+    DatabaseError = errors.DatabaseError
+    DataError = errors.DataError
+    OperationalError = errors.OperationalError
+    IntegrityError = errors.IntegrityError
+    InternalError = errors.InternalError
+    ProgrammingError = errors.ProgrammingError
+    NotSupportedError = errors.NotSupportedError
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls, database: str, *, autocommit: bool, read_only: bool, settings: Mapping[str, Any]
+    ) -> "Connection":
+        """Open a database; raises OperationalError, ProgrammingError."""
+        session = Session.open(
+            str(database), autocommit=autocommit, read_only=read_only, settings=settings
+        )
+        return cls(session)
+
+    def cursor(self) -> Cursor:
+        """Return a new cursor; raises InterfaceError on a closed connection."""
+        self._open_session()
+        return Cursor(self, self._open_session)
+
+    def execute(self, operation: str, parameters: Any = ()) -> Cursor:
+        """Return a new cursor that has run the statement."""
+        return self.cursor().execute(operation, parameters)
+
+    def executemany(self, operation: str, parameter_sets: Sequence[Any]) -> Cursor:
+        """Return a new cursor that has run the statement for each set of parameters."""
+        return self.cursor().executemany(operation, parameter_sets)
+
+    def commit(self) -> None:
+        """Make the transaction's changes lasting; raises OperationalError (40001)."""
+        self._open_session().commit()
+
+    def rollback(self) -> None:
+        """Forget the transaction's changes."""
+        self._open_session().rollback()
+
+    def close(self) -> None:
+        """Close it; what is not committed is lost. Raises InterfaceError when closed already."""
+        self._open_session().close()
+        self._closed = True
+
+    def interrupt(self) -> None:
+        """Cancel the running statement, from any thread."""
+        self._session.interrupt()
+
+    def register(self, name: str, data: Any) -> None:
+        """Make an Arrow table, record batch reader or data frame readable by SQL under a name."""
+        self._open_session().register(name.lower(), arrow_table(data))
+
+    def unregister(self, name: str) -> None:
+        """Forget a registered name."""
+        self._open_session().unregister(name.lower())
+
+    @property
+    def autocommit(self) -> bool:
+        """Whether every statement commits itself."""
+        return self._session.autocommit
+
+    @autocommit.setter
+    def autocommit(self, value: bool) -> None:
+        session = self._open_session()
+        if value and session.in_transaction:
+            session.commit()
+        session.autocommit = bool(value)
+
+    @property
+    def progress(self) -> "ProgressReport | None":
+        """Called with a label and the fraction done while COPY and CREATE INDEX run."""
+        return self._session.progress
+
+    @progress.setter
+    def progress(self, report: "ProgressReport | None") -> None:
+        self._session.progress = report
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._closed:
+            return
+        if kind is None:
+            self.commit()
+        else:
+            self.rollback()
+        self.close()
+
+    def _open_session(self) -> Session:
+        if self._closed:
+            raise InterfaceError("the connection is closed")
+        return self._session
+

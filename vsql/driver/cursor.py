@@ -1,0 +1,201 @@
+"""PEP 249's Cursor, over Arrow results."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from vsql.core import sqlstate
+from vsql.core.errors import InterfaceError, ProgrammingError
+from vsql.driver.rows import Row, numpy_columns, rows_of
+from vsql.engine import Session
+from vsql.executor.context import shown_parameter
+from vsql.executor.result import Result
+from vsql.grammar.parse import Parsed
+
+if TYPE_CHECKING:
+    from vsql.driver.connection import Connection
+
+Description = tuple[str, str, None, int | None, int | None, int | None, None]
+
+
+class Cursor:
+    """One result at a time; rows become tuples when they are fetched, not before."""
+
+    def __init__(self, connection: "Connection", session: Callable[[], Session]) -> None:
+        self.connection = connection
+        self.arraysize = 1
+        self._session = session
+        self._result: Result | None = None
+        self._rows: list[Row] | None = None
+        self._position = 0
+        self._closed = False
+
+    def execute(self, operation: str, parameters: Any = ()) -> "Cursor":
+        """Run one statement; raises vsql's errors. Returns the cursor itself."""
+        self._run(operation, lambda parsed: [bound(parsed, parameters)])
+        return self
+
+    def executemany(self, operation: str, seq_of_parameters: Sequence[Any]) -> "Cursor":
+        """Run a statement for each set of parameters; an INSERT is one batch."""
+        sets = list(seq_of_parameters)
+        if not sets:
+            self._check_open()
+            self._result = Result("", None, (), 0)
+            return self
+        self._run(operation, lambda parsed: [bound(parsed, one) for one in sets])
+        return self
+
+    def _run(
+        self, operation: str, bind: Callable[[Parsed], Sequence[dict[str, Any]]]
+    ) -> None:
+        session = self._check_open()
+        if not isinstance(operation, str):
+            raise InterfaceError(f"a statement is text, not {type(operation).__name__}")
+        self._result, self._rows, self._position = None, None, 0
+        self._result = session.execute(operation, bind)
+
+    @property
+    def description(self) -> tuple[Description, ...] | None:
+        """Name, type code, and size of each column; None where there are no rows."""
+        if self._result is None or self._result.table is None:
+            return None
+        return tuple(
+            (
+                name,
+                type_.family.value,
+                None,
+                type_.arguments[0] if type_.is_vector and type_.arguments else None,
+                type_.arguments[0] if len(type_.arguments) == 2 else None,
+                type_.arguments[1] if len(type_.arguments) == 2 else None,
+                None,
+            )
+            for name, type_ in zip(
+                self._result.table.column_names, self._result.types, strict=True
+            )
+        )
+
+    @property
+    def rowcount(self) -> int:
+        """The number of rows returned or changed, -1 where there is none."""
+        return -1 if self._result is None else self._result.row_count
+
+    @property
+    def statusmessage(self) -> str:
+        """PostgreSQL's command tag, such as "INSERT 0 3"."""
+        return "" if self._result is None else self._result.tag
+
+    def fetchone(self) -> Row | None:
+        """Return the next row, or None."""
+        rows = self._fetched()
+        if self._position >= len(rows):
+            return None
+        self._position += 1
+        return rows[self._position - 1]
+
+    def fetchmany(self, size: int | None = None) -> list[Row]:
+        """Return the next `size` rows, `arraysize` by default."""
+        rows = self._fetched()
+        start = self._position
+        self._position = min(len(rows), start + (self.arraysize if size is None else size))
+        return rows[start : self._position]
+
+    def fetchall(self) -> list[Row]:
+        """Return all rows that are left."""
+        rows = self._fetched()
+        start, self._position = self._position, len(rows)
+        return rows if start == 0 else rows[start:]
+
+    def fetch_arrow_table(self) -> pa.Table:
+        """Return the rows that are left as an Arrow table, without making Python objects."""
+        table = self._table()
+        start, self._position = self._position, table.num_rows
+        return table.slice(start) if start else table
+
+    def fetch_df(self) -> Any:
+        """Return the rows that are left as a pandas data frame."""
+        return self.fetch_arrow_table().to_pandas()
+
+    def fetch_numpy(self) -> dict[str, Any]:
+        """Return the rows that are left as numpy arrays by column name."""
+        table = self.fetch_arrow_table()
+        assert self._result is not None
+        return numpy_columns(table, self._result.types)
+
+    def setinputsizes(self, sizes: Any) -> None:
+        """Do nothing, as PEP 249 allows."""
+
+    def setoutputsize(self, size: int, column: int | None = None) -> None:
+        """Do nothing, as PEP 249 allows."""
+
+    def close(self) -> None:
+        """Close it; raises InterfaceError when closed already."""
+        self._check_open()
+        self._closed = True
+        self._result = self._rows = None
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.fetchone, None)
+
+    def __enter__(self) -> "Cursor":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._closed:
+            self.close()
+
+    def _check_open(self) -> Session:
+        if self._closed:
+            raise InterfaceError("the cursor is closed")
+        return self._session()
+
+    def _table(self) -> pa.Table:
+        self._check_open()
+        if self._result is None or self._result.table is None:
+            raise InterfaceError("there are no rows: the last statement returned none")
+        return self._result.table
+
+    def _fetched(self) -> list[Row]:
+        if self._rows is None:
+            table = self._table()
+            assert self._result is not None
+            self._rows = rows_of(table, self._result.types)
+        return self._rows
+
+
+def bound(parsed: Parsed, parameters: Any) -> dict[str, Any]:
+    """Return parameters by key; raises ProgrammingError (42P02) where they don't fit."""
+    keys = parsed.parameters
+    if parameters is None:
+        parameters = ()
+    if isinstance(parameters, Mapping):
+        missing = [key for key in keys if key not in parameters]
+        if missing:
+            raise ProgrammingError(
+                f"there is no parameter {shown_parameter(missing[0])}",
+                code=sqlstate.UNDEFINED_PARAMETER,
+            )
+        return {key: parameters[key] for key in keys}
+    if isinstance(parameters, str | bytes) or not hasattr(parameters, "__len__"):
+        raise InterfaceError(
+            "parameters must be a sequence or a mapping", hint="for one value write (value,)"
+        )
+    named = [key for key in keys if not key.isdigit()]
+    if named:
+        raise ProgrammingError(
+            f"parameter :{named[0]} needs a mapping of names to values",
+            code=sqlstate.UNDEFINED_PARAMETER,
+        )
+    wanted = max((int(key) for key in keys), default=0)
+    if len(parameters) != wanted:
+        raise ProgrammingError(
+            f"the statement has {wanted} parameters, but {len(parameters)} were given",
+            code=sqlstate.UNDEFINED_PARAMETER,
+        )
+    return {str(number): value for number, value in enumerate(parameters, 1)}
