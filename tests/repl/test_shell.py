@@ -18,6 +18,7 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from vsql.core.errors import OperationalError, ProgrammingError
+from vsql.grammar.parse import parse, split_statements
 from vsql.repl import demo
 from vsql.repl.commands import COMMANDS, run_command, table_name
 from vsql.repl.completion import Candidate, Names, candidates, read_names
@@ -25,7 +26,7 @@ from vsql.repl.highlight import VsqlLexer, highlighted
 from vsql.repl.interrupt import interruptible
 from vsql.repl.progress import progress_shown
 from vsql.repl.script import run_script
-from vsql.repl.session import Session, run_statement
+from vsql.repl.session import Session, Split, run_statement
 from vsql.repl.shell import history_path, is_complete, run_shell
 
 
@@ -122,12 +123,18 @@ def err(session: Session) -> str:
         ("-- only a comment\n/* and ; one */ ", [], True),
         ("\\d\nSELECT 1;\n\\di packages\nSELECT 2", None, True),
         ("-- first\n\\timing on\nSELECT 1;", ["SELECT 1"], True),
+        ("/* a /* b */ c */ SELECT 1; -- end", ["SELECT 1"], True),
+        ("SELECT 'a\n\\b';", ["SELECT 'a\n\\b'"], True),
+        ("SELECT 1;\n\\timing\nSELECT 2", ["SELECT 1", "SELECT 2"], True),
+        ("SELECT 1;\n\\i it's-not-there\nSELECT 2;", ["SELECT 1"], False),
         ("SELECT 1;\n\\q\nSELECT 2;", ["SELECT 1"], True),
         ("SELECT 1;\n\\nonsense\nSELECT 2;", ["SELECT 1"], False),
     ],
 )
-def test_scripts(text: str, ran: list[str] | None, succeeded: bool) -> None:
+@pytest.mark.parametrize("splitter", [split, split_statements])
+def test_scripts(text: str, ran: list[str] | None, succeeded: bool, splitter: Split) -> None:
     session = make_session()
+    session.split = splitter
     assert run_script(session, text) is succeeded
     expected = ran
     if expected is None:
@@ -259,6 +266,8 @@ def test_progress_is_taken_off() -> None:
         ("SELECT 1", False),
         ("SELECT 1;", True),
         ("SELECT 1; SELECT", False),
+        ("SELECT 1; -- done", True),
+        ("SELECT 'a;", False),
         ("", True),
         ("-- comment", True),
         ("\\d", True),
@@ -267,7 +276,7 @@ def test_progress_is_taken_off() -> None:
     ],
 )
 def test_is_complete(text: str, expected: bool) -> None:
-    assert is_complete(text, split) is expected
+    assert is_complete(text, split_statements) is expected
 
 
 NAMES = Names({"packages": ("id", "name", "section"), "authors": ("id", "email")})
@@ -372,6 +381,17 @@ def test_demo_touches_no_other_folder(tmp_path: Path) -> None:
     with pytest.raises(demo.DemoError, match="no demo made it"):
         demo.make_room(other)
     assert (other / "precious").exists()
+
+
+@pytest.mark.parametrize("question", demo.QUESTIONS, ids=lambda question: question.why[:16])
+def test_demo_questions_are_sql(question: demo.Question) -> None:
+    parse(question.sql)
+    parse(f"EXPLAIN {question.sql}")
+
+
+@pytest.mark.parametrize("sql", [demo.CREATE_TABLE, demo.CREATE_INDEX])
+def test_demo_statements_are_sql(sql: str) -> None:
+    parse(sql)
 
 
 def test_demo_shows_five_questions_and_their_plans() -> None:

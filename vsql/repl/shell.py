@@ -15,7 +15,7 @@ from prompt_toolkit.output import Output
 from vsql.core.errors import Error
 from vsql.repl.completion import Names, SqlCompleter, read_names
 from vsql.repl.highlight import VsqlLexer
-from vsql.repl.script import run_script, skip_blank
+from vsql.repl.script import is_blank, run_script, skip_blank
 from vsql.repl.session import Session, Split
 
 _LEAVE = frozenset({"quit", "exit"})
@@ -37,7 +37,7 @@ def is_complete(text: str, split: Split) -> bool:
     if not rest or rest.startswith("\\") or rest.lower() in {*_LEAVE, _HELP}:
         return True
     try:
-        pieces = [piece for piece in split(text) if piece.text.strip()]
+        pieces = [piece for piece in split(text) if not is_blank(piece.text)]
     except Error:
         # The statement itself will say what is wrong, once it is run.
         return rest.endswith(";")
