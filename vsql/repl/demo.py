@@ -81,7 +81,7 @@ SELECT name, meta->'maintainer'->>'name' AS maintainer,
 FROM packages
 WHERE (meta->'sizes'->>'installed_kib')::bigint < 1000
 ORDER BY distance
-LIMIT 5""",
+LIMIT 3""",
     ),
     Question(
         "Into arrays: drawing programs like inkscape, and no libraries or documentation.",
