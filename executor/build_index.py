@@ -19,9 +19,7 @@ from vsql.planner.predicate import is_native
 from vsql.storage.segment import OpenSegment
 
 
-def build_all(
-    table: TableSnapshot, facts: SegmentFacts, context: Context
-) -> tuple[Change, ...]:
+def build_all(table: TableSnapshot, facts: SegmentFacts, context: Context) -> tuple[Change, ...]:
     """Return the index files of every index of the table over one new segment."""
     built: list[Change] = []
     for index in table.indexes:
@@ -113,9 +111,7 @@ def _stored(
     path, size, checksum = context.resources.store.write_index(
         table.table.id, segment.id, index.id, name, searcher.save, searcher
     )
-    return IndexFile(
-        index.id, segment.id, name, path, size, checksum, curve, exact_nanoseconds
-    )
+    return IndexFile(index.id, segment.id, name, path, size, checksum, curve, exact_nanoseconds)
 
 
 def _keys(index: Index, table: TableSnapshot, segment: OpenSegment, context: Context) -> pa.Array:

@@ -44,9 +44,7 @@ def _scalars(values: Sequence[Any], column: Column, first_row: int) -> pa.Array:
         return pa.array(plain, type=arrow)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, ValueError, TypeError):
         pass
-    converted = [
-        _one(value, column, first_row + number) for number, value in enumerate(plain)
-    ]
+    converted = [_one(value, column, first_row + number) for number, value in enumerate(plain)]
     return pa.array(converted, type=arrow)
 
 
@@ -58,9 +56,7 @@ def _plain(value: Any, type_: SqlType) -> Any:
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, bool) and (type_.is_number or type_.is_string):
-        raise DataError(
-            f"cannot store a boolean as {type_}", code=sqlstate.DATATYPE_MISMATCH
-        )
+        raise DataError(f"cannot store a boolean as {type_}", code=sqlstate.DATATYPE_MISMATCH)
     if isinstance(value, float) and type_.family is Family.DECIMAL:
         return decimal.Decimal(repr(value)).quantize(
             decimal.Decimal(1).scaleb(-type_.arguments[1]), rounding=decimal.ROUND_HALF_UP
@@ -296,5 +292,3 @@ def _checked(array: pa.Array, column: Column, first_row: int) -> pa.Array:
                 code=sqlstate.STRING_DATA_RIGHT_TRUNCATION,
             )
     return array
-
-

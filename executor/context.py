@@ -1,4 +1,4 @@
-"""What an operator may reach while it runs: the snapshot's segments, parameters, settings, caches."""
+"""What an operator may reach while it runs: segments, parameters, settings, caches."""
 
 import threading
 from collections.abc import Callable, Mapping

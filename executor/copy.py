@@ -133,9 +133,7 @@ def _take(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBat
             return
 
 
-def _chain(
-    first: list[pa.RecordBatch], rest: Iterator[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
+def _chain(first: list[pa.RecordBatch], rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     # Each batch is let go once it is handed on: a file is never in memory twice.
     while first:
         yield first.pop(0)
@@ -182,9 +180,7 @@ def _row_total(path: Path, kind: str) -> int | None:
         raise _unreadable(path, kind, error) from None
 
 
-def _read(
-    path: Path, kind: str, table: TableSnapshot, statement: CopyFrom
-) -> Iterator[pa.Table]:
+def _read(path: Path, kind: str, table: TableSnapshot, statement: CopyFrom) -> Iterator[pa.Table]:
     readers = {"parquet": _parquet, "csv": _csv, "jsonl": _jsonl, "arrow": _arrow}
     reader = readers[kind](path, table, statement)
     while True:
@@ -356,5 +352,3 @@ _WRITERS = {
     "csv": _write_csv,
     "jsonl": _write_jsonl,
 }
-
-

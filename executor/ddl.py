@@ -108,7 +108,7 @@ def drop_table(statement: st.DropTable, facts: Facts, context: Context) -> tuple
 
 
 def create_index(statement: st.CreateIndex, facts: Facts, context: Context) -> tuple[Change, ...]:
-    """Return the changes of CREATE INDEX, every segment's structures built; raises DatabaseError."""
+    """Return the changes of CREATE INDEX, its structures built; raises DatabaseError."""
     table = facts.require(statement.table, statement.span)
     node = bind_columns(parse_expression(statement.key), table, table.table.name)
     key = render(node)
@@ -163,7 +163,7 @@ def _unknown_class(name: str, statement: st.CreateIndex) -> DatabaseError:
     )
 
 
-def _key_type(node: exp.Expression, table: TableSnapshot, context: Context) -> SqlType:
+def _key_type(node: exp.Expr, table: TableSnapshot, context: Context) -> SqlType:
     columns = {
         c.name: pa.array([], table.table.column(c.name).type.arrow)
         for c in node.find_all(exp.Column)
@@ -290,4 +290,3 @@ def _listing(rows: list[dict[str, Any]], fields: list[tuple[str, pa.DataType]]) 
     arrays = [pa.array([row[name] for row in rows], type_) for name, type_ in fields]
     table = pa.Table.from_arrays(arrays, names=[name for name, _ in fields])
     return table_result(table, "SHOW")
-

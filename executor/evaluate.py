@@ -47,7 +47,7 @@ class Frame:
         return array if self.rows is None else array.take(pa.array(self.rows))
 
 
-def evaluate_condition(node: exp.Expression, frame: Frame) -> pa.Array:
+def evaluate_condition(node: exp.Expr, frame: Frame) -> pa.Array:
     """Return a boolean array, one value per row of the frame, NULL where SQL says NULL."""
     value = evaluate(node, frame)
     if isinstance(value, pa.Array):
@@ -59,14 +59,14 @@ def evaluate_condition(node: exp.Expression, frame: Frame) -> pa.Array:
     return pa.repeat(pa.scalar(value, pa.bool_()), frame.length)
 
 
-def _not_boolean(node: exp.Expression, type_: pa.DataType) -> ProgrammingError:
+def _not_boolean(node: exp.Expr, type_: pa.DataType) -> ProgrammingError:
     return ProgrammingError(
         f"a condition must be of type boolean, not {types.from_arrow(type_)}: {node.sql()}",
         code=sqlstate.DATATYPE_MISMATCH,
     )
 
 
-def evaluate(node: exp.Expression, frame: Frame) -> Datum:
+def evaluate(node: exp.Expr, frame: Frame) -> Datum:
     """Return the value of a native expression over a frame."""
     match node:
         case exp.Paren():
@@ -115,7 +115,7 @@ def evaluate(node: exp.Expression, frame: Frame) -> Datum:
             return _arithmetic(_ARITHMETIC[type(node)], node, frame)
 
 
-_COMPARISONS: dict[type[exp.Expression], str] = {
+_COMPARISONS: dict[type[exp.Expr], str] = {
     exp.EQ: "equal",
     exp.NEQ: "not_equal",
     exp.LT: "less",
@@ -123,7 +123,7 @@ _COMPARISONS: dict[type[exp.Expression], str] = {
     exp.GT: "greater",
     exp.GTE: "greater_equal",
 }
-_ARITHMETIC: dict[type[exp.Expression], str] = {
+_ARITHMETIC: dict[type[exp.Expr], str] = {
     exp.Add: "add_checked",
     exp.Sub: "subtract_checked",
     exp.Mul: "multiply_checked",
@@ -144,7 +144,7 @@ def _array(value: Datum, frame: Frame) -> pa.Array:
     return pa.repeat(pa.scalar(value, pa.bool_() if value is None else None), frame.length)
 
 
-def _logic(node: exp.Expression, frame: Frame) -> pa.Array:
+def _logic(node: exp.Expr, frame: Frame) -> pa.Array:
     if isinstance(node, exp.Not):
         return pc.invert(evaluate_condition(node.this, frame))
     kernel = pc.and_kleene if isinstance(node, exp.And) else pc.or_kleene
@@ -156,14 +156,14 @@ def _logic(node: exp.Expression, frame: Frame) -> pa.Array:
     return result
 
 
-def _comparison(kernel: str, node: exp.Expression, frame: Frame) -> Datum:
+def _comparison(kernel: str, node: exp.Expr, frame: Frame) -> Datum:
     right = node.expression
     if isinstance(right, exp.Any):
         return _any(kernel, node, frame)
     return _compare(kernel, node.this, right, frame)
 
 
-def _compare(kernel: str, left: exp.Expression, right: exp.Expression, frame: Frame) -> Datum:
+def _compare(kernel: str, left: exp.Expr, right: exp.Expr, frame: Frame) -> Datum:
     one, other = evaluate(left, frame), evaluate(right, frame)
     if not isinstance(one, pa.Array) and not isinstance(other, pa.Array):
         one = pa.repeat(pa.scalar(one), frame.length) if one is not None else None
@@ -309,7 +309,7 @@ def _membership(node: exp.In, frame: Frame) -> pa.Array:
     return found
 
 
-def _spelled_out(node: exp.In) -> exp.Expression:
+def _spelled_out(node: exp.In) -> exp.Expr:
     return exp.or_(*(exp.EQ(this=node.this.copy(), expression=e.copy()) for e in node.expressions))
 
 
@@ -322,7 +322,7 @@ def _is(node: exp.Is, frame: Frame) -> pa.Array:
     return pc.fill_null(pc.equal(truth, wanted), False)
 
 
-def _pattern(node: exp.Expression, frame: Frame, escape: str) -> Datum:
+def _pattern(node: exp.Expr, frame: Frame, escape: str) -> Datum:
     value, pattern = evaluate(node.this, frame), evaluate(node.expression, frame)
     if pattern is None or value is None:
         return pa.nulls(frame.length, pa.bool_())
@@ -344,9 +344,7 @@ def _like_regex(pattern: str, escape: str) -> str:
         if escape and character == escape:
             following = next(characters, None)
             if following is None:
-                raise DataError(
-                    "LIKE pattern must not end with the escape character", code="22025"
-                )
+                raise DataError("LIKE pattern must not end with the escape character", code="22025")
             parts.append(re.escape(following))
         else:
             parts.append({"%": ".*", "_": "."}.get(character) or re.escape(character))
@@ -359,7 +357,7 @@ def _text(value: Datum) -> str:
     raise DataError("ESCAPE needs one character", code="22019")
 
 
-def _any(kernel: str, node: exp.Expression, frame: Frame) -> pa.Array:
+def _any(kernel: str, node: exp.Expr, frame: Frame) -> pa.Array:
     lists = evaluate(node.expression.this.unnest(), frame)
     value = evaluate(node.this, frame)
     if isinstance(lists, list):
@@ -394,7 +392,7 @@ def _any_element(lists: pa.Array, matches: pa.Array) -> pa.Array:
     return found
 
 
-def _array_operator(node: exp.Expression, frame: Frame) -> pa.Array:
+def _array_operator(node: exp.Expr, frame: Frame) -> pa.Array:
     lists, wanted = evaluate(node.this, frame), evaluate(node.expression, frame)
     if isinstance(lists, list | tuple | np.ndarray) and isinstance(node, exp.ArrayOverlaps):
         lists, wanted = wanted, lists
@@ -445,7 +443,7 @@ def type_named(node: exp.DataType) -> SqlType:
     return types.named(name, arguments)
 
 
-def _derived(node: exp.Expression, frame: Frame) -> pa.Array:
+def _derived(node: exp.Expr, frame: Frame) -> pa.Array:
     """A JSON path or an array element: DuckDB reads it once per immutable segment."""
     key = frame.segment.cache_key
     whole: pa.Array | None = None
@@ -458,7 +456,7 @@ def _derived(node: exp.Expression, frame: Frame) -> pa.Array:
     return whole if frame.rows is None else whole.take(pa.array(frame.rows))
 
 
-def _derive(node: exp.Expression, frame: Frame) -> pa.Array:
+def _derive(node: exp.Expr, frame: Frame) -> pa.Array:
     names = tuple(dict.fromkeys(column.name for column in node.find_all(exp.Column)))
     columns = {name: column_of(frame.segment, frame.table.column(name)) for name in names}
     return frame.context.relational().expression(node, columns, frame.context.parameters)
@@ -483,7 +481,7 @@ def _distance(node: exp.Anonymous, frame: Frame) -> pa.Array:
     return pc.if_else(pa.array(valid), result, pa.scalar(None, pa.float64()))
 
 
-def _arithmetic(kernel: str, node: exp.Expression, frame: Frame) -> Datum:
+def _arithmetic(kernel: str, node: exp.Expr, frame: Frame) -> Datum:
     left, right = evaluate(node.this, frame), evaluate(node.expression, frame)
     if left is None or right is None:
         return None

@@ -55,9 +55,9 @@ def searches_of(plan: Any) -> Iterator[TopK]:
         case Remainder():
             for _, source in plan.inputs:
                 yield from searches_of(source)
-    source = getattr(plan, "source", None)
-    if source is not None:
-        yield from searches_of(source)
+    inner = getattr(plan, "source", None)
+    if inner is not None:
+        yield from searches_of(inner)
 
 
 def _weighed(plan: TopK, context: Context) -> Iterator[str]:
@@ -77,9 +77,7 @@ def _weighed(plan: TopK, context: Context) -> Iterator[str]:
             yield f"  {'->' if rank == 0 else '  '} {_path(choice)}"
 
 
-def _segment_facts(
-    plan: TopK, table: TableSnapshot, share: float, k: int
-) -> Iterator[SearchFacts]:
+def _segment_facts(plan: TopK, table: TableSnapshot, share: float, k: int) -> Iterator[SearchFacts]:
     column = table.table.column(plan.column)
     for segment in table.sealed:
         files = [f for f in segment.index_files if f.index_id in plan.index_ids]

@@ -155,7 +155,7 @@ def _condition(
             value = constant_of(value, column_of(segment, column).type).as_py()
         return value
 
-    values = []
+    values: list[Any] = []
     for node in wanted.values:
         value = value_of(node)
         values.extend(value if isinstance(value, list | tuple) else [value])

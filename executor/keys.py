@@ -23,9 +23,7 @@ def key_of(columns: Sequence[pa.Array]) -> pa.Array:
     """Return one key per row: the column itself, or the joined text of several."""
     if len(columns) == 1:
         return columns[0]
-    texts = [
-        pc.replace_substring(c.cast(pa.string()), _SEPARATOR, _SEPARATOR * 2) for c in columns
-    ]
+    texts = [pc.replace_substring(c.cast(pa.string()), _SEPARATOR, _SEPARATOR * 2) for c in columns]
     return pc.binary_join_element_wise(*texts, _SEPARATOR + "|")
 
 
@@ -42,20 +40,16 @@ def check_new_keys(table: TableSnapshot, batch: pa.RecordBatch, context: Context
             raise _duplicate(table.table, batch, int(present[0]))
 
 
-def find_keys(
-    keys: pa.Array, table: TableSnapshot, segment: OpenSegment, context: Context
-) -> Rows:
+def find_keys(keys: pa.Array, table: TableSnapshot, segment: OpenSegment, context: Context) -> Rows:
     """Return the live row of each key in one segment, -1 where it has none."""
     file = None
     unique = next((index.id for index in table.indexes if index.unique), None)
     if segment.facts is not None and len(table.table.primary_key) == 1:
         file = next((f for f in segment.facts.index_files if f.index_id == unique), None)
     if file is not None:
-        rows = context.index(file).find(keys).astype(np.int64)
+        rows: Rows = context.index(file).find(keys).astype(np.int64)
     else:
-        columns = [
-            column_of(segment, table.table.column(name)) for name in table.table.primary_key
-        ]
+        columns = [column_of(segment, table.table.column(name)) for name in table.table.primary_key]
         found = pc.index_in(keys, value_set=_last_live(key_of(columns), segment))
         rows = pc.fill_null(found, -1).to_numpy().astype(np.int64)
         if segment.live is not None:

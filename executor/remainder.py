@@ -36,7 +36,7 @@ class Relational:
     """One DuckDB connection, for one session."""
 
     def __init__(self) -> None:
-        config = {
+        config: dict[str, str | bool | int | float | list[str]] = {
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "preserve_insertion_order": "true",
@@ -79,7 +79,7 @@ class Relational:
 
     def expression(
         self,
-        node: exp.Expression,
+        node: exp.Expr,
         columns: Mapping[str, pa.Array],
         parameters: Mapping[str, Any],
         length: int | None = None,
@@ -95,7 +95,7 @@ class Relational:
         result = self.query(f"SELECT {sql} AS value FROM vsql_rows", {"vsql_rows": table}, bound)
         return result.column(0).combine_chunks()
 
-    def scalar(self, node: exp.Expression, parameters: Mapping[str, Any]) -> Any:
+    def scalar(self, node: exp.Expr, parameters: Mapping[str, Any]) -> Any:
         """Return the value of an expression without columns."""
         return self.expression(node, {}, parameters, 1)[0].as_py()
 
@@ -207,4 +207,3 @@ def _hint(text: str) -> str | None:
         return None if one.startswith("vsql_") else f'did you mean "{one}"?'
     shown = re.sub(r"vsql_input_\d+\.", "", many)
     return f"known: {shown}"
-

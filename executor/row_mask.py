@@ -5,8 +5,10 @@ passes between both without a copy. Bits beyond the last row are zero.
 """
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from vsql.core.protocols import Bits, Rows
@@ -31,10 +33,11 @@ class RowMask:
         unpacked = np.unpackbits(self.bits, count=self.row_count, bitorder="little")
         return np.flatnonzero(unpacked)
 
-    def contains(self, rows: Rows) -> np.ndarray:  # type: ignore[type-arg]
+    def contains(self, rows: Rows) -> npt.NDArray[np.bool_]:
         """Return a boolean array: which of `rows` are in it."""
-        found: np.ndarray = (self.bits[rows >> 3] >> (rows & 7).astype(np.uint8)) & 1  # type: ignore[type-arg]
-        return found.astype(bool)
+        found = (self.bits[rows >> 3] >> (rows & 7).astype(np.uint8)) & 1
+        inside: npt.NDArray[np.bool_] = found.astype(bool)
+        return inside
 
 
 def of_boolean(array: pa.Array) -> RowMask:
@@ -47,7 +50,7 @@ def of_boolean(array: pa.Array) -> RowMask:
     return RowMask(_trimmed(values, length), length)
 
 
-def of_rows(rows: np.ndarray, row_count: int) -> RowMask:  # type: ignore[type-arg]
+def of_rows(rows: npt.NDArray[Any], row_count: int) -> RowMask:
     """Return the mask of some row numbers, in any order."""
     flags = np.zeros(row_count, dtype=np.uint8)
     flags[rows] = 1

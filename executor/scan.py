@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from vsql.core.protocols import Rows
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import BIGINT
 from vsql.executor import row_mask
@@ -64,7 +65,7 @@ def run_lookup(plan: Lookup, context: Context) -> Result:
 
 def _rows_with_key(
     plan: Lookup, table: TableSnapshot, segment: OpenSegment, value: object, context: Context
-) -> np.ndarray:  # type: ignore[type-arg]
+) -> Rows:
     column = table.table.column(table.table.primary_key[0])
     keys = column_of(segment, column)
     constant = constant_of(value, keys.type)
@@ -72,7 +73,7 @@ def _rows_with_key(
     if segment.facts is not None:
         file = next((f for f in segment.facts.index_files if f.index_id == plan.index_id), None)
     if file is not None and constant.type == keys.type:
-        rows = context.index(file).find(pa.array([constant.as_py()], keys.type))
+        rows: Rows = context.index(file).find(pa.array([constant.as_py()], keys.type))
         rows = rows[rows >= 0].astype(np.int64)
     else:
         import pyarrow.compute as pc
@@ -101,13 +102,9 @@ def run_count(plan: Count, context: Context) -> Result:
     return rows_result(counted, (Output(plan.name, BIGINT, None),))
 
 
-def _projected(
-    picked: list[Picked], table: TableSnapshot, outputs: tuple[Output, ...]
-) -> Result:
+def _projected(picked: list[Picked], table: TableSnapshot, outputs: tuple[Output, ...]) -> Result:
     if not picked:
         arrays = [pa.array([], type=output.type.arrow) for output in outputs]
         empty = pa.Table.from_arrays(arrays, names=[output.name for output in outputs])
         return rows_result(empty, outputs)
     return rows_result(take_outputs(picked, table.table, outputs), outputs)
-
-

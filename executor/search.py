@@ -231,9 +231,7 @@ def _effort_by_density(
         return None
     if share >= overall:
         return choice.effort
-    structures = tuple(
-        s for s in structures_of(search, segment) if s.name == choice.structure
-    )
+    structures = tuple(s for s in structures_of(search, segment) if s.name == choice.structure)
     facts = _facts(search, segment, share * mask.row_count, True, structures, 0.0)
     settings = {**_search_settings(context), "access_path": AccessPath.BITMAP.value}
     best = consider(facts, settings)[0]
@@ -295,9 +293,7 @@ def _postfilter(
     return None
 
 
-def _passing_rows(
-    search: Search, segment: OpenSegment, rows: Rows, context: Context
-) -> Rows:
+def _passing_rows(search: Search, segment: OpenSegment, rows: Rows, context: Context) -> Rows:
     for conjunct in search.plan.conjuncts:
         passed = passing(conjunct, search.table, segment, context, rows)
         flags = passed.fill_null(False).to_numpy(zero_copy_only=False)

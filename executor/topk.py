@@ -178,9 +178,7 @@ def run_batch(plan: BatchTopK, queries: pa.Array, context: Context) -> pa.Table:
     limit = count_of(search_plan.limit, "LIMIT", context)
     k = min((limit or 0) + offset, table.live_count)
     matrix, present = _matrix(queries, column.type.dimension)
-    best_rows, best_distances, owners = _search_all(
-        search_plan, table, matrix, k, context
-    )
+    best_rows, best_distances, owners = _search_all(search_plan, table, matrix, k, context)
     keep = best_rows >= 0
     keep[:, :offset] = False
     ordinals = np.repeat(present, keep.sum(axis=1))

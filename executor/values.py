@@ -15,7 +15,7 @@ from vsql.executor.vectors import to_vector
 _VECTOR_CASTS = ("VECTOR", "HALFVEC", "BIT")
 
 
-def value_of(node: exp.Expression, context: Context) -> Any:
+def value_of(node: exp.Expr, context: Context) -> Any:
     """Return the Python value of an expression without columns; DuckDB computes what is not plain.
 
     Raises ProgrammingError, DataError.
@@ -53,7 +53,7 @@ def value_of(node: exp.Expression, context: Context) -> Any:
             return context.relational().scalar(node, context.parameters)
 
 
-def count_of(node: exp.Expression | None, what: str, context: Context) -> int | None:
+def count_of(node: exp.Expr | None, what: str, context: Context) -> int | None:
     """Return a LIMIT or OFFSET, None where there is none; raises DataError (2201W, 2201X)."""
     if node is None:
         return None
@@ -71,7 +71,7 @@ def count_of(node: exp.Expression | None, what: str, context: Context) -> int | 
     return int(value)
 
 
-def query_vector(node: exp.Expression, type_: SqlType, name: str, context: Context) -> Any:
+def query_vector(node: exp.Expr, type_: SqlType, name: str, context: Context) -> Any:
     """Return the query vector for a column, None for NULL; raises DataError."""
     value = value_of(node, context)
     if value is None:

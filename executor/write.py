@@ -35,9 +35,7 @@ class Written:
     count: int
 
 
-def insert(
-    plan: InsertRows, parameter_sets: Sequence[dict[str, Any]], context: Context
-) -> Written:
+def insert(plan: InsertRows, parameter_sets: Sequence[dict[str, Any]], context: Context) -> Written:
     """Return the changes of an INSERT, once per set of parameters, all in one batch."""
     table = context.table(plan.table)
     if plan.source is not None:
@@ -74,7 +72,7 @@ def _rows_of_values(
     return pa.RecordBatch.from_arrays(arrays, schema=table.table.arrow_schema)
 
 
-def _is_default(node: exp.Expression) -> bool:
+def _is_default(node: exp.Expr) -> bool:
     return isinstance(node, exp.Var) and node.name.upper() == "DEFAULT"
 
 
@@ -140,7 +138,9 @@ def sealed_segment(
     return (change.AddSegment(facts), *built)
 
 
-def seal_when_due(table: TableSnapshot, context: Context, *, now: bool = False) -> tuple[Change, ...]:
+def seal_when_due(
+    table: TableSnapshot, context: Context, *, now: bool = False
+) -> tuple[Change, ...]:
     """Return the changes that turn a table's inlined rows into a segment, once they are many."""
     inlined = table.inlined
     rows = sum(segment.row_count for segment in inlined)
@@ -178,9 +178,7 @@ def update(plan: UpdateRows, context: Context) -> Written:
     count = _count(picked)
     if not count:
         return Written((), 0)
-    old = {
-        column.name: _combined(take_column(picked, column)) for column in table.table.columns
-    }
+    old = {column.name: _combined(take_column(picked, column)) for column in table.table.columns}
     assigned = dict(plan.assignments)
     arrays = [
         _new_value(assigned[column.name], column, old, count, context)
@@ -205,7 +203,7 @@ def _check_keys_after(
 
 
 def _new_value(
-    node: exp.Expression, column: Column, old: dict[str, Any], count: int, context: Context
+    node: exp.Expr, column: Column, old: dict[str, Any], count: int, context: Context
 ) -> pa.Array:
     if _is_default(node):
         return from_values([_default(column, context)] * count, column)
@@ -244,5 +242,3 @@ def _deletes(table: TableSnapshot, picked: list[Picked]) -> tuple[Change, ...]:
                 change.AddDeletes(table.table.id, segment_id, bits.serialize(), len(rows))
             )
     return tuple(staged)
-
-

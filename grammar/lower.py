@@ -17,14 +17,14 @@ from vsql.grammar.operators import Rewritten, pieces
 
 _WORDS = {f"vsql.{metric.value}": metric for metric in Metric}
 # What sqlglot's own readers make of these names.
-_NATIVE: dict[type[exp.Expression], Metric] = {
+_NATIVE: dict[type[exp.Expr], Metric] = {
     exp.CosineDistance: Metric.COSINE,
     exp.EuclideanDistance: Metric.L2,
     exp.ManhattanDistance: Metric.L1,
 }
 
 
-def lower(tree: exp.Expression, rewritten: Rewritten) -> tuple[exp.Expression, tuple[str, ...]]:
+def lower(tree: exp.Expr, rewritten: Rewritten) -> tuple[exp.Expr, tuple[str, ...]]:
     """Return the tree in vsql's terms and the keys of its parameters."""
     keys: dict[str, None] = {}
     marks = 0
@@ -34,7 +34,7 @@ def lower(tree: exp.Expression, rewritten: Rewritten) -> tuple[exp.Expression, t
     marks = len(nodes)
     _number(nodes, rewritten)
 
-    def lowered_form(node: exp.Expression) -> exp.Expression:
+    def lowered_form(node: exp.Expr) -> exp.Expr:
         nonlocal others
         _move(node, rewritten)
         if isinstance(node, exp.Operator):
@@ -102,7 +102,7 @@ def _place(printed: str, node: exp.Placeholder) -> int:
     return found.start()
 
 
-def _move(node: exp.Expression, rewritten: Rewritten) -> None:
+def _move(node: exp.Expr, rewritten: Rewritten) -> None:
     meta = node.meta
     if rewritten.starts and "start" in meta and "vsql_moved" not in meta:
         meta["start"] = rewritten.original(meta["start"])
@@ -110,7 +110,7 @@ def _move(node: exp.Expression, rewritten: Rewritten) -> None:
         meta["vsql_moved"] = True
 
 
-def _operator(node: exp.Operator) -> exp.Expression:
+def _operator(node: exp.Operator) -> exp.Expr:
     metric = _WORDS.get(str(node.args["operator"]).lower())
     if metric is None:
         raise ProgrammingError(
@@ -119,9 +119,7 @@ def _operator(node: exp.Operator) -> exp.Expression:
     return _distance(metric, node.this, node.expression, node)
 
 
-def _distance(
-    metric: Metric, left: exp.Expression, right: exp.Expression, origin: exp.Expression
-) -> exp.Expression:
+def _distance(metric: Metric, left: exp.Expr, right: exp.Expr, origin: exp.Expr) -> exp.Expr:
     lowered = exp.Anonymous(this=metric.function, expressions=[left, right])
     start = next((n.meta["start"] for n in left.walk() if "start" in n.meta), None)
     if start is not None:

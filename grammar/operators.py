@@ -2,7 +2,7 @@
 
 `a <=> b` becomes `a OPERATOR(vsql.cosine) b`, which has PostgreSQL's own precedence. Strings,
 comments, quoted names and dollar quotes pass untouched. One regular expression splits the text:
-a Lark lexer does the same job, and costs a new process ten milliseconds more before its first query.
+a Lark lexer does the same job, and costs a new process ten milliseconds before its first query.
 """
 
 import re

@@ -48,9 +48,7 @@ class ScriptPiece:
     complete: bool
 
 
-def parse(
-    text: str, *, statement_bytes_max: int = 64 << 20, nesting_max: int = 1_000
-) -> Parsed:
+def parse(text: str, *, statement_bytes_max: int = 64 << 20, nesting_max: int = 1_000) -> Parsed:
     """Return the one statement of a text; raises ProgrammingError with its place.
 
     42601 for a syntax error, 54000 and 54001 for a text too long or nested too deeply.
@@ -146,7 +144,7 @@ def _sql(padded: str, text: str) -> Parsed:
     return Parsed(statement, parameters, text)
 
 
-def _refuse_into(tree: exp.Expression) -> None:
+def _refuse_into(tree: exp.Expr) -> None:
     if tree.args.get("into") or tree.args.get("locks"):
         raise NotSupportedError("SELECT INTO and FOR UPDATE are not supported")
     for select in tree.find_all(exp.Select):
@@ -171,7 +169,7 @@ def _search_params(body: str) -> tuple[str, Mapping[str, str]]:
     return body[: match.start()], settings
 
 
-def _tree(body: str) -> tuple[exp.Expression, tuple[str, ...]]:
+def _tree(body: str) -> tuple[exp.Expr, tuple[str, ...]]:
     rewritten = rewrite(body)
     try:
         trees = sqlglot.parse(rewritten.text, read="postgres")
@@ -227,17 +225,17 @@ def _utility(padded: str) -> st.Statement:
 
 
 @functools.lru_cache(maxsize=1024)
-def parse_expression(text: str) -> exp.Expression:
+def parse_expression(text: str) -> exp.Expr:
     """Return one scalar expression; raises ProgrammingError (42601)."""
     tree, _ = _tree(f"SELECT {text}")
     outputs = tree.expressions if isinstance(tree, exp.Select) else []
     if len(outputs) != 1 or isinstance(outputs[0], exp.Alias):
         raise ProgrammingError(f"not one expression: {text[:60]}", code=sqlstate.SYNTAX_ERROR)
-    expression: exp.Expression = outputs[0].unnest()
+    expression: exp.Expr = outputs[0].unnest()
     return expression
 
 
-def parse_query(text: str) -> exp.Expression:
+def parse_query(text: str) -> exp.Expr:
     """Return the tree of a query; raises ProgrammingError (42601)."""
     statement = _sql(text, text).statement
     if not isinstance(statement, st.Query):

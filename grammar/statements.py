@@ -14,7 +14,7 @@ from vsql.core.types import SqlType
 class Query:
     """SELECT, WITH, VALUES and set operations; `settings` is SEARCH PARAMS (…)."""
 
-    tree: exp.Expression
+    tree: exp.Expr
     settings: Mapping[str, str]
 
 
@@ -90,7 +90,7 @@ class CopyFrom:
 
 @dataclass(frozen=True, slots=True)
 class CopyTo:
-    query: exp.Expression
+    query: exp.Expr
     path: str
     format: str | None
     options: Mapping[str, str]

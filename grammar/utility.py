@@ -41,12 +41,12 @@ def _parser() -> Lark:
 
 
 def parse_utility(text: str) -> st.Statement:
-    """Return the statement; raises ProgrammingError (42601) with its place and what was expected."""
+    """Return the statement; raises ProgrammingError (42601), which says what was expected."""
     try:
         tree = _parser().parse(text)
     except UnexpectedInput as error:
         raise _syntax_error(error, text) from None
-    node = tree.children[0]
+    node: _Node = tree.children[0]
     statement: st.Statement = _READERS[node.data](node, text)
     return statement
 
@@ -93,7 +93,7 @@ def _tokens(node: _Node, *kinds: str) -> list[Token]:
 
 
 def _name(node: _Node) -> str:
-    token = node.children[0] if isinstance(node, Tree) else node
+    token: Any = node.children[0] if isinstance(node, Tree) else node
     if token.type == "QUOTED":
         return str(token)[1:-1].replace('""', '"')
     return str(token).lower()
@@ -209,7 +209,7 @@ def _options(node: _Node) -> dict[str, str]:
     result: dict[str, str] = {}
     for option in _trees(node, "option"):
         value = option.children[1]
-        token = value.children[0] if isinstance(value, Tree) else value
+        token: Any = value.children[0] if isinstance(value, Tree) else value
         result[str(option.children[0]).lower()] = (
             _string(token) if token.type == "STRING" else str(token)
         )

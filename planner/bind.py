@@ -15,19 +15,19 @@ from vsql.core.snapshot import TableSnapshot
 from vsql.planner.facts import unknown_column
 
 
-def folded(identifier: exp.Expression | str | None) -> str:
+def folded(identifier: exp.Expr | str | None) -> str:
     """Return a name as PostgreSQL folds it: lower case unless it was quoted."""
     if isinstance(identifier, exp.Identifier):
         return identifier.name if identifier.args.get("quoted") else identifier.name.lower()
-    if isinstance(identifier, exp.Expression):
+    if isinstance(identifier, exp.Expr):
         return folded(identifier.this)
     return (identifier or "").lower()
 
 
-def span_of(node: exp.Expression) -> Span | None:
+def span_of(node: exp.Expr) -> Span | None:
     """Return the place of a node in the statement, where the parser kept it."""
     for candidate in (node, node.args.get("this")):
-        if isinstance(candidate, exp.Expression) and "start" in candidate.meta:
+        if isinstance(candidate, exp.Expr) and "start" in candidate.meta:
             return Span(candidate.meta["start"], candidate.meta["end"] + 1)
     return None
 
@@ -38,7 +38,7 @@ def qualifier(column: exp.Column) -> str | None:
     return folded(table) if table is not None else None
 
 
-def bind_columns(tree: exp.Expression, table: TableSnapshot, alias: str) -> exp.Expression:
+def bind_columns(tree: exp.Expr, table: TableSnapshot, alias: str) -> exp.Expr:
     """Return a copy of `tree` whose columns are bare names of `table`.
 
     Raises ProgrammingError (42703) for a column, or a qualifier, that is unknown.
@@ -46,7 +46,7 @@ def bind_columns(tree: exp.Expression, table: TableSnapshot, alias: str) -> exp.
     columns = table.table.columns
     known = {column.name for column in columns}
 
-    def bind(node: exp.Expression) -> exp.Expression:
+    def bind(node: exp.Expr) -> exp.Expr:
         if not isinstance(node, exp.Column):
             return node
         name, table_name = folded(node.this), qualifier(node)
@@ -58,7 +58,7 @@ def bind_columns(tree: exp.Expression, table: TableSnapshot, alias: str) -> exp.
     return tree.transform(bind)
 
 
-def conjuncts_of(predicate: exp.Expression | None) -> Iterator[exp.Expression]:
+def conjuncts_of(predicate: exp.Expr | None) -> Iterator[exp.Expr]:
     """Yield the parts of nested ANDs, without the parentheses around them."""
     if predicate is None:
         return
@@ -70,7 +70,7 @@ def conjuncts_of(predicate: exp.Expression | None) -> Iterator[exp.Expression]:
         yield predicate
 
 
-def distance_of(node: exp.Expression) -> tuple[Metric, exp.Expression, exp.Expression] | None:
+def distance_of(node: exp.Expr) -> tuple[Metric, exp.Expr, exp.Expr] | None:
     """Return metric and both operands where `node` is one of the six distances."""
     node = node.unnest()
     if isinstance(node, exp.Anonymous) and len(node.expressions) == 2:
@@ -81,8 +81,8 @@ def distance_of(node: exp.Expression) -> tuple[Metric, exp.Expression, exp.Expre
 
 
 def vector_distance(
-    node: exp.Expression, columns: tuple[Column, ...]
-) -> tuple[Metric, Column, exp.Expression] | None:
+    node: exp.Expr, columns: tuple[Column, ...]
+) -> tuple[Metric, Column, exp.Expr] | None:
     """Return (metric, column, query) where `node` is a distance of a vector column to a constant.
 
     A constant is anything without columns of its own: a literal, a parameter, a subquery.
@@ -98,21 +98,21 @@ def vector_distance(
     return None
 
 
-def _vector_column(node: exp.Expression, columns: tuple[Column, ...]) -> Column | None:
+def _vector_column(node: exp.Expr, columns: tuple[Column, ...]) -> Column | None:
     if not isinstance(node, exp.Column):
         return None
     name = folded(node.this)
     return next((c for c in columns if c.name == name and c.type.is_vector), None)
 
 
-def is_constant(node: exp.Expression) -> bool:
+def is_constant(node: exp.Expr) -> bool:
     """Whether an expression reads no column outside a subquery of its own."""
     if isinstance(node.unnest(), exp.Subquery | exp.Select):
         return True
     return all(_inside_subquery(column, node) for column in node.find_all(exp.Column))
 
 
-def _inside_subquery(node: exp.Expression, root: exp.Expression) -> bool:
+def _inside_subquery(node: exp.Expr, root: exp.Expr) -> bool:
     parent = node.parent
     while parent is not None and node is not root:
         if isinstance(parent, exp.Select):

@@ -23,9 +23,7 @@ from vsql.planner.nodes import (
     UpdateRows,
 )
 
-Node = (
-    Plan | TableInput | OutsideInput | BatchTopK | InsertRows | DeleteRows | UpdateRows
-)
+Node = Plan | TableInput | OutsideInput | BatchTopK | InsertRows | DeleteRows | UpdateRows
 _SHOWN_VALUE_MAX = 60
 
 
@@ -100,7 +98,7 @@ def _subquery(subquery: Subquery, depth: int) -> Iterator[str]:
     yield from explain(subquery.plan, depth + 1)
 
 
-def shown(node: exp.Expression) -> str:
+def shown(node: exp.Expr) -> str:
     """Return an expression as text, long literals cut short."""
     return _cut(render(node))
 

@@ -103,8 +103,8 @@ def _ordering_by_outer(
 
 def _ordering(
     metric: Metric,
-    mine: exp.Expression,
-    theirs: exp.Expression,
+    mine: exp.Expr,
+    theirs: exp.Expr,
     single: Single,
     outer: str,
     outer_columns: tuple[Column, ...],
@@ -120,9 +120,7 @@ def _ordering(
     return Ordering(metric, inner, theirs)
 
 
-def _reads_outer(
-    inner: exp.Expression, single: Single, ordering: Ordering, outer: str
-) -> bool:
+def _reads_outer(inner: exp.Expr, single: Single, ordering: Ordering, outer: str) -> bool:
     """Whether the lateral query reads the outer row elsewhere than in its distance."""
     known = {column.name for column in single.columns}
     outputs = {folded(alias.args["alias"]) for alias in inner.find_all(exp.Alias)}
@@ -167,7 +165,7 @@ def _replace_lateral(
 
 
 def _write_stars_out(inner: exp.Select, columns: tuple[str, ...], alias: str) -> None:
-    outputs: list[exp.Expression] = []
+    outputs: list[exp.Expr] = []
     for output in inner.expressions:
         outputs.extend([_column(c, alias) for c in columns] if output.is_star else [output])
     inner.set("expressions", outputs)

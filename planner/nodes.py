@@ -29,9 +29,9 @@ class IndexCondition:
 
     index_id: int
     comparison: Comparison
-    values: tuple[exp.Expression, ...] = ()
-    low: exp.Expression | None = None
-    high: exp.Expression | None = None
+    values: tuple[exp.Expr, ...] = ()
+    low: exp.Expr | None = None
+    high: exp.Expr | None = None
     low_inclusive: bool = True
     high_inclusive: bool = True
 
@@ -45,7 +45,7 @@ class Conjunct:
     estimated share of rows that pass; `row_nanoseconds` the estimated cost per row.
     """
 
-    expression: exp.Expression
+    expression: exp.Expr
     text: str
     columns: tuple[str, ...]
     parameters: tuple[str, ...]
@@ -75,8 +75,8 @@ class Scan:
     table: str
     outputs: tuple[Output, ...]
     conjuncts: tuple[Conjunct, ...] = ()
-    limit: exp.Expression | None = None
-    offset: exp.Expression | None = None
+    limit: exp.Expr | None = None
+    offset: exp.Expr | None = None
     subqueries: tuple[Subquery, ...] = ()
 
 
@@ -87,10 +87,10 @@ class Lookup:
     table: str
     outputs: tuple[Output, ...]
     index_id: int
-    keys: tuple[exp.Expression, ...]
+    keys: tuple[exp.Expr, ...]
     conjuncts: tuple[Conjunct, ...] = ()
-    limit: exp.Expression | None = None
-    offset: exp.Expression | None = None
+    limit: exp.Expr | None = None
+    offset: exp.Expr | None = None
     subqueries: tuple[Subquery, ...] = ()
 
 
@@ -115,11 +115,11 @@ class TopK:
     table: str
     column: str
     metric: Metric
-    query: exp.Expression
+    query: exp.Expr
     outputs: tuple[Output, ...]
     conjuncts: tuple[Conjunct, ...] = ()
-    limit: exp.Expression | None = None
-    offset: exp.Expression | None = None
+    limit: exp.Expr | None = None
+    offset: exp.Expr | None = None
     index_ids: tuple[int, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     subqueries: tuple[Subquery, ...] = ()
@@ -185,7 +185,7 @@ class InsertRows:
 
     table: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[exp.Expression, ...], ...] = ()
+    rows: tuple[tuple[exp.Expr, ...], ...] = ()
     source: "Plan | None" = None
 
 
@@ -203,7 +203,7 @@ class UpdateRows:
     """UPDATE: `assignments` pairs a column with the SQL of its new value over the old row."""
 
     table: str
-    assignments: tuple[tuple[str, exp.Expression], ...]
+    assignments: tuple[tuple[str, exp.Expr], ...]
     conjuncts: tuple[Conjunct, ...] = ()
     subqueries: tuple[Subquery, ...] = ()
 

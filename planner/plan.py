@@ -27,9 +27,7 @@ SUBQUERY_PREFIX = "vsql_subquery_"
 NO_SETTINGS: Mapping[str, str] = {}
 
 
-def plan_query(
-    tree: exp.Expression, facts: Facts, settings: Mapping[str, str] = NO_SETTINGS
-) -> Plan:
+def plan_query(tree: exp.Expr, facts: Facts, settings: Mapping[str, str] = NO_SETTINGS) -> Plan:
     """Return the plan of a SELECT, VALUES or set operation.
 
     `settings` are the statement's own (SEARCH PARAMS). Raises ProgrammingError for unknown names.
@@ -51,18 +49,16 @@ def _lift(select: exp.Select, facts: Facts) -> tuple[exp.Select, tuple[Subquery,
     if not any(select.args.get(clause) for clause in ("where", "order")):
         return select, ()
     copy = select.copy()
-    found: dict[exp.Expression, Subquery] = {}
+    found: dict[exp.Expr, Subquery] = {}
     for clause in ("where", "order", "expressions"):
         nodes = copy.args.get(clause)
         for root in nodes if isinstance(nodes, list) else [nodes]:
-            if isinstance(root, exp.Expression):
+            if isinstance(root, exp.Expr):
                 _lift_from(root, facts, found)
     return copy, tuple(found.values())
 
 
-def _lift_from(
-    root: exp.Expression, facts: Facts, found: dict[exp.Expression, Subquery]
-) -> None:
+def _lift_from(root: exp.Expr, facts: Facts, found: dict[exp.Expr, Subquery]) -> None:
     for node in list(root.find_all(exp.Subquery)):
         query, membership = node.this, isinstance(node.parent, exp.In)
         if not isinstance(query, exp.Query) or isinstance(node.parent, exp.Exists | exp.Any):
@@ -98,7 +94,7 @@ def plan_update(tree: exp.Update, facts: Facts) -> UpdateRows:
             raise NotSupportedError(f"UPDATE with {clause.strip('_').upper()} is not supported yet")
     table, alias = _target(tree.this, facts)
     where, subqueries = _where(tree, facts)
-    assignments: list[tuple[str, exp.Expression]] = []
+    assignments: list[tuple[str, exp.Expr]] = []
     for assignment in tree.expressions:
         if not isinstance(assignment, exp.EQ) or not isinstance(assignment.this, exp.Column):
             raise ProgrammingError("SET needs column = value", span=span_of(assignment))
@@ -155,23 +151,25 @@ def _insert_columns(schema: exp.Schema | None, table: TableSnapshot) -> tuple[st
             )
         if name in names:
             raise ProgrammingError(
-                f'column "{name}" is named twice', code=sqlstate.DUPLICATE_COLUMN, span=span_of(node)
+                f'column "{name}" is named twice',
+                code=sqlstate.DUPLICATE_COLUMN,
+                span=span_of(node),
             )
         names.append(name)
     return tuple(names)
 
 
-def _target(node: exp.Expression, facts: Facts) -> tuple[TableSnapshot, str]:
+def _target(node: exp.Expr, facts: Facts) -> tuple[TableSnapshot, str]:
     name = folded(node.this)
     alias = node.args.get("alias")
     return facts.require(name, span_of(node)), folded(alias) if alias is not None else name
 
 
-def _where(tree: exp.Expression, facts: Facts) -> tuple[exp.Expression | None, tuple[Subquery, ...]]:
+def _where(tree: exp.Expr, facts: Facts) -> tuple[exp.Expr | None, tuple[Subquery, ...]]:
     where = tree.args.get("where")
     if where is None:
         return None, ()
-    found: dict[exp.Expression, Subquery] = {}
+    found: dict[exp.Expr, Subquery] = {}
     copy = where.copy()
     _lift_from(copy, facts, found)
     left = copy.find(exp.Query)

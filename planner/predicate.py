@@ -1,4 +1,4 @@
-"""From a WHERE clause to conjuncts: what evaluates each, what each costs, which index answers it."""
+"""From a WHERE clause to conjuncts: what evaluates each, its cost, and the index that answers."""
 
 from collections.abc import Callable, Mapping
 
@@ -15,7 +15,7 @@ from vsql.planner.rules import simplify
 from vsql.planner.selectivity import estimate
 
 # What the columnar kernels of the executor evaluate; a conjunct with any other node is DuckDB's.
-NATIVE_NODES: frozenset[type[exp.Expression]] = frozenset(
+NATIVE_NODES: frozenset[type[exp.Expr]] = frozenset(
     {
         *(exp.And, exp.Or, exp.Not, exp.Paren, exp.Boolean, exp.Null),
         *(exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.In, exp.Is),
@@ -34,7 +34,7 @@ _JSON_COST = 800.0
 _DISTANCE_COST = 80.0
 _DUCKDB_COST = 30.0
 
-_FLIPPED: Mapping[type[exp.Expression], type[exp.Expression]] = {
+_FLIPPED: Mapping[type[exp.Expr], type[exp.Expr]] = {
     exp.EQ: exp.EQ,
     exp.LT: exp.GT,
     exp.LTE: exp.GTE,
@@ -44,7 +44,7 @@ _FLIPPED: Mapping[type[exp.Expression], type[exp.Expression]] = {
 
 
 def plan_predicate(
-    where: exp.Expression | None, table: TableSnapshot, alias: str
+    where: exp.Expr | None, table: TableSnapshot, alias: str
 ) -> tuple[Conjunct, ...]:
     """Return the conjuncts of a predicate over one table, most selective per cost first.
 
@@ -63,7 +63,7 @@ def _rank(conjunct: Conjunct) -> float:
     return cost / max(1.0 - conjunct.selectivity, 1e-6)
 
 
-def _conjunct(part: exp.Expression, table: TableSnapshot) -> Conjunct:
+def _conjunct(part: exp.Expr, table: TableSnapshot) -> Conjunct:
     return Conjunct(
         expression=part,
         text=render(part),
@@ -76,7 +76,7 @@ def _conjunct(part: exp.Expression, table: TableSnapshot) -> Conjunct:
     )
 
 
-def is_native(part: exp.Expression) -> bool:
+def is_native(part: exp.Expr) -> bool:
     """Whether the executor's kernels evaluate this expression without DuckDB."""
     return all(
         type(node) in NATIVE_NODES
@@ -85,7 +85,7 @@ def is_native(part: exp.Expression) -> bool:
     )
 
 
-def _row_cost(part: exp.Expression) -> float:
+def _row_cost(part: exp.Expr) -> float:
     cost = 0.0
     for node in part.walk():
         if type(node) not in NATIVE_NODES:
@@ -101,14 +101,12 @@ def _row_cost(part: exp.Expression) -> float:
     return cost
 
 
-def _index_condition(
-    part: exp.Expression, indexes: tuple[Index, ...]
-) -> IndexCondition | None:
+def _index_condition(part: exp.Expr, indexes: tuple[Index, ...]) -> IndexCondition | None:
     scalar = {index.key: index for index in indexes if index.metric is None}
     if not scalar:
         return None
 
-    def index_on(key: exp.Expression) -> Index | None:
+    def index_on(key: exp.Expr) -> Index | None:
         return scalar.get(render(key.unnest()))
 
     match part:
@@ -117,7 +115,7 @@ def _index_condition(
         case exp.In() if part.expressions and all(map(_is_value, part.expressions)):
             index = index_on(part.this)
             values = tuple(part.expressions)
-            return index and IndexCondition(index.id, Comparison.IN, values)
+            return IndexCondition(index.id, Comparison.IN, values) if index is not None else None
         case exp.Between():
             low, high = part.args["low"], part.args["high"]
             index = index_on(part.this)
@@ -126,13 +124,13 @@ def _index_condition(
             return IndexCondition(index.id, Comparison.RANGE, low=low, high=high)
         case exp.Is() if isinstance(part.expression, exp.Null):
             index = index_on(part.this)
-            return index and IndexCondition(index.id, Comparison.IS_NULL)
+            return IndexCondition(index.id, Comparison.IS_NULL) if index is not None else None
         case _:
             return None
 
 
 def _comparison_condition(
-    part: exp.Expression, index_on: Callable[[exp.Expression], Index | None]
+    part: exp.Expr, index_on: Callable[[exp.Expr], Index | None]
 ) -> IndexCondition | None:
     key, value, kind = part.this, part.expression, type(part)
     if _is_value(key):
@@ -148,7 +146,7 @@ def _comparison_condition(
     return IndexCondition(index.id, Comparison.RANGE, low=value, low_inclusive=inclusive)
 
 
-def _is_value(node: exp.Expression) -> bool:
+def _is_value(node: exp.Expr) -> bool:
     return isinstance(node.unnest(), exp.Literal | exp.Placeholder | exp.Boolean | exp.Neg) and all(
         not isinstance(inner, exp.Column) for inner in node.walk()
     )

@@ -25,6 +25,7 @@ from vsql.planner.nodes import (
     OutsideInput,
     Plan,
     Remainder,
+    Subquery,
     TableInput,
     TopK,
 )
@@ -41,7 +42,7 @@ INPUT_PREFIX = "vsql_input_"
 _PUSHED_SHARE_MAX = 0.2
 
 Input = Plan | TableInput | OutsideInput | BatchTopK
-SearchPlanner = Callable[[Single, Ordering, tuple[Output, ...]], TopK]
+Lift = Callable[[exp.Select], tuple[exp.Select, tuple[Subquery, ...]]]
 
 
 @dataclass
@@ -60,7 +61,7 @@ class _Inputs:
 
 
 def plan_remainder(
-    tree: exp.Expression, facts: Facts, settings: Mapping[str, str], lift: "Lift"
+    tree: exp.Expr, facts: Facts, settings: Mapping[str, str], lift: "Lift"
 ) -> Remainder:
     """Return the plan that runs `tree` in DuckDB over inputs made by vsql.
 
@@ -87,10 +88,7 @@ def plan_remainder(
     return Remainder(sql, tuple(inputs.found), parameters)
 
 
-Lift = Callable[[exp.Select], tuple[exp.Select, tuple["object", ...]]]
-
-
-def _name_outputs(tree: exp.Expression) -> None:
+def _name_outputs(tree: exp.Expr) -> None:
     """Give unnamed outputs the names that PostgreSQL gives them, not DuckDB's."""
     top = tree
     while isinstance(top, exp.SetOperation | exp.Subquery):
@@ -103,7 +101,7 @@ def _name_outputs(tree: exp.Expression) -> None:
         node.replace(exp.alias_(node.copy(), _default_name(node), quoted=True))
 
 
-def _default_name(node: exp.Expression) -> str:
+def _default_name(node: exp.Expr) -> str:
     """PostgreSQL's FigureColname: the function's name, the cast's argument, else ?column?."""
     node = node.unnest()
     if isinstance(node, exp.Cast):
@@ -154,7 +152,9 @@ def _replace_search(
     name = inputs.add(plan)
     original = ordering_of(single)
     assert original is not None
-    replace_distances(select, single, original, exp.column(exp.to_identifier(DISTANCE, quoted=True)))
+    replace_distances(
+        select, single, original, exp.column(exp.to_identifier(DISTANCE, quoted=True))
+    )
     select.set("from_", exp.From(this=exp.to_table(name).as_(single.alias)))
     for clause in ("where", "limit", "offset"):
         select.set(clause, None)
@@ -178,9 +178,7 @@ def _search_with_needs(single: Single, ordering: Ordering) -> tuple[TopK, tuple[
     return plan, tuple(c.name for c in columns)
 
 
-def replace_distances(
-    select: exp.Select, single: Single, ordering: Ordering, by: exp.Expression
-) -> None:
+def replace_distances(select: exp.Select, single: Single, ordering: Ordering, by: exp.Expr) -> None:
     """Replace the ordering distance in the select list by `by`."""
     for output in select.expressions:
         for node in list(output.find_all(exp.Anonymous)):
@@ -191,7 +189,7 @@ def replace_distances(
 
 def _hide(select: exp.Select, single: Single, names: tuple[str, ...]) -> None:
     """Write stars out, so that the input's own columns do not show."""
-    outputs: list[exp.Expression] = []
+    outputs: list[exp.Expr] = []
     for output in select.expressions:
         if output.is_star:
             outputs.extend(_column(c, single.alias) for c in single.columns)
@@ -206,9 +204,7 @@ def _column(column: Column, table: str) -> exp.Column:
     )
 
 
-def _replace_table(
-    table: exp.Table, tree: exp.Expression, facts: Facts, inputs: _Inputs
-) -> None:
+def _replace_table(table: exp.Table, tree: exp.Expr, facts: Facts, inputs: _Inputs) -> None:
     if not isinstance(table.this, exp.Identifier):
         return
     name = folded(table.this)
@@ -263,7 +259,7 @@ def _pushed_down(table: exp.Table, facts: Facts) -> tuple[Conjunct, ...]:
     alias = table.args.get("alias")
     shown = folded(alias.this) if alias is not None else snapshot.table.name
     pushed: list[Conjunct] = []
-    rest: list[exp.Expression] = []
+    rest: list[exp.Expr] = []
     for part in conjuncts_of(where.this):
         if part.find(exp.Query) or not _reads_only(part, shown, snapshot.table.columns):
             rest.append(part)
@@ -281,9 +277,10 @@ def _is_worth_pushing(conjunct: Conjunct) -> bool:
     return conjunct.condition is not None or conjunct.selectivity <= _PUSHED_SHARE_MAX
 
 
-def _reads_only(part: exp.Expression, alias: str, columns: tuple[Column, ...]) -> bool:
+def _reads_only(part: exp.Expr, alias: str, columns: tuple[Column, ...]) -> bool:
     known = {column.name for column in columns}
     return all(
-        folded(c.this) in known and c.args.get("table") is None or folded(c.args["table"]) == alias
+        (folded(c.this) in known and c.args.get("table") is None)
+        or folded(c.args["table"]) == alias
         for c in part.find_all(exp.Column)
     )

@@ -10,7 +10,7 @@ from vsql.planner.bind import folded, qualifier
 from vsql.planner.facts import Facts
 
 
-def named_columns(tree: exp.Expression) -> frozenset[str] | None:
+def named_columns(tree: exp.Expr) -> frozenset[str] | None:
     """Return the column names that a tree mentions, None where a star takes all.
 
     Names are gathered without resolving them, so a column may be kept that is not needed; none
@@ -29,7 +29,7 @@ def named_columns(tree: exp.Expression) -> frozenset[str] | None:
     return None if names & aliases else frozenset(names)
 
 
-def relation_types(tree: exp.Expression, facts: Facts) -> Mapping[tuple[str, str], SqlType]:
+def relation_types(tree: exp.Expr, facts: Facts) -> Mapping[tuple[str, str], SqlType]:
     """Return the type of every vector column in reach, by (table alias or "", column name)."""
     types: dict[tuple[str, str], SqlType] = {}
     for table in tree.find_all(exp.Table):
@@ -42,7 +42,7 @@ def relation_types(tree: exp.Expression, facts: Facts) -> Mapping[tuple[str, str
     return types
 
 
-def outer_names(select: exp.Expression) -> frozenset[str]:
+def outer_names(select: exp.Expr) -> frozenset[str]:
     """Return the names of the CTEs that are defined around a query."""
     names: set[str] = set()
     node = select.parent
@@ -55,7 +55,7 @@ def outer_names(select: exp.Expression) -> frozenset[str]:
 
 
 def is_standalone(
-    query: exp.Expression, facts: Facts, outside_ctes: frozenset[str] = frozenset()
+    query: exp.Expr, facts: Facts, outside_ctes: frozenset[str] = frozenset()
 ) -> bool:
     """Whether a query reads nothing of the query around it."""
     own_ctes = {folded(cte.args["alias"]) for cte in query.find_all(exp.CTE)}

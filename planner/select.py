@@ -21,7 +21,17 @@ from vsql.planner.nodes import Conjunct, Count, Lookup, Output, Plan, Scan, TopK
 from vsql.planner.predicate import plan_predicate
 
 _PLAIN_CLAUSES = frozenset(
-    {"expressions", "from_", "where", "order", "limit", "offset", "kind", "hint", "operation_modifiers"}
+    {
+        "expressions",
+        "from_",
+        "where",
+        "order",
+        "limit",
+        "offset",
+        "kind",
+        "hint",
+        "operation_modifiers",
+    }
 )
 
 
@@ -38,19 +48,19 @@ class Single:
         return self.table.table.columns
 
     @property
-    def where(self) -> exp.Expression | None:
+    def where(self) -> exp.Expr | None:
         where = self.tree.args.get("where")
         return None if where is None else where.this
 
     @property
-    def limit(self) -> exp.Expression | None:
+    def limit(self) -> exp.Expr | None:
         limit = self.tree.args.get("limit")
         if isinstance(limit, exp.Fetch):
             return limit.args.get("count") or exp.Literal.number(1)
         return None if limit is None else limit.expression
 
     @property
-    def offset(self) -> exp.Expression | None:
+    def offset(self) -> exp.Expr | None:
         offset = self.tree.args.get("offset")
         return None if offset is None else offset.expression
 
@@ -61,10 +71,10 @@ class Ordering:
 
     metric: Metric
     column: Column
-    query: exp.Expression
+    query: exp.Expr
 
 
-def single_table(tree: exp.Expression, facts: Facts) -> Single | None:
+def single_table(tree: exp.Expr, facts: Facts) -> Single | None:
     """Return a SELECT over one stored table, or None where it has any other clause."""
     if not isinstance(tree, exp.Select):
         return None
@@ -105,7 +115,7 @@ def ordering_of(single: Single) -> Ordering | None:
     return None if found is None else Ordering(*found)
 
 
-def resolve_output(key: exp.Expression, single: Single) -> exp.Expression:
+def resolve_output(key: exp.Expr, single: Single) -> exp.Expr:
     """Return what an ORDER BY key means: an output's expression for its alias or its number."""
     outputs = single.tree.expressions
     if isinstance(key, exp.Literal) and key.is_int and 1 <= int(key.this) <= len(outputs):
@@ -118,15 +128,13 @@ def resolve_output(key: exp.Expression, single: Single) -> exp.Expression:
     return key
 
 
-def _unaliased(node: exp.Expression) -> exp.Expression:
+def _unaliased(node: exp.Expr) -> exp.Expr:
     inner = node.this if isinstance(node, exp.Alias) else node
-    assert isinstance(inner, exp.Expression)
+    assert isinstance(inner, exp.Expr)
     return inner
 
 
-def native_plan(
-    single: Single, facts: Facts, settings: Mapping[str, str]
-) -> Plan | None:
+def native_plan(single: Single, facts: Facts, settings: Mapping[str, str]) -> Plan | None:
     """Return the native plan of the SELECT, or None where it needs DuckDB.
 
     Raises ProgrammingError for unknown columns.
@@ -149,7 +157,7 @@ def native_plan(
     return top_k(single, ordering, outputs, settings)
 
 
-def contains_subquery(node: exp.Expression | None) -> bool:
+def contains_subquery(node: exp.Expr | None) -> bool:
     """Whether a query stands anywhere inside `node`."""
     return node is not None and node.find(exp.Query) is not None
 
@@ -197,7 +205,7 @@ def _scan_or_lookup(single: Single, outputs: tuple[Output, ...]) -> Plan:
 
 def _key_equalities(
     table: TableSnapshot, conjuncts: tuple[Conjunct, ...]
-) -> tuple[tuple[int, tuple[exp.Expression, ...]] | None, tuple[Conjunct, ...]]:
+) -> tuple[tuple[int, tuple[exp.Expr, ...]] | None, tuple[Conjunct, ...]]:
     """Split off the equality on a primary key of one column."""
     if len(table.table.primary_key) != 1:
         return None, conjuncts
@@ -239,12 +247,12 @@ def projected(single: Single, ordering: Ordering | None) -> tuple[Output, ...] |
     return tuple(outputs)
 
 
-def _same(found: tuple[Metric, Column, exp.Expression], ordering: Ordering) -> bool:
+def _same(found: tuple[Metric, Column, exp.Expr], ordering: Ordering) -> bool:
     metric, column, query = found
     return metric is ordering.metric and column is ordering.column and query == ordering.query
 
 
-def _is_star(node: exp.Expression, single: Single) -> bool:
+def _is_star(node: exp.Expr, single: Single) -> bool:
     if isinstance(node, exp.Star):
         return not any(node.args.values())
     if isinstance(node, exp.Column) and isinstance(node.this, exp.Star):
@@ -260,5 +268,5 @@ def _find(node: exp.Column, single: Single) -> Column:
     return column
 
 
-def _output_name(node: exp.Expression, default: str) -> str:
+def _output_name(node: exp.Expr, default: str) -> str:
     return folded(node.args["alias"]) if isinstance(node, exp.Alias) else default

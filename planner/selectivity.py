@@ -22,11 +22,16 @@ PATTERN_DEFAULT = 0.05
 MEMBERSHIP_DEFAULT = 0.02
 UNKNOWN_DEFAULT = 0.25
 
-_RANGES = {exp.LT: ("<", False), exp.LTE: ("<", True), exp.GT: (">", False), exp.GTE: (">", True)}
+_RANGES: dict[type[exp.Expr], tuple[str, bool]] = {
+    exp.LT: ("<", False),
+    exp.LTE: ("<", True),
+    exp.GT: (">", False),
+    exp.GTE: (">", True),
+}
 _MIRRORED = {"<": ">", ">": "<"}
 
 
-def estimate(predicate: exp.Expression, table: TableSnapshot) -> float:
+def estimate(predicate: exp.Expr, table: TableSnapshot) -> float:
     """Return the share of the table's rows that pass, 0.0 to 1.0."""
     node = predicate.unnest()
     match node:
@@ -58,7 +63,7 @@ def estimate(predicate: exp.Expression, table: TableSnapshot) -> float:
             return UNKNOWN_DEFAULT
 
 
-def _comparison(node: exp.Expression, table: TableSnapshot) -> float:
+def _comparison(node: exp.Expr, table: TableSnapshot) -> float:
     left, right = node.this.unnest(), node.expression.unnest()
     if isinstance(right, exp.Any):
         return _contains(right.this.unnest(), constant_value(left), table)
@@ -78,7 +83,7 @@ def _comparison(node: exp.Expression, table: TableSnapshot) -> float:
     )
 
 
-def _array(node: exp.Expression, table: TableSnapshot) -> float:
+def _array(node: exp.Expr, table: TableSnapshot) -> float:
     values = node.expression.unnest()
     if not isinstance(values, exp.Array):
         return MEMBERSHIP_DEFAULT
@@ -89,19 +94,19 @@ def _array(node: exp.Expression, table: TableSnapshot) -> float:
     return min(shares, default=1.0)
 
 
-def _contains(column: exp.Expression, value: Any, table: TableSnapshot) -> float:
+def _contains(column: exp.Expr, value: Any, table: TableSnapshot) -> float:
     statistics = _statistics(column, table)
     return _weighted(statistics, lambda s: _equal_rows(s, value), MEMBERSHIP_DEFAULT)
 
 
-def _null_share(node: exp.Expression, table: TableSnapshot) -> float:
+def _null_share(node: exp.Expr, table: TableSnapshot) -> float:
     if not isinstance(node.expression, exp.Null):
         return 0.5
     statistics = _statistics(node.this.unnest(), table)
     return _weighted(statistics, lambda s: float(s.nulls), EQUALITY_DEFAULT)
 
 
-def _statistics(column: exp.Expression, table: TableSnapshot) -> list[ColumnStatistics]:
+def _statistics(column: exp.Expr, table: TableSnapshot) -> list[ColumnStatistics]:
     if not isinstance(column, exp.Column):
         return []
     found = table.table.find(column.name)
@@ -132,9 +137,7 @@ def _equal_rows(statistics: ColumnStatistics, value: Any) -> float:
     return max(rest, 0) / distinct if distinct > 0 else 0.0
 
 
-def _range_rows(
-    statistics: ColumnStatistics, direction: str, inclusive: bool, value: Any
-) -> float:
+def _range_rows(statistics: ColumnStatistics, direction: str, inclusive: bool, value: Any) -> float:
     filled = statistics.rows - statistics.nulls
     if value is None or statistics.minimum is None:
         return filled * RANGE_DEFAULT
@@ -173,7 +176,7 @@ def _compare(left: Any, right: Any) -> int:
         return 0
 
 
-def constant_value(node: exp.Expression) -> Any:
+def constant_value(node: exp.Expr) -> Any:
     """Return the Python value of a literal, None for anything else."""
     node = node.unnest()
     if isinstance(node, exp.Neg):

@@ -30,7 +30,7 @@ _VECTOR_NAMES = {"VECTOR", "HALFVEC"}
 Types = Mapping[tuple[str, str], SqlType]
 
 
-def to_duckdb(tree: exp.Expression, types: Types) -> exp.Expression:
+def to_duckdb(tree: exp.Expr, types: Types) -> exp.Expr:
     """Return `tree` with every vector expression in DuckDB's words; changes it in place.
 
     Raises ProgrammingError (42725-like, as 42804) where a dimension can't be told.
@@ -40,7 +40,7 @@ def to_duckdb(tree: exp.Expression, types: Types) -> exp.Expression:
     return tree.transform(_vector_cast, copy=False)
 
 
-def _distance(node: exp.Expression, types: Types) -> exp.Expression:
+def _distance(node: exp.Expr, types: Types) -> exp.Expr:
     found = distance_of(node) if isinstance(node, exp.Anonymous) else None
     if found is None:
         return node
@@ -58,21 +58,27 @@ def _distance(node: exp.Expression, types: Types) -> exp.Expression:
         return _over_bits(metric, left, right)
     arrays = [_as_array(side, type_.dimension) for side in (left, right)]
     if metric is Metric.L1:
-        lists = [exp.cast(array, exp.DataType.build("FLOAT[]", dialect="duckdb")) for array in arrays]
-        return _template("list_sum(list_transform(list_zip(a, b), lambda x: abs(x[1] - x[2])))", *lists)
+        lists = [
+            exp.cast(array, exp.DataType.build("FLOAT[]", dialect="duckdb")) for array in arrays
+        ]
+        return _template(
+            "list_sum(list_transform(list_zip(a, b), lambda x: abs(x[1] - x[2])))", *lists
+        )
     distance = exp.Anonymous(this=_ARRAY_FUNCTIONS[metric], expressions=arrays)
     return exp.cast(distance, "DOUBLE")
 
 
-def _over_bits(metric: Metric, left: exp.Expression, right: exp.Expression) -> exp.Expression:
-    bits = [exp.cast(side.copy(), exp.DataType.build("BIT", dialect="duckdb")) for side in (left, right)]
+def _over_bits(metric: Metric, left: exp.Expr, right: exp.Expr) -> exp.Expr:
+    bits = [
+        exp.cast(side.copy(), exp.DataType.build("BIT", dialect="duckdb")) for side in (left, right)
+    ]
     if metric is Metric.HAMMING:
         return _template("CAST(bit_count(xor(a, b)) AS DOUBLE)", *bits)
     return _template("1 - bit_count(a & b) / CAST(bit_count(a | b) AS DOUBLE)", *bits)
 
 
-def _template(sql: str, a: exp.Expression, b: exp.Expression) -> exp.Expression:
-    def fill(node: exp.Expression) -> exp.Expression:
+def _template(sql: str, a: exp.Expr, b: exp.Expr) -> exp.Expr:
+    def fill(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Column) and node.name in ("a", "b") and not node.table:
             return (a if node.name == "a" else b).copy()
         return node
@@ -80,9 +86,7 @@ def _template(sql: str, a: exp.Expression, b: exp.Expression) -> exp.Expression:
     return parse_one(sql, read="duckdb").transform(fill)
 
 
-def _check_dimensions(
-    metric: Metric, left: exp.Expression, right: exp.Expression, types: Types
-) -> None:
+def _check_dimensions(metric: Metric, left: exp.Expr, right: exp.Expr, types: Types) -> None:
     one, other = _type_of(left, types), _type_of(right, types)
     if one is None or other is None or one.dimension == other.dimension:
         return
@@ -92,7 +96,7 @@ def _check_dimensions(
     )
 
 
-def _type_of(node: exp.Expression, types: Types) -> SqlType | None:
+def _type_of(node: exp.Expr, types: Types) -> SqlType | None:
     node = node.unnest()
     if isinstance(node, exp.Column):
         return types.get((qualifier(node) or "", folded(node.this)))
@@ -112,14 +116,14 @@ def _type_of(node: exp.Expression, types: Types) -> SqlType | None:
     return None
 
 
-def _as_array(node: exp.Expression, dimension: int) -> exp.Expression:
+def _as_array(node: exp.Expr, dimension: int) -> exp.Expr:
     inner = node.unnest()
     if isinstance(inner, exp.Cast) and inner.to.this.name in _VECTOR_NAMES:
         inner = inner.this
     return exp.cast(inner.copy(), exp.DataType.build(f"FLOAT[{dimension}]", dialect="duckdb"))
 
 
-def _vector_cast(node: exp.Expression) -> exp.Expression:
+def _vector_cast(node: exp.Expr) -> exp.Expr:
     if not isinstance(node, exp.Cast) or node.to.this.name not in _VECTOR_NAMES:
         return node
     if node.to.expressions:
@@ -130,7 +134,7 @@ def _vector_cast(node: exp.Expression) -> exp.Expression:
     return _as_array(node, found.dimension)
 
 
-def _vector_function(node: exp.Expression) -> exp.Expression:
+def _vector_function(node: exp.Expr) -> exp.Expr:
     """pgvector's scalar functions on vectors, over DuckDB's lists."""
     if not isinstance(node, exp.Anonymous):
         return node
@@ -144,7 +148,7 @@ def _vector_function(node: exp.Expression) -> exp.Expression:
             return _template("list_inner_product(a, b)", *arguments)
         case "vector_dims", 1:
             return _template("len(a)", arguments[0], arguments[0])
-        case ("vector_norm" | "l2_norm"), 1:
+        case (("vector_norm" | "l2_norm"), 1):
             norm = "sqrt(list_sum(list_transform(a, lambda x: CAST(x AS DOUBLE) * x)))"
             return _template(norm, arguments[0], arguments[0])
         case _:

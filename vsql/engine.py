@@ -302,9 +302,7 @@ class Session:
                 return self._write(plan, context, parameter_sets)
             return run(plan, context)
 
-        return explained(
-            plan, context, execute if statement.analyze else None, statement.format
-        )
+        return explained(plan, context, execute if statement.analyze else None, statement.format)
 
     def _write(
         self,
@@ -350,15 +348,17 @@ class Session:
                 return self._change(ddl.drop_table(statement, facts, context), "DROP TABLE")
             case st.CreateIndex():
                 self._refuse_read_only()
+                # An index covers what is there: rows that were still growing are sealed first.
+                self._stage(write.seal_when_due(facts.require(statement.table), context, now=True))
+                assert self._transaction is not None
+                context.snapshot, facts = self._transaction.seen, self._facts()
                 return self._change(ddl.create_index(statement, facts, context), "CREATE INDEX")
             case st.DropIndex():
                 return self._change(ddl.drop_index(statement, facts, context), "DROP INDEX")
             case st.CopyFrom():
                 self._refuse_read_only()
                 loaded = copy.copy_from(statement, facts, context)
-                return self._staged(
-                    loaded.changes, f"COPY {loaded.count}", loaded.count, context
-                )
+                return self._staged(loaded.changes, f"COPY {loaded.count}", loaded.count, context)
             case st.CopyTo(query):
                 rows = run(plan_query(query, facts), context).table
                 assert rows is not None
@@ -395,7 +395,9 @@ class Session:
                 own = known_settings.canonical(name)
                 default = written.lower() == "default"
                 value = (
-                    known_settings.DEFAULTS[own] if default else known_settings.checked(own, written)
+                    known_settings.DEFAULTS[own]
+                    if default
+                    else known_settings.checked(own, written)
                 )
                 if own == "busy_timeout_ms":
                     self._catalog.set_busy_timeout(value)
@@ -434,7 +436,9 @@ class Session:
 
         self._stage(changes)
         assert self._transaction is not None
-        touched = {s.segment.table_id for s in self._transaction.changes if isinstance(s, AddSegment)}
+        touched = {
+            s.segment.table_id for s in self._transaction.changes if isinstance(s, AddSegment)
+        }
         for table in list(self._transaction.seen.tables.values()):
             if table.table.id in touched:
                 context.snapshot = self._transaction.seen
@@ -488,9 +492,7 @@ class Session:
             mine = transaction.seen.tables.get(table.table.name)
             if mine is None or not others or not table.table.primary_key:
                 continue
-            added = tuple(
-                s for s in mine.segments if s.id not in old and s.id not in removed
-            )
+            added = tuple(s for s in mine.segments if s.id not in old and s.id not in removed)
             self._transaction = transaction
             context = self._context(Prepared(Parsed(st.Empty(), (), ""), None), {})
             try:
@@ -503,4 +505,3 @@ class Session:
 def _definition(name: str, snapshot: Snapshot) -> object:
     table: TableSnapshot | None = snapshot.tables.get(name)
     return None if table is None else (table.table, table.indexes)
-

@@ -10,12 +10,12 @@ from sqlglot import exp
 from vsql.planner.rules.or_into_in import fold_or_into_in
 from vsql.planner.rules.push_negation import push_negation
 
-Rule = Callable[[exp.Expression], exp.Expression]
+Rule = Callable[[exp.Expr], exp.Expr]
 
 RULES: tuple[Rule, ...] = (push_negation, fold_or_into_in)
 
 
-def simplify(predicate: exp.Expression) -> exp.Expression:
+def simplify(predicate: exp.Expr) -> exp.Expr:
     """Return an equivalent predicate that is easier to index and to evaluate."""
     for rule in RULES:
         predicate = rule(predicate)

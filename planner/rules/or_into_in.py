@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from sqlglot import exp
 
 
-def fold_or_into_in(predicate: exp.Expression) -> exp.Expression:
+def fold_or_into_in(predicate: exp.Expr) -> exp.Expr:
     """Return `predicate` with chains of equalities on one expression folded into IN.
 
     >>> from sqlglot import parse_one
@@ -22,13 +22,13 @@ def fold_or_into_in(predicate: exp.Expression) -> exp.Expression:
     return predicate.transform(lambda node: _fold(node) if _is_top_or(node) else node)
 
 
-def _is_top_or(node: exp.Expression) -> bool:
+def _is_top_or(node: exp.Expr) -> bool:
     return isinstance(node, exp.Or) and not isinstance(node.parent, exp.Or)
 
 
-def _fold(node: exp.Expression) -> exp.Expression:
-    order: list[exp.Expression] = []
-    values: dict[exp.Expression, list[exp.Expression]] = {}
+def _fold(node: exp.Expr) -> exp.Expr:
+    order: list[exp.Expr] = []
+    values: dict[exp.Expr, list[exp.Expr]] = {}
     for part in _disjuncts(node):
         found = _equality(part)
         if found is None:
@@ -43,9 +43,7 @@ def _fold(node: exp.Expression) -> exp.Expression:
     return exp.or_(*(_membership(part, values.get(part)) for part in order), copy=False)
 
 
-def _membership(
-    key: exp.Expression, constants: list[exp.Expression] | None
-) -> exp.Expression:
+def _membership(key: exp.Expr, constants: list[exp.Expr] | None) -> exp.Expr:
     if constants is None:
         return key
     if len(constants) == 1:
@@ -53,7 +51,7 @@ def _membership(
     return exp.In(this=key.copy(), expressions=[constant.copy() for constant in constants])
 
 
-def _disjuncts(node: exp.Expression) -> Iterator[exp.Expression]:
+def _disjuncts(node: exp.Expr) -> Iterator[exp.Expr]:
     # A loop, not recursion: chains of thousands are left-deep.
     stack = [node]
     while stack:
@@ -64,7 +62,7 @@ def _disjuncts(node: exp.Expression) -> Iterator[exp.Expression]:
             yield part
 
 
-def _equality(part: exp.Expression) -> tuple[exp.Expression, list[exp.Expression]] | None:
+def _equality(part: exp.Expr) -> tuple[exp.Expr, list[exp.Expr]] | None:
     if isinstance(part, exp.EQ) and _constant(part.right) and not _constant(part.left):
         return part.left, [part.right]
     if isinstance(part, exp.In) and part.expressions and all(map(_constant, part.expressions)):
@@ -72,5 +70,5 @@ def _equality(part: exp.Expression) -> tuple[exp.Expression, list[exp.Expression
     return None
 
 
-def _constant(node: exp.Expression) -> bool:
+def _constant(node: exp.Expr) -> bool:
     return isinstance(node, exp.Literal | exp.Placeholder | exp.Null | exp.Boolean)

@@ -7,7 +7,7 @@ logic too. Anything else (NOT LIKE, NOT IN, IS NOT NULL) stays as it is: the mas
 
 from sqlglot import exp
 
-_OPPOSITE: dict[type[exp.Expression], type[exp.Expression]] = {
+_OPPOSITE: dict[type[exp.Expr], type[exp.Expr]] = {
     exp.EQ: exp.NEQ,
     exp.NEQ: exp.EQ,
     exp.LT: exp.GTE,
@@ -19,7 +19,7 @@ _OPPOSITE: dict[type[exp.Expression], type[exp.Expression]] = {
 }
 
 
-def push_negation(predicate: exp.Expression) -> exp.Expression:
+def push_negation(predicate: exp.Expr) -> exp.Expr:
     """Return `predicate` with every NOT moved as far down as it goes.
 
     >>> from sqlglot import parse_one
@@ -50,5 +50,5 @@ def push_negation(predicate: exp.Expression) -> exp.Expression:
     return predicate
 
 
-def _wrapped(node: exp.Expression) -> exp.Expression:
+def _wrapped(node: exp.Expr) -> exp.Expr:
     return exp.Paren(this=node) if isinstance(node, exp.And | exp.Or) else node

@@ -146,7 +146,10 @@ class Catalog:
         for row in run("SELECT * FROM index_file WHERE added <= :version ORDER BY rowid", at):
             if row[0] in index_ids:
                 curve = tuple(CurvePoint(*point) for point in json.loads(row[6]))
-                file = IndexFile(*row[:6], curve, row[7])
+                index_id, segment_id, structure, name, byte_size, checksum = row[:6]
+                file = IndexFile(
+                    index_id, segment_id, structure, name, byte_size, checksum, curve, row[7]
+                )
                 files.setdefault(row[1], []).append(file)
         segments: dict[int, list[SegmentFacts]] = {}
         for row in run(f"SELECT * FROM segment WHERE {_LIVING} ORDER BY added, rowid", at):
@@ -250,8 +253,17 @@ class Catalog:
                 options = json.dumps(dict(index.options))
                 run(
                     "INSERT INTO index_ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-                    (index.id, index.table_id, index.name, index.kind, index.key)
-                    + (metric, int(index.unique), options, version),
+                    [
+                        index.id,
+                        index.table_id,
+                        index.name,
+                        index.kind,
+                        index.key,
+                        metric,
+                        int(index.unique),
+                        options,
+                        version,
+                    ],
                 )
             case change.DropIndex(_, index_id):
                 run("UPDATE index_ SET removed = ? WHERE id = ?", (version, index_id))
@@ -261,8 +273,17 @@ class Catalog:
                 )
                 run(
                     "INSERT INTO index_file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (file.index_id, file.segment_id, file.structure, file.name)
-                    + (file.byte_size, file.checksum, curve, file.exact_nanoseconds, version),
+                    [
+                        file.index_id,
+                        file.segment_id,
+                        file.structure,
+                        file.name,
+                        file.byte_size,
+                        file.checksum,
+                        curve,
+                        file.exact_nanoseconds,
+                        version,
+                    ],
                 )
             case change.PutSetting(name, value):
                 run(
@@ -277,8 +298,16 @@ class Catalog:
     ) -> None:
         self._connection.execute(
             "INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-            (segment.id, segment.table_id, segment.row_count, segment.byte_size, segment.name)
-            + (segment.checksum, write_statistics(segment.statistics), version),
+            [
+                segment.id,
+                segment.table_id,
+                segment.row_count,
+                segment.byte_size,
+                segment.name,
+                segment.checksum,
+                write_statistics(segment.statistics),
+                version,
+            ],
         )
         if rows is not None:
             sink = pa.BufferOutputStream()

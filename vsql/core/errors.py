@@ -31,7 +31,7 @@ class Span:
     end: int
 
 
-class Warning(Exception):  # noqa: A001, N818  PEP 249 names it so
+class Warning(Exception):
     """Important warnings, such as data truncations while inserting."""
 
 

@@ -13,6 +13,7 @@ from vsql.engine import Session
 if TYPE_CHECKING:
     from vsql.executor.context import ProgressReport
 
+
 class Connection:
     """One connection; use it from one thread at a time, `interrupt` from any."""
 
@@ -125,4 +126,3 @@ class Connection:
         if self._closed:
             raise InterfaceError("the connection is closed")
         return self._session
-

@@ -47,9 +47,7 @@ class Cursor:
         self._run(operation, lambda parsed: [bound(parsed, one) for one in sets])
         return self
 
-    def _run(
-        self, operation: str, bind: Callable[[Parsed], Sequence[dict[str, Any]]]
-    ) -> None:
+    def _run(self, operation: str, bind: Callable[[Parsed], Sequence[dict[str, Any]]]) -> None:
         session = self._check_open()
         if not isinstance(operation, str):
             raise InterfaceError(f"a statement is text, not {type(operation).__name__}")
@@ -71,9 +69,7 @@ class Cursor:
                 type_.arguments[1] if len(type_.arguments) == 2 else None,
                 None,
             )
-            for name, type_ in zip(
-                self._result.table.column_names, self._result.types, strict=True
-            )
+            for name, type_ in zip(self._result.table.column_names, self._result.types, strict=True)
         )
 
     @property
