@@ -177,7 +177,7 @@ def _vector_array(matrix: Any, type_: SqlType, missing: Any) -> pa.Array:
     mask = pa.array(missing) if missing is not None and missing.any() else None
     if type_.family is Family.BIT:
         validity = None
-        if mask is not None:
+        if missing is not None and mask is not None:
             bits = np.packbits(~missing, bitorder="little")
             validity = pa.py_buffer(bits)
         data = pa.py_buffer(np.ascontiguousarray(matrix))

@@ -316,10 +316,9 @@ def _spelled_out(node: exp.In) -> exp.Expr:
 def _is(node: exp.Is, frame: Frame) -> pa.Array:
     value = evaluate(node.this, frame)
     if isinstance(node.expression, exp.Null):
-        return pc.is_null(value) if isinstance(value, pa.Array) else value is None
-    truth = _array(value, frame)
+        return pc.is_null(value) if isinstance(value, pa.Array) else _array(value is None, frame)
     wanted = pa.scalar(bool(node.expression.this))
-    return pc.fill_null(pc.equal(truth, wanted), False)
+    return pc.fill_null(pc.equal(_array(value, frame), wanted), False)
 
 
 def _pattern(node: exp.Expr, frame: Frame, escape: str) -> Datum:
@@ -440,13 +439,13 @@ def type_named(node: exp.DataType) -> SqlType:
     name = {"TIMESTAMPTZ": "TIMESTAMPTZ", "VARBINARY": "BYTEA"}.get(node.this.name, node.this.name)
     if name == "VECTOR" and not arguments:
         return SqlType(Family.VECTOR, (1,))
-    return types.named(name, arguments)
+    return types.named(str(name), arguments)
 
 
 def _derived(node: exp.Expr, frame: Frame) -> pa.Array:
     """A JSON path or an array element: DuckDB reads it once per immutable segment."""
     key = frame.segment.cache_key
-    whole: pa.Array | None = None
+    whole: pa.Array
     if key is not None:
         identity = (key, node.sql())
         cache = frame.context.resources.derived

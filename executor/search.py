@@ -30,6 +30,9 @@ from vsql.storage.segment import OpenSegment
 _PROBE_ROWS = 50
 _POSTFILTER_ROUNDS = 3
 _WIDENING = 4
+# How much further than its share a random filter's nearest matches may lie by chance.
+_DENSITY_TOLERANCE = 1.25
+_SEARCH_SETTINGS = ("target_recall", "ef_search", "nprobe", "access_path")
 
 Distances = npt.NDArray[np.float32]
 
@@ -55,8 +58,7 @@ def search_segment(
     """
     plan = search.plan
     valid = segment.vector_bits(search.column.id)
-    files = structures_of(search, segment)
-    lazy = _lazy_choice(search, segment, files, context)
+    lazy = _lazy_choice(search, segment, context) if plan.conjuncts else None
     if lazy is not None:
         found = _postfilter(search, segment, lazy, context)
         if found is not None:
@@ -65,7 +67,7 @@ def search_segment(
     matches = segment.row_count if mask is None else mask.count
     if matches == 0 or search.k == 0:
         return np.empty(0, np.int64), np.empty(0, np.float32)
-    choice = choose(search, segment, matches, mask is not None, files, context)
+    choice = choose(search, segment, matches, mask is not None, context)
     if context.trace is None:
         return _walk(search, segment, choice, mask, context)
     started = time.perf_counter_ns()
@@ -96,16 +98,29 @@ def choose(
     segment: OpenSegment,
     matches: float,
     filtered: bool,
-    structures: tuple[Structure, ...],
     context: Context,
     mask_nanoseconds: float = 0.0,
 ) -> Choice:
-    """Return the cheapest path over a segment of which `matches` rows pass."""
-    facts = _facts(search, segment, matches, filtered, structures, mask_nanoseconds)
-    key = (facts, tuple(sorted(_search_settings(context).items())))
-    choice: Choice = context.resources.derived.find(
-        key, lambda: consider(facts, _search_settings(context))[0], lambda _: 512
+    """Return the cheapest path over a segment of which `matches` rows pass; remembered."""
+    settings = context.settings
+    key = (
+        segment.cache_key,
+        search.plan.index_ids,
+        search.plan.column,
+        matches,
+        filtered,
+        search.k,
+        mask_nanoseconds,
+        *(settings[name] for name in _SEARCH_SETTINGS),
     )
+    known: Choice | None = context.resources.derived.get(key)
+    if known is not None and segment.cache_key is not None:
+        return known
+    structures = structures_of(search, segment)
+    facts = _facts(search, segment, matches, filtered, structures, mask_nanoseconds)
+    choice = consider(facts, settings)[0]
+    if segment.cache_key is not None:
+        context.resources.derived.put(key, choice, 512)
     return choice
 
 
@@ -130,23 +145,15 @@ def _facts(
     )
 
 
-def _search_settings(context: Context) -> dict[str, Any]:
-    return {
-        name: context.settings[name]
-        for name in ("target_recall", "ef_search", "nprobe", "access_path")
-    }
-
-
 def _lazy_choice(
     search: Search,
     segment: OpenSegment,
-    structures: tuple[Structure, ...],
     context: Context,
 ) -> Choice | None:
     """Return a post-filter where the predicate is so dear that evaluating it everywhere loses."""
     conjuncts = search.plan.conjuncts
     forced = context.settings["access_path"] == AccessPath.POSTFILTER.value
-    if not conjuncts or not structures:
+    if not conjuncts or segment.is_growing or not search.plan.index_ids:
         return None
     per_row = sum(conjunct.row_nanoseconds for conjunct in conjuncts)
     cost = per_row * segment.row_count
@@ -159,7 +166,7 @@ def _lazy_choice(
             return None
     share = _product(conjuncts)
     estimated = max(1.0, share * segment.row_count)
-    choice = choose(search, segment, estimated, True, structures, context, cost)
+    choice = choose(search, segment, estimated, True, context, cost)
     return choice if choice.path is AccessPath.POSTFILTER else None
 
 
@@ -186,8 +193,7 @@ def _walk(
     bits = None if mask is None else mask.bits
     query = search.unit.reshape(1, -1)
     if mask is not None and choice.path is AccessPath.SCAN:
-        counts = searcher.list_counts(bits)
-        effort = searcher.probes_for(search.unit, counts, matches * effort / len(counts))
+        effort = _lists_to_scan(search, searcher, effort, mask)
     elif mask is not None and choice.path is AccessPath.BITMAP:
         denser = _effort_by_density(search, segment, choice, searcher, mask, context)
         if denser is None:
@@ -200,6 +206,19 @@ def _walk(
     if len(found[0]) < min(search.k, matches) or _short(found[1]):
         return _exact(search, segment, mask, context)
     return found
+
+
+def _lists_to_scan(search: Search, searcher: Any, effort: int, mask: RowMask) -> int:
+    """Return how many lists to scan so that a filter which correlates costs no recall.
+
+    The curve holds for a filter that is as dense near the query as overall: the nearest lists
+    then hold their share of the matches. Where they hold clearly less, the nearest matches may lie
+    anywhere, and every list that has one is scanned; those that have none cost nothing.
+    """
+    counts = searcher.list_counts(mask.bits)
+    wanted = mask.count * min(effort / len(counts), 1.0)
+    probes = int(searcher.probes_for(search.unit, counts, wanted))
+    return probes if probes <= effort * _DENSITY_TOLERANCE else len(counts)
 
 
 def _short(distances: Distances) -> bool:
@@ -233,7 +252,7 @@ def _effort_by_density(
         return choice.effort
     structures = tuple(s for s in structures_of(search, segment) if s.name == choice.structure)
     facts = _facts(search, segment, share * mask.row_count, True, structures, 0.0)
-    settings = {**_search_settings(context), "access_path": AccessPath.BITMAP.value}
+    settings = {**context.settings, "access_path": AccessPath.BITMAP.value}
     best = consider(facts, settings)[0]
     serves = best.path is AccessPath.BITMAP and best.nanoseconds != float("inf")
     return best.effort if serves else None

@@ -19,7 +19,7 @@ from vsql.executor.filter import mask_of
 from vsql.executor.ranker import ranker_of
 from vsql.executor.result import Result, rows_result
 from vsql.executor.row_mask import RowMask
-from vsql.executor.search import Search, choose, search_segment, structures_of, unit_vector
+from vsql.executor.search import Search, choose, search_segment, unit_vector
 from vsql.executor.take import Picked, take_column, take_outputs
 from vsql.executor.values import count_of, query_vector
 from vsql.index import registry
@@ -233,8 +233,7 @@ def _search_segment_batch(
     context: Context,
 ) -> tuple[Rows, npt.NDArray[np.float32]]:
     matches = segment.row_count if mask is None else mask.count
-    structures = structures_of(search, segment)
-    choice = choose(search, segment, matches, mask is not None, structures, context)
+    choice = choose(search, segment, matches, mask is not None, context)
     ranker = ranker_of(context, segment, search.column, search.plan.metric)
     metric = search.plan.metric
     within = None if mask is None else mask.rows

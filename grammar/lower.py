@@ -6,6 +6,7 @@
 | `?` | `Placeholder("1")`, `Placeholder("2")`, … in order of the text |
 | `$2` | `Placeholder("2")` |
 | `:name` | `Placeholder("name")` |
+| `a NOT LIKE b`, `a IS NOT NULL` | `Not(Like(a, b))`, `Not(Is(a, Null))` |
 """
 
 from sqlglot import exp
@@ -47,6 +48,10 @@ def lower(tree: exp.Expr, rewritten: Rewritten) -> tuple[exp.Expr, tuple[str, ..
         if isinstance(node, exp.Placeholder):
             others = True
             return node
+        if node.args.get("negate"):
+            positive = node.copy()
+            positive.set("negate", None)
+            return exp.Not(this=positive)
         metric = _NATIVE.get(type(node))
         if metric is not None:
             return _distance(metric, node.this, node.expression, node)

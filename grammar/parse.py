@@ -6,8 +6,9 @@ syntax error with its place in the text that the user wrote.
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import sqlglot
 from sqlglot import exp
@@ -24,7 +25,7 @@ UTILITY_KEYWORDS = (
     *("create", "drop", "copy", "show", "describe", "desc", "set", "reset", "begin", "start"),
     *("commit", "end", "rollback", "abort", "flush"),
 )
-_FIRST_WORD = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*([A-Za-z_]+|\(|\S)", re.DOTALL)
+_FIRST_WORD = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*+([A-Za-z_]+|\(|\S)", re.DOTALL)
 _SEARCH_PARAMS = re.compile(r"\bSEARCH\s+PARAMS\s*\(([^()]*)\)\s*$", re.IGNORECASE)
 _EXPLAIN = re.compile(r"explain\b\s*(\(([^()]*)\)|(analyze|analyse)\b)?", re.IGNORECASE)
 _PLACE = re.compile(r"Line (\d+), Col: (\d+)")
@@ -181,11 +182,10 @@ def _tree(body: str) -> tuple[exp.Expr, tuple[str, ...]]:
 
 
 def _syntax_error(
-    error: SqlglotError, body: str, sent: str, original: "functools.partial[int] | object"
+    error: SqlglotError, body: str, sent: str, original: Callable[[int], int]
 ) -> ProgrammingError:
-    assert callable(original)
     details = getattr(error, "errors", None) or [{}]
-    first = details[0]
+    first: dict[str, Any] = details[0]
     line, column = first.get("line"), first.get("col")
     if line is None:
         found = _PLACE.search(str(error))

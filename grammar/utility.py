@@ -53,7 +53,7 @@ def parse_utility(text: str) -> st.Statement:
 
 def _syntax_error(error: UnexpectedInput, text: str) -> ProgrammingError:
     expected = getattr(error, "accepts", None) or getattr(error, "expected", None) or set()
-    words = sorted({_SYMBOLS.get(name, name.strip("_")) for name in expected})
+    words = sorted({str(_SYMBOLS.get(name, name.strip("_"))) for name in expected})
     hint = None
     if words:
         more = ", ..." if len(words) > _SHOWN_EXPECTED else ""

@@ -106,8 +106,8 @@ def consider(facts: SearchFacts, settings: Mapping[str, Any]) -> tuple[Choice, .
         sorted(
             choices,
             key=lambda c: (
-                math.isinf(c.nanoseconds) and c.path.value != forced,
-                c.path.value != forced if forced != "auto" else False,
+                math.isinf(c.nanoseconds),
+                c.path.value != forced,
                 c.nanoseconds,
             ),
         )

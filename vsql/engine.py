@@ -4,6 +4,7 @@
 started from, the snapshot that it sees, and the changes between the two.
 """
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ from vsql.core import changes as change
 from vsql.core import settings as known_settings
 from vsql.core import sqlstate
 from vsql.core.changes import AddSegment, Change
-from vsql.core.errors import Error, InternalError, OperationalError, ProgrammingError
+from vsql.core.errors import Error, InternalError, OperationalError, ProgrammingError, Span
 from vsql.core.schema import Column
 from vsql.core.snapshot import Snapshot, TableSnapshot
 from vsql.core.types import from_arrow
@@ -26,6 +27,7 @@ from vsql.executor.context import Context, ProgressReport, Resources
 from vsql.executor.result import Result
 from vsql.executor.run import run
 from vsql.grammar import statements as st
+from vsql.grammar.operators import pieces
 from vsql.grammar.parse import Parsed, parse
 from vsql.planner.facts import Facts
 from vsql.planner.nodes import DeleteRows, InsertRows, Plan, UpdateRows
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from vsql.executor.remainder import Relational
 
 _PLANS_MAX = 512
+_NAMED = (sqlstate.UNDEFINED_COLUMN, sqlstate.UNDEFINED_FUNCTION, sqlstate.AMBIGUOUS_COLUMN)
+_NAME_IN_MESSAGE = re.compile(r'column "([^"]+)"|function (\w+) does')
 _SEARCH_PARAMETERS = ("target_recall", "ef_search", "nprobe", "access_path")
 
 AnyPlan = Plan | InsertRows | DeleteRows | UpdateRows
@@ -168,6 +172,8 @@ class Session:
             except Error as error:
                 if error.statement is None:
                     error.statement = text
+                if error.span is None and error.sqlstate in _NAMED:
+                    error.span = _place_of_name(error.message, text)
                 raise
             except RecursionError:
                 raise ProgrammingError(
@@ -500,6 +506,19 @@ class Session:
                     check_new_keys(replace(table, segments=others), segment.batch, context)
             finally:
                 self._transaction = None
+
+
+def _place_of_name(message: str, text: str) -> Span | None:
+    """Return where the name that DuckDB complained of stands in the statement."""
+    quoted = _NAME_IN_MESSAGE.search(message)
+    if quoted is None:
+        return None
+    name = next(group for group in quoted.groups() if group)
+    literals = [p for p in pieces(text) if p.kind in ("string", "escaped", "line_comment")]
+    for found in re.finditer(rf"(?<![\w.]){re.escape(name)}(?!\w)", text, re.IGNORECASE):
+        if not any(literal.start <= found.start() < literal.end for literal in literals):
+            return Span(found.start(), found.end())
+    return None
 
 
 def _definition(name: str, snapshot: Snapshot) -> object:

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TextIO
 from vsql.core.errors import Error
 from vsql.repl.interrupt import interruptible
 from vsql.repl.present import DATA_FORMATS, duration_text, error_text, present
-from vsql.repl.progress import Report, progress_shown
+from vsql.repl.progress import progress_shown
 from vsql.repl.result import Column, Rows, Style
 
 _FETCH_ROWS = 1_000
@@ -30,9 +30,9 @@ class Cursor(Protocol):
 class Connection(Protocol):
     """What the shell needs of a connection."""
 
-    progress: Report | None
+    progress: Any
 
-    def execute(self, sql: str) -> Cursor: ...
+    def execute(self, sql: str, /) -> Cursor: ...
     def interrupt(self) -> None: ...
     def close(self) -> None: ...
 

@@ -1,0 +1,4 @@
+SELECT count(*) FROM t WHERE n = 3
+----
+Count t
+  filter: n = 3  (index, keeps about 10.00%)

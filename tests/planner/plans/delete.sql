@@ -1,0 +1,4 @@
+DELETE FROM t WHERE n = 3
+----
+Delete from t
+  filter: n = 3  (index, keeps about 10.00%)

@@ -1,0 +1,41 @@
+"""The package list of pyproject.toml is what is on the disk, and the four links are optional."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+ROOMS = {"vsql": "vsql", **{name: name for name in ("grammar", "planner", "executor", "dialect")}}
+
+
+def test_every_package_is_listed() -> None:
+    listed = set(
+        tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    )
+    found = set()
+    for folder in ROOMS:
+        prefix = "vsql" if folder == "vsql" else f"vsql.{folder}"
+        for init in (ROOT / folder).rglob("__init__.py"):
+            parts = init.parent.relative_to(ROOT / folder).parts
+            if not any(
+                (ROOT / folder / Path(*parts[: n + 1])).is_symlink() for n in range(len(parts))
+            ):
+                found.add(".".join((prefix, *parts)))
+    assert listed == found
+
+
+def test_the_rooms_have_one_name() -> None:
+    assert not {"grammar", "planner", "executor", "dialect"} & set(sys.modules)
+
+
+def test_import_and_version_load_no_library() -> None:
+    heavy = "{'numpy', 'pyarrow', 'faiss', 'sqlglot', 'duckdb', 'lark'}"
+    for code in (
+        f"import vsql, sys; sys.exit(bool({heavy} & set(sys.modules)))",
+        "import sys; from vsql.repl.main import main\n"
+        "try: main(['--version'])\nexcept SystemExit: pass\n"
+        f"sys.exit(bool({heavy} & set(sys.modules)))",
+    ):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
