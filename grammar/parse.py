@@ -186,12 +186,12 @@ def _syntax_error(
 ) -> ProgrammingError:
     details = getattr(error, "errors", None) or [{}]
     first: dict[str, Any] = details[0]
-    line, column = first.get("line"), first.get("col")
-    if line is None:
+    line, column = int(first.get("line") or 0), int(first.get("col") or 0)
+    if not line:
         found = _PLACE.search(str(error))
         line, column = (int(found[1]), int(found[2])) if found else (1, 1)
     near = first.get("highlight") or ""
-    offset = sum(len(part) + 1 for part in sent.split("\n")[: int(line) - 1]) + int(column)
+    offset = sum(len(part) + 1 for part in sent.split("\n")[: line - 1]) + column
     start = max(0, original(max(0, offset - len(near))))
     shown = body[start : start + len(near)] if near else body[start : start + 1]
     if not shown.strip():
