@@ -187,12 +187,12 @@ def main() -> None:
         say(f"# Search, {len(ids)} rows, {len(queries)} queries, one thread\n")
         bare_build = bare.graph_seconds + bare.scan_seconds
         say("| | vsql | bare | ratio |\n|---|---|---|---|")
-        say(
-            f"| load, s | {copy_seconds:.2f} | {bare_seconds:.2f} | {copy_seconds / bare_seconds:.2f} |"
-        )
-        say(
-            f"| index, s | {index_seconds:.2f} | {bare_build:.2f} | {index_seconds / bare_build:.2f} |\n"
-        )
+        for what, ours, theirs in (
+            ("load, s", copy_seconds, bare_seconds),
+            ("index, s", index_seconds, bare_build),
+        ):
+            say(f"| {what} | {ours:.2f} | {theirs:.2f} | {ours / theirs:.2f} |")
+        say("")
         say("| filter | rows | vsql us | recall | short | bare us | recall | which | ratio |")
         say("|---|---|---|---|---|---|---|---|---|")
         for where, target in FILTERS:
