@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from vsql.core.protocols import Rows
@@ -21,6 +23,13 @@ class Picked:
     rows: Rows | None
 
 
+def from_numpy(values: npt.NDArray[Any]) -> pa.Array:
+    """Return numbers as Arrow, in place; `pa.array` would import pandas to look at them."""
+    values = np.ascontiguousarray(values)
+    type_ = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(type_, len(values), [None, pa.py_buffer(values)])
+
+
 def take_column(
     picked: Sequence[Picked], column: Column, order: Rows | None = None
 ) -> pa.Array | pa.ChunkedArray:
@@ -28,11 +37,11 @@ def take_column(
     chunks = []
     for part in picked:
         array = column_of(part.segment, column)
-        chunks.append(array if part.rows is None else array.take(pa.array(part.rows)))
+        chunks.append(array if part.rows is None else array.take(from_numpy(part.rows)))
     if len(chunks) == 1:
-        return chunks[0] if order is None else chunks[0].take(pa.array(order))
+        return chunks[0] if order is None else chunks[0].take(from_numpy(order))
     whole = pa.chunked_array(chunks, type=column.type.arrow)
-    return whole if order is None else whole.combine_chunks().take(pa.array(order))
+    return whole if order is None else whole.combine_chunks().take(from_numpy(order))
 
 
 def take_outputs(

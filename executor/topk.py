@@ -20,7 +20,7 @@ from vsql.executor.ranker import ranker_of
 from vsql.executor.result import Result, rows_result
 from vsql.executor.row_mask import RowMask
 from vsql.executor.search import Search, choose, search_segment, unit_vector
-from vsql.executor.take import Picked, take_column, take_outputs
+from vsql.executor.take import Picked, from_numpy, take_column, take_outputs
 from vsql.executor.values import count_of, query_vector
 from vsql.index import registry
 from vsql.planner.choose import AccessPath
@@ -53,7 +53,7 @@ def run_top_k(plan: TopK, context: Context) -> Result:
     if order is not None:
         distances = distances[order]
     count = len(distances)
-    filled = pa.array(distances.astype(np.float64))
+    filled = from_numpy(distances.astype(np.float64))
     if count < k:
         picked, order = _with_nulls(picked, order, count, search, segments, k, context)
         missing = sum(len(p.rows) for p in picked if p.rows is not None) - count

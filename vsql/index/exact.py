@@ -20,6 +20,9 @@ Vectors = npt.NDArray[Any]
 _BLOCK_BYTES = 8 * 1024 * 1024
 """Working memory of one block of gathered vectors: about a second-level cache, times a few."""
 
+_NORMS_SHARE = 0.05
+"""Of the rows ranked so far, when computing every norm once pays."""
+
 _pointer = faiss.swig_ptr
 _inner_products = faiss.fvec_inner_products_by_idx  # type: ignore[attr-defined]
 _squared_distances = faiss.fvec_L2sqr_by_idx  # type: ignore[attr-defined]
@@ -31,6 +34,13 @@ def norms(vectors: Vectors) -> Floats:
     for start, end in blocks(len(vectors), vectors.shape[1]):
         block = vectors[start:end].astype(np.float32, copy=False)
         np.sqrt(np.einsum("ij,ij->i", block, block), out=result[start:end])
+    return result
+
+
+def _inverse(lengths: Floats) -> Floats:
+    """Return 1 / length, NaN for zero."""
+    result = np.full(len(lengths), np.nan, dtype=np.float32)
+    np.divide(np.float32(1), lengths, out=result, where=lengths > 0)
     return result
 
 
@@ -63,7 +73,7 @@ class ExactRanker:
     vector; cosines are clamped to [-1, 1], as pgvector does.
     """
 
-    __slots__ = ("_inverse_norms", "_vectors", "_vectors_pointer", "dimension", "metric")
+    __slots__ = ("_inverse_norms", "_ranked", "_vectors", "_vectors_pointer", "dimension", "metric")
 
     def __init__(self, metric: Metric, vectors: Vectors, known_norms: Floats | None = None) -> None:
         assert vectors.ndim == 2 and vectors.flags.c_contiguous, vectors.shape
@@ -72,16 +82,15 @@ class ExactRanker:
         self.dimension = vectors.shape[1]
         self._vectors = _as_words(vectors) if metric.over_bits else vectors
         self._vectors_pointer = _pointer(vectors) if vectors.dtype == np.float32 else None
-        self._inverse_norms = np.empty(0, dtype=np.float32)
-        if metric is Metric.COSINE:
-            lengths = norms(vectors) if known_norms is None else known_norms
-            self._inverse_norms = np.full(len(lengths), np.nan, dtype=np.float32)
-            np.divide(np.float32(1), lengths, out=self._inverse_norms, where=lengths > 0)
+        self._ranked = 0
+        self._inverse_norms: Floats | None = None
+        if known_norms is not None:
+            self._inverse_norms = _inverse(known_norms)
 
     @property
     def norms_bytes(self) -> int:
         """Memory beside the vectors themselves."""
-        return int(self._inverse_norms.nbytes)
+        return 4 * len(self._vectors) if self.metric is Metric.COSINE else 0
 
     def distances(self, query: Vectors, rows: Rows | None = None) -> Floats:
         """Return float32 distances from `query`, (dimension,), to `rows`, or to all rows.
@@ -150,13 +159,28 @@ class ExactRanker:
         """Turn inner products into distances, in place."""
         if self.metric is Metric.INNER_PRODUCT:
             return np.negative(products, out=products)
-        inverse = self._inverse_norms if rows is None else self._inverse_norms.take(rows)
+        inverse = self._inverse_lengths(rows)
         np.multiply(products, inverse, out=products)
         length = math.sqrt(query.dot(query))
         np.multiply(products, -1.0 / length if length else math.nan, out=products)
         np.add(products, 1.0, out=products)
         np.maximum(products, 0.0, out=products)
         return np.minimum(products, 2.0, out=products)
+
+    def _inverse_lengths(self, rows: Rows | None) -> Floats:
+        """Return 1 / |x| of some rows, or all.
+
+        The first searches of a process rank few rows, and must not read the whole column for it:
+        lengths of all rows are computed once a share of them has been asked for.
+        """
+        known = self._inverse_norms
+        if known is None:
+            if rows is not None:
+                self._ranked += len(rows)
+                if self._ranked < len(self._vectors) * _NORMS_SHARE:
+                    return _inverse(norms(self._vectors[rows]))
+            known = self._inverse_norms = _inverse(norms(self._vectors))
+        return known if rows is None else known.take(rows)
 
     def _by_block(self, query: Vectors, rows: Rows | None) -> Floats:
         prepared = query if self.metric.over_bits else np.asarray(query, dtype=np.float32)
@@ -224,7 +248,7 @@ class ExactRanker:
             return np.asarray(squares - 2.0 * products + np.square(lengths)[:, None])
         inverse = np.full(len(lengths), np.nan, dtype=np.float32)
         np.divide(np.float32(-1), lengths, out=inverse, where=lengths > 0)
-        return np.asarray(products * self._inverse_norms[numbers] * inverse[:, None])
+        return np.asarray(products * self._inverse_lengths(numbers) * inverse[:, None])
 
 
 def _scale(metric: Metric, query_length: float, largest: float) -> float:

@@ -97,8 +97,12 @@ def _view(array: pa.Array) -> Vectors:
         raw = np.frombuffer(array.buffers()[1], dtype=np.uint8)
         return raw[array.offset * width : (array.offset + len(array)) * width].reshape(-1, width)
     dimension = array.type.list_size
-    values = array.values.slice(array.offset * dimension, len(array) * dimension)
-    view: Vectors = values.to_numpy(zero_copy_only=True).reshape(-1, dimension)
+    # Straight from the buffer: Arrow's own `to_numpy` imports pandas first.
+    values = array.values
+    dtype = np.float16 if pa.types.is_float16(values.type) else np.float32
+    raw = np.frombuffer(values.buffers()[1], dtype=dtype)
+    start = values.offset + array.offset * dimension
+    view: Vectors = raw[start : start + len(array) * dimension].reshape(-1, dimension)
     return view
 
 
