@@ -1,21 +1,42 @@
-"""What a statement gives back: Arrow, or a count of changed rows."""
+"""What a statement gives back: rows in Arrow, rows yet to be gathered, or a count of changes."""
 
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from vsql.core.types import SqlType, from_arrow
+from vsql.executor.take import PickedRows
 from vsql.planner.nodes import Output
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Result:
-    """`table` is None where a statement returns no rows; `tag` is PostgreSQL's command tag."""
+    """`source` is None where a statement returns no rows; `tag` is PostgreSQL's command tag."""
 
     tag: str
-    table: pa.Table | None = None
+    source: pa.Table | PickedRows | None = None
     types: tuple[SqlType, ...] = ()
     row_count: int = -1
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        if isinstance(self.source, PickedRows):
+            return [output.name for output in self.source.outputs]
+        return [] if self.source is None else list(self.source.column_names)
+
+    @property
+    def table(self) -> pa.Table | None:
+        """The rows as Arrow, gathered now where that is still to be done."""
+        if isinstance(self.source, PickedRows):
+            self.source = self.source.gather()
+        return self.source
+
+
+def picked_result(rows: PickedRows, types: tuple[SqlType, ...]) -> Result:
+    """Return the result that chosen rows are; their columns are read when somebody asks."""
+    count = rows.row_count
+    return Result(f"SELECT {count}", rows, types, count)
 
 
 def rows_result(table: pa.Table, outputs: tuple[Output, ...]) -> Result:

@@ -1,6 +1,7 @@
 """Runs a plan: the one place that knows which operator does which node."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from vsql.executor.context import Context
 from vsql.executor.result import Result, table_result
 from vsql.executor.scan import pick, run_count, run_lookup, run_scan
 from vsql.executor.take import take_column
-from vsql.executor.topk import run_batch, run_top_k
+from vsql.executor.topk import TopKOperator, run_batch
 from vsql.planner.nodes import (
     BatchTopK,
     Count,
@@ -27,13 +28,30 @@ from vsql.planner.nodes import (
 )
 from vsql.planner.relational import ORDINAL
 
+Operator = Callable[[Context], Result]
+"""A plan made ready to run; good for the snapshot and the settings that it was made with."""
+
 
 def run(plan: Plan, context: Context) -> Result:
     """Return what a query plan gives; raises whatever an operator raises, always a vsql error."""
-    if plan.subqueries:
+    return prepare(plan, context)(context)
+
+
+def prepare(plan: Plan, context: Context) -> Operator:
+    """Return the operator of a query plan."""
+    operator = (
+        TopKOperator(plan, context)
+        if isinstance(plan, TopK)
+        else partial(_OPERATORS[type(plan)], plan)
+    )
+    if not plan.subqueries:
+        return operator
+
+    def after_subqueries(context: Context) -> Result:
         run_subqueries(plan.subqueries, context)
-    operator: Callable[[Any, Context], Result] = _OPERATORS[type(plan)]
-    return operator(plan, context)
+        return operator(context)
+
+    return after_subqueries
 
 
 def run_subqueries(subqueries: tuple[Subquery, ...], context: Context) -> None:
@@ -114,7 +132,6 @@ def _numbered(table: pa.Table, ordinal: str | None) -> pa.Table:
 
 
 _OPERATORS: dict[type[Any], Callable[[Any, Context], Result]] = {
-    TopK: run_top_k,
     Scan: run_scan,
     Lookup: run_lookup,
     Count: run_count,

@@ -32,14 +32,16 @@ _POSTFILTER_ROUNDS = 3
 _WIDENING = 4
 # How much further than its share a random filter's nearest matches may lie by chance.
 _DENSITY_TOLERANCE = 1.25
-_SEARCH_SETTINGS = ("target_recall", "ef_search", "nprobe", "access_path")
 
 Distances = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Search:
-    """One top-k over one table, its query bound: `query` as given, `unit` as indexes want it."""
+    """One top-k over one table, its query bound: `query` as given, `unit` as indexes want it.
+
+    `choices` remembers paths by what they depend on, for as long as the settings stay the same.
+    """
 
     plan: TopK
     table: TableSnapshot
@@ -47,6 +49,7 @@ class Search:
     query: npt.NDArray[Any]
     unit: npt.NDArray[np.float32]
     k: int
+    choices: dict[object, Choice]
 
 
 def search_segment(
@@ -102,25 +105,15 @@ def choose(
     mask_nanoseconds: float = 0.0,
 ) -> Choice:
     """Return the cheapest path over a segment of which `matches` rows pass; remembered."""
-    settings = context.settings
-    key = (
-        segment.cache_key,
-        search.plan.index_ids,
-        search.plan.column,
-        matches,
-        filtered,
-        search.k,
-        mask_nanoseconds,
-        *(settings[name] for name in _SEARCH_SETTINGS),
-    )
-    known: Choice | None = context.resources.derived.get(key)
+    key = (segment.cache_key, matches, filtered, search.k, mask_nanoseconds)
+    known = search.choices.get(key)
     if known is not None and segment.cache_key is not None:
         return known
     structures = structures_of(search, segment)
     facts = _facts(search, segment, matches, filtered, structures, mask_nanoseconds)
-    choice = consider(facts, settings)[0]
+    choice = consider(facts, context.settings)[0]
     if segment.cache_key is not None:
-        context.resources.derived.put(key, choice, 512)
+        search.choices[key] = choice
     return choice
 
 

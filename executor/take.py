@@ -23,6 +23,41 @@ class Picked:
     rows: Rows | None
 
 
+@dataclass(slots=True)
+class PickedRows:
+    """The rows of a native query, chosen but not yet read.
+
+    `order` puts the rows of all parts one after the other into their final order, None where they
+    stand in it. `distances`, in the final order, fill the outputs without a column; rows beyond
+    them have none.
+    """
+
+    picked: list[Picked]
+    table: Table
+    outputs: tuple[Output, ...]
+    distances: npt.NDArray[np.float32] | None = None
+    order: Rows | None = None
+
+    @property
+    def row_count(self) -> int:
+        if self.order is not None:
+            return len(self.order)
+        return sum(p.segment.row_count if p.rows is None else len(p.rows) for p in self.picked)
+
+    def gather(self) -> pa.Table:
+        """Return the rows as Arrow."""
+        if not self.picked:
+            arrays = [pa.array([], type=output.type.arrow) for output in self.outputs]
+            return pa.Table.from_arrays(arrays, names=[output.name for output in self.outputs])
+        filled = None
+        if self.distances is not None:
+            filled = from_numpy(self.distances.astype(np.float64))
+            missing = self.row_count - len(self.distances)
+            if missing:
+                filled = pa.concat_arrays([filled, pa.nulls(missing, pa.float64())])
+        return take_outputs(self.picked, self.table, self.outputs, filled, self.order)
+
+
 def from_numpy(values: npt.NDArray[Any]) -> pa.Array:
     """Return numbers as Arrow, in place; `pa.array` would import pandas to look at them."""
     values = np.ascontiguousarray(values)

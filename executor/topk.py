@@ -17,65 +17,90 @@ from vsql.executor import row_mask
 from vsql.executor.context import Context
 from vsql.executor.filter import mask_of
 from vsql.executor.ranker import ranker_of
-from vsql.executor.result import Result, rows_result
+from vsql.executor.result import Result, picked_result
 from vsql.executor.row_mask import RowMask
-from vsql.executor.search import Search, choose, search_segment, unit_vector
-from vsql.executor.take import Picked, from_numpy, take_column, take_outputs
+from vsql.executor.search import Distances, Search, choose, search_segment, unit_vector
+from vsql.executor.take import Picked, PickedRows, take_column
 from vsql.executor.values import count_of, query_vector
 from vsql.index import registry
-from vsql.planner.choose import AccessPath
-from vsql.planner.nodes import BatchTopK, Output, TopK
+from vsql.planner.choose import AccessPath, Choice
+from vsql.planner.nodes import BatchTopK, TopK
 from vsql.storage.segment import OpenSegment
 
 
-def run_top_k(plan: TopK, context: Context) -> Result:
-    """Return the nearest rows, nearest first."""
-    table = context.table(plan.table)
-    column = table.table.column(plan.column)
-    offset = count_of(plan.offset, "OFFSET", context) or 0
-    limit = count_of(plan.limit, "LIMIT", context)
-    total = table.live_count
-    k = total if limit is None else min(limit + offset, total)
-    query = query_vector(plan.query, column.type, column.name, context)
-    segments = context.segments(table)
-    if query is None:
-        return _unordered(plan, table, segments, k, offset, context)
-    search = Search(plan, table, column, query, unit_vector(query, plan.metric), k)
-    found = [(segment, *search_segment(search, segment, context)) for segment in segments]
-    found = [part for part in found if len(part[1])]
-    if len(found) == 1:
-        segment, rows, distances = found[0]
-        picked = [Picked(segment, rows)]
-    else:
-        picked = [Picked(segment, rows) for segment, rows, _ in found]
-        distances = np.concatenate([d for _, _, d in found]) if found else np.empty(0, np.float32)
-    order = _order(picked, distances, table, k)
-    if order is not None:
-        distances = distances[order]
-    count = len(distances)
-    filled = from_numpy(distances.astype(np.float64))
-    if count < k:
-        picked, order = _with_nulls(picked, order, count, search, segments, k, context)
-        missing = sum(len(p.rows) for p in picked if p.rows is not None) - count
-        if missing:
-            filled = pa.concat_arrays([filled, pa.nulls(missing, pa.float64())])
-    result = _taken(picked, table, plan.outputs, filled, order)
-    if offset or result.num_rows > k - offset:
-        result = result.slice(offset, max(k - offset, 0))
-    return rows_result(result, plan.outputs)
+class TopKOperator:
+    """A top-k made ready for one snapshot and one set of settings: what a plan can do once.
+
+    Repeated statements with other parameters pay for their search and little else.
+    """
+
+    def __init__(self, plan: TopK, context: Context) -> None:
+        self._plan = plan
+        self._table = context.table(plan.table)
+        self._column = self._table.table.column(plan.column)
+        self._segments = context.segments(self._table)
+        self._total = self._table.live_count
+        self._types = tuple(output.type for output in plan.outputs)
+        self._choices: dict[object, Choice] = {}
+
+    def __call__(self, context: Context) -> Result:
+        """Return the nearest rows, nearest first."""
+        plan = self._plan
+        offset = count_of(plan.offset, "OFFSET", context) or 0
+        limit = count_of(plan.limit, "LIMIT", context)
+        k = self._total if limit is None else min(limit + offset, self._total)
+        query = query_vector(plan.query, self._column.type, self._column.name, context)
+        if query is None:
+            return self._result(*self._unordered(k, context), offset, k)
+        unit = unit_vector(query, plan.metric)
+        search = Search(plan, self._table, self._column, query, unit, k, self._choices)
+        picked: list[Picked] = []
+        parts: list[npt.NDArray[np.float32]] = []
+        for segment in self._segments:
+            rows, distances = search_segment(search, segment, context)
+            if len(rows):
+                picked.append(Picked(segment, rows))
+                parts.append(distances)
+        distances = parts[0] if len(parts) == 1 else _concatenated(parts)
+        order = _order(picked, distances, self._table, k)
+        if order is not None:
+            distances = distances[order]
+        if len(distances) < k:
+            picked, order = _with_nulls(
+                picked, order, len(distances), search, self._segments, k, context
+            )
+        return self._result(picked, distances, order, offset, k)
+
+    def _unordered(self, k: int, context: Context) -> tuple[list[Picked], Distances, None]:
+        """A NULL query: every distance is NULL, and any k matching rows are the nearest."""
+        picked: list[Picked] = []
+        left = k
+        for segment in self._segments:
+            mask = mask_of(self._plan.conjuncts, self._table, segment, context)
+            rows = np.arange(segment.row_count) if mask is None else mask.rows
+            if left and len(rows):
+                picked.append(Picked(segment, rows[:left]))
+                left -= min(left, len(rows))
+        return picked, np.empty(0, np.float32), None
+
+    def _result(
+        self,
+        picked: list[Picked],
+        distances: Distances,
+        order: Rows | None,
+        offset: int,
+        k: int,
+    ) -> Result:
+        rows = PickedRows(picked, self._table.table, self._plan.outputs, distances, order)
+        count = rows.row_count
+        if offset or count > k:
+            whole = np.arange(count) if order is None else order
+            rows.order, rows.distances = whole[offset:k], distances[offset:k]
+        return picked_result(rows, self._types)
 
 
-def _taken(
-    picked: list[Picked],
-    table: TableSnapshot,
-    outputs: tuple[Output, ...],
-    distances: pa.Array,
-    order: Rows | None,
-) -> pa.Table:
-    if not picked:
-        arrays = [pa.array([], type=output.type.arrow) for output in outputs]
-        return pa.Table.from_arrays(arrays, names=[output.name for output in outputs])
-    return take_outputs(picked, table.table, outputs, distances, order)
+def _concatenated(parts: list[Distances]) -> Distances:
+    return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
 def _order(
@@ -83,16 +108,16 @@ def _order(
 ) -> Rows | None:
     """Return the order of the nearest k, None where they stand in it already."""
     count = len(distances)
-    if len(picked) <= 1 and count <= k and not _has_ties(distances):
+    if len(picked) <= 1 and count <= k and (not table.table.primary_key or not _ties(distances)):
         return None
-    by_distance = np.argsort(distances, kind="stable")
-    if not _has_ties(distances[by_distance]):
+    by_distance = distances.argsort(kind="stable")
+    if not _ties(distances[by_distance]):
         return by_distance[:k]
     ranks = _key_ranks(picked, table, count)
     return np.lexsort((ranks, distances))[:k]
 
 
-def _has_ties(distances: npt.NDArray[np.float32]) -> bool:
+def _ties(distances: Distances) -> bool:
     return len(distances) > 1 and bool((distances[1:] == distances[:-1]).any())
 
 
@@ -144,28 +169,6 @@ def _with_nulls(
     return picked, np.concatenate([order, np.arange(first, first + added)])
 
 
-def _unordered(
-    plan: TopK,
-    table: TableSnapshot,
-    segments: tuple[OpenSegment, ...],
-    k: int,
-    offset: int,
-    context: Context,
-) -> Result:
-    """A NULL query: every distance is NULL, and any k matching rows are the nearest."""
-    picked: list[Picked] = []
-    left = k
-    for segment in segments:
-        mask = mask_of(plan.conjuncts, table, segment, context)
-        rows = np.arange(segment.row_count) if mask is None else mask.rows
-        if left and len(rows):
-            picked.append(Picked(segment, rows[:left]))
-            left -= min(left, len(rows))
-    nulls = pa.nulls(k - left, pa.float64())
-    result = _taken(picked, table, plan.outputs, nulls, None).slice(offset)
-    return rows_result(result, plan.outputs)
-
-
 def run_batch(plan: BatchTopK, queries: pa.Array, context: Context) -> pa.Table:
     """Return the top-k of every query as one table: ordinal of the query, then the outputs.
 
@@ -184,9 +187,10 @@ def run_batch(plan: BatchTopK, queries: pa.Array, context: Context) -> pa.Table:
     ordinals = np.repeat(present, keep.sum(axis=1))
     segments = context.segments(table)
     flat_rows, flat_owner = best_rows[keep], owners[keep]
-    distances = pa.array(best_distances[keep].astype(np.float64))
     picked, order = _grouped(segments, flat_rows, flat_owner)
-    taken = _taken(picked, table, search_plan.outputs, distances, order)
+    taken = PickedRows(
+        picked, table.table, search_plan.outputs, best_distances[keep], order
+    ).gather()
     return taken.append_column(plan.ordinal, pa.array(ordinals, BIGINT.arrow))
 
 
@@ -211,7 +215,7 @@ def _search_all(
         context.check_interrupt()
         valid = segment.vector_bits(column.id)
         mask = mask_of(plan.conjuncts, table, segment, context, valid)
-        search = Search(plan, table, column, matrix, matrix, k)
+        search = Search(plan, table, column, matrix, matrix, k, {})
         rows, distances = _search_segment_batch(search, segment, mask, matrix, context)
         all_rows = np.hstack([all_rows, rows])
         all_distances = np.hstack([all_distances, distances])

@@ -25,7 +25,7 @@ from vsql.core.snapshot import Snapshot, TableSnapshot
 from vsql.core.types import from_arrow
 from vsql.executor.context import Context, ProgressReport, Resources
 from vsql.executor.result import Result
-from vsql.executor.run import run
+from vsql.executor.run import Operator, prepare, run
 from vsql.grammar import statements as st
 from vsql.grammar.operators import pieces
 from vsql.grammar.parse import Parsed, parse
@@ -84,6 +84,17 @@ class Prepared:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Ready:
+    """A prepared statement with the operator that was made for one snapshot and its settings."""
+
+    prepared: Prepared
+    operator: Operator
+    snapshot: Snapshot
+    base_settings: Mapping[str, Any]
+    settings: Mapping[str, Any]
+
+
 class Session:
     """One connection's state: its catalog connection, settings, transaction and plans."""
 
@@ -99,6 +110,7 @@ class Session:
         self._outside: dict[str, pa.Table] = {}
         self._outside_columns: dict[str, tuple[Column, ...]] = {}
         self._plans: OrderedDict[str, Prepared] = OrderedDict()
+        self._ready: dict[str, Ready] = {}
         self._committed = catalog.load()
         self._transaction: Transaction | None = None
         self._explicit = False
@@ -147,12 +159,14 @@ class Session:
         self._outside[name] = table
         self._outside_columns[name] = columns
         self._plans.clear()
+        self._ready.clear()
 
     def unregister(self, name: str) -> None:
         """Forget a registered table."""
         self._outside.pop(name, None)
         self._outside_columns.pop(name, None)
         self._plans.clear()
+        self._ready.clear()
 
     @property
     def in_transaction(self) -> bool:
@@ -164,11 +178,22 @@ class Session:
         Raises vsql errors alone; after one, the statement has had no effect.
         """
         with self._lock:
-            self._interrupted.clear()
+            if self._interrupted.is_set():
+                self._interrupted.clear()
             try:
                 snapshot = self._begin_statement()
-                prepared = self._prepare(text, snapshot)
-                result = self._dispatch(prepared, bind(prepared.parsed))
+                ready = self._ready.get(text)
+                if (
+                    ready is not None
+                    and ready.snapshot is snapshot
+                    and ready.base_settings is self._settings
+                    and not self._local_settings
+                ):
+                    parameters = bind(ready.prepared.parsed)[0]
+                    result = ready.operator(self._context(ready.settings, parameters))
+                else:
+                    prepared = self._prepare(text, snapshot)
+                    result = self._dispatch(text, prepared, bind(prepared.parsed))
             except Error as error:
                 if error.statement is None:
                     error.statement = text
@@ -243,11 +268,8 @@ class Session:
         depends = tuple((name, _definition(name, snapshot)) for name in tables_of(plan))
         return Prepared(parsed, plan, depends, settings)
 
-    def _context(self, prepared: Prepared, parameters: Parameters) -> Context:
+    def _context(self, settings: Mapping[str, Any], parameters: Parameters) -> Context:
         assert self._transaction is not None
-        settings: Mapping[str, Any] = self._settings
-        if self._local_settings or prepared.settings:
-            settings = {**self._settings, **self._local_settings, **prepared.settings}
         return Context(
             snapshot=self._transaction.seen,
             resources=self._resources,
@@ -276,9 +298,14 @@ class Session:
             self._relational = Relational()
         return self._relational
 
-    def _dispatch(self, prepared: Prepared, parameter_sets: Sequence[Parameters]) -> Result:
+    def _dispatch(
+        self, text: str, prepared: Prepared, parameter_sets: Sequence[Parameters]
+    ) -> Result:
         parameters = parameter_sets[0] if parameter_sets else {}
-        context = self._context(prepared, dict(parameters))
+        settings: Mapping[str, Any] = self._settings
+        if self._local_settings or prepared.settings:
+            settings = {**self._settings, **self._local_settings, **prepared.settings}
+        context = self._context(settings, dict(parameters))
         statement, plan = prepared.parsed.statement, prepared.plan
         if isinstance(statement, st.Explain):
             return self._explain(statement, prepared, context, parameter_sets)
@@ -288,7 +315,19 @@ class Session:
             case InsertRows() | DeleteRows() | UpdateRows():
                 return self._write(plan, context, parameter_sets)
             case _:
-                return run(plan, context)
+                operator = prepare(plan, context)
+                if not self._local_settings:
+                    self._remember(
+                        text, Ready(prepared, operator, context.snapshot, self._settings, settings)
+                    )
+                return operator(context)
+
+    def _remember(self, text: str, ready: Ready) -> None:
+        """Keep an operator; those of older snapshots go, since they hold what it read."""
+        newest = next(iter(self._ready.values()), ready)
+        if newest.snapshot is not ready.snapshot or len(self._ready) >= _PLANS_MAX:
+            self._ready.clear()
+        self._ready[text] = ready
 
     def _explain(
         self,
@@ -395,7 +434,7 @@ class Session:
             case st.ResetSetting(name):
                 names = [known_settings.canonical(name)] if name else list(known_settings.DEFAULTS)
                 for one in names:
-                    self._settings[one] = known_settings.DEFAULTS[one]
+                    self._set(one, known_settings.DEFAULTS[one])
                 return Result("RESET")
             case st.SetSetting(name, written, scope):
                 own = known_settings.canonical(name)
@@ -410,12 +449,16 @@ class Session:
                 if scope == "local":
                     self._local_settings[own] = value
                     return Result("SET")
-                self._settings[own] = value
+                self._set(own, value)
                 if scope == "global":
                     return self._change((change.PutSetting(own, str(value)),), "SET")
                 return Result("SET")
             case _:
                 raise AssertionError(statement)
+
+    def _set(self, name: str, value: Any) -> None:
+        # A new mapping: operators know by its identity that the settings are still theirs.
+        self._settings = {**self._settings, name: value}
 
     def _transaction_statement(self, statement: st.Statement) -> Result:
         match statement:
@@ -500,7 +543,7 @@ class Session:
                 continue
             added = tuple(s for s in mine.segments if s.id not in old and s.id not in removed)
             self._transaction = transaction
-            context = self._context(Prepared(Parsed(st.Empty(), (), ""), None), {})
+            context = self._context(self._settings, {})
             try:
                 for segment in context.segments(replace(mine, segments=added)):
                     check_new_keys(replace(table, segments=others), segment.batch, context)

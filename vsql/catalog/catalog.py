@@ -39,6 +39,7 @@ class Catalog:
 
     def __init__(self, connection: sqlite3.Connection, shown: str) -> None:
         self._connection = connection
+        self._probe = connection.cursor()
         self._shown = shown
         self._data_version = -1
 
@@ -92,8 +93,11 @@ class Catalog:
 
     def changed(self) -> bool:
         """Whether another connection has committed since the last load by this one."""
-        with _translated(self._shown):
-            row = self._connection.execute("PRAGMA data_version").fetchone()
+        # Every statement asks: no context manager, no new cursor.
+        try:
+            row = self._probe.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error as error:
+            raise _translate(error, self._shown) from None
         return bool(row[0] != self._data_version)
 
     def load(self) -> Snapshot:

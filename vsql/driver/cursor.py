@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Description = tuple[str, str, None, int | None, int | None, int | None, None]
 
+# The keys of a statement that uses `?`, which is what most do.
+_NUMBERS = tuple(str(number) for number in range(1, 65))
+
 
 class Cursor:
     """One result at a time; rows become tuples when they are fetched, not before."""
@@ -57,7 +60,7 @@ class Cursor:
     @property
     def description(self) -> tuple[Description, ...] | None:
         """Name, type code, and size of each column; None where there are no rows."""
-        if self._result is None or self._result.table is None:
+        if self._result is None or self._result.source is None:
             return None
         return tuple(
             (
@@ -69,7 +72,7 @@ class Cursor:
                 type_.arguments[1] if len(type_.arguments) == 2 else None,
                 None,
             )
-            for name, type_ in zip(self._result.table.column_names, self._result.types, strict=True)
+            for name, type_ in zip(self._result.names, self._result.types, strict=True)
         )
 
     @property
@@ -151,23 +154,28 @@ class Cursor:
             raise InterfaceError("the cursor is closed")
         return self._session()
 
-    def _table(self) -> pa.Table:
+    def _with_rows(self) -> Result:
         self._check_open()
-        if self._result is None or self._result.table is None:
+        if self._result is None or self._result.source is None:
             raise InterfaceError("there are no rows: the last statement returned none")
-        return self._result.table
+        return self._result
+
+    def _table(self) -> pa.Table:
+        table = self._with_rows().table
+        assert table is not None
+        return table
 
     def _fetched(self) -> list[Row]:
         if self._rows is None:
-            table = self._table()
-            assert self._result is not None
-            self._rows = rows_of(table, self._result.types)
+            self._rows = rows_of(self._with_rows())
         return self._rows
 
 
 def bound(parsed: Parsed, parameters: Any) -> dict[str, Any]:
     """Return parameters by key; raises ProgrammingError (42P02) where they don't fit."""
     keys = parsed.parameters
+    if type(parameters) is tuple and keys == _NUMBERS[: len(parameters)]:
+        return dict(zip(keys, parameters, strict=True))
     if parameters is None:
         parameters = ()
     if isinstance(parameters, Mapping):

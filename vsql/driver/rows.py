@@ -1,6 +1,7 @@
 """Arrow to Python rows, and outside data to Arrow."""
 
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,20 +9,64 @@ import pyarrow as pa
 
 from vsql.core.errors import InterfaceError
 from vsql.core.types import Family, SqlType
+from vsql.executor.result import Result
+from vsql.executor.take import Picked, PickedRows, from_numpy
 
 Row = tuple[Any, ...]
 
 
-def rows_of(table: pa.Table, types: tuple[SqlType, ...]) -> list[Row]:
+# Up to this many rows, single values are read where they lie; beyond, whole columns are gathered.
+_FEW_ROWS = 128
+
+
+def rows_of(result: Result) -> list[Row]:
     """Return the rows as tuples; vectors are numpy arrays, UUIDs `uuid.UUID`, JSON text."""
-    columns = [_values(c, t) for c, t in zip(table.columns, types, strict=True)]
+    source = result.source
+    if isinstance(source, PickedRows) and result.row_count <= _FEW_ROWS:
+        return list(zip(*_few(source), strict=True)) if source.outputs else [()] * result.row_count
+    table = result.table
+    assert table is not None
+    columns = [_values(c, t) for c, t in zip(table.columns, result.types, strict=True)]
     return list(zip(*columns, strict=True)) if columns else [()] * table.num_rows
+
+
+def _few(rows: PickedRows) -> Iterator[list[Any]]:
+    """Yield the columns of few rows, value by value: gathering ten costs more than reading them."""
+    for output in rows.outputs:
+        if output.column is None:
+            assert rows.distances is not None
+            values = rows.distances.tolist()
+            yield values + [None] * (rows.row_count - len(values))
+            continue
+        column = rows.table.column(output.column)
+        values = []
+        for part in rows.picked:
+            values += _some(part, column.id, column.type)
+        yield values if rows.order is None else [values[place] for place in rows.order.tolist()]
+
+
+def _some(part: Picked, column_id: int, type_: SqlType) -> list[Any]:
+    segment, wanted = part.segment, part.rows
+    arrow = type_.arrow
+    numbers = segment.numbers(column_id, arrow)
+    if numbers is not None:
+        values: list[Any] = (numbers if wanted is None else numbers[wanted]).tolist()
+        return values
+    array = segment.column(column_id, arrow)
+    if type_.is_vector:
+        taken = array if wanted is None else array.take(from_numpy(wanted))
+        return _values(pa.chunked_array([taken]), type_)
+    places = range(len(array)) if wanted is None else wanted.tolist()
+    return _as_python([array[place].as_py() for place in places], type_)
 
 
 def _values(column: Any, type_: SqlType) -> list[Any]:
     if type_.family in (Family.VECTOR, Family.HALFVEC):
         return [None if v is None else v for v in _vectors(column)]
-    values: list[Any] = column.to_pylist()
+    return _as_python(column.to_pylist(), type_)
+
+
+def _as_python(values: list[Any], type_: SqlType) -> list[Any]:
     if type_.family is Family.UUID:
         return [uuid.UUID(bytes=v) if isinstance(v, bytes) else v for v in values]
     return values

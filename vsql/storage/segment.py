@@ -40,6 +40,9 @@ class OpenSegment(Protocol):
     def column(self, column_id: int, arrow_type: pa.DataType) -> pa.Array:
         """Return a column; NULLs of that type where the rows were written before it existed."""
 
+    def numbers(self, column_id: int, arrow_type: pa.DataType) -> npt.NDArray[Any] | None:
+        """Return a view of a column of integers or doubles, None where one is NULL or no number."""
+
     def vectors(self, column_id: int) -> Vectors:
         """Return a view of a vector column, (rows, dimension); for BIT (rows, bytes)."""
 
@@ -60,6 +63,7 @@ class Columns:
             for number, field in enumerate(batch.schema)
         }
         self._arrays: dict[int, pa.Array] = {}
+        self._numbers: dict[int, npt.NDArray[Any] | None] = {}
         self._vectors: dict[int, Vectors] = {}
         self._bits: dict[int, Bits | None] = {}
 
@@ -76,6 +80,12 @@ class Columns:
             self._arrays[column_id] = array
         return array
 
+    def numbers(self, column_id: int, arrow_type: pa.DataType) -> npt.NDArray[Any] | None:
+        """Return a column of integers or doubles as a numpy view, None where it is not that."""
+        if column_id not in self._numbers:
+            self._numbers[column_id] = _numbers(self.column(column_id, arrow_type))
+        return self._numbers[column_id]
+
     def vectors(self, column_id: int) -> Vectors:
         """Return a vector column as a numpy view."""
         view = self._vectors.get(column_id)
@@ -89,6 +99,24 @@ class Columns:
         if column_id not in self._bits:
             self._bits[column_id] = _validity(self.batch.column(self._by_id[column_id]))
         return self._bits[column_id]
+
+
+_NUMPY_TYPES = {
+    pa.int16(): np.int16,
+    pa.int32(): np.int32,
+    pa.int64(): np.int64,
+    pa.float64(): np.float64,
+}
+
+
+def _numbers(array: pa.Array) -> npt.NDArray[Any] | None:
+    dtype = _NUMPY_TYPES.get(array.type)
+    if dtype is None or array.null_count:
+        return None
+    # Straight from the buffer: Arrow's own `to_numpy` imports pandas first.
+    whole = np.frombuffer(array.buffers()[1], dtype=dtype)
+    view: npt.NDArray[Any] = whole[array.offset : array.offset + len(array)]
+    return view
 
 
 def _view(array: pa.Array) -> Vectors:
