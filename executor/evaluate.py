@@ -19,9 +19,10 @@ from vsql.core.distance import METRIC_BY_FUNCTION, Metric
 from vsql.core.errors import DatabaseError, DataError, ProgrammingError
 from vsql.core.protocols import Rows
 from vsql.core.schema import Table
-from vsql.core.types import Family, SqlType
+from vsql.core.types import SqlType
 from vsql.executor.context import Context, column_of
 from vsql.executor.ranker import ranker_of
+from vsql.executor.type_names import type_named
 from vsql.executor.vectors import to_vector
 from vsql.storage.segment import OpenSegment
 
@@ -429,17 +430,6 @@ def _cast_array(value: pa.Array, type_: SqlType) -> pa.Array:
     if pa.types.is_string(value.type):
         value = pc.utf8_trim_whitespace(value) if not type_.is_string else value
     return _guarded(lambda array: array.cast(type_.arrow), value)
-
-
-def type_named(node: exp.DataType) -> SqlType:
-    """Return the type that a sqlglot type node means; raises ProgrammingError (42704)."""
-    if node.this is exp.DType.ARRAY or node.this.name in ("ARRAY", "LIST"):
-        return SqlType(Family.ARRAY, element=type_named(node.expressions[0]))
-    arguments = tuple(int(e.name) for e in node.expressions if e.name.isdigit())
-    name = {"TIMESTAMPTZ": "TIMESTAMPTZ", "VARBINARY": "BYTEA"}.get(node.this.name, node.this.name)
-    if name == "VECTOR" and not arguments:
-        return SqlType(Family.VECTOR, (1,))
-    return types.named(str(name), arguments)
 
 
 def _derived(node: exp.Expr, frame: Frame) -> pa.Array:

@@ -14,7 +14,6 @@ from vsql.core.protocols import Bits, Condition, Rows
 from vsql.core.snapshot import TableSnapshot
 from vsql.executor import row_mask
 from vsql.executor.context import Context, column_of
-from vsql.executor.evaluate import Frame, constant_of, evaluate, evaluate_condition
 from vsql.executor.row_mask import RowMask
 from vsql.planner.nodes import Conjunct
 from vsql.storage.segment import OpenSegment
@@ -109,6 +108,9 @@ def passing(
     rows: Rows | None = None,
 ) -> pa.Array:
     """Return a boolean array: which rows (all, or `rows`) pass one conjunct."""
+    # The kernels take long to import, and a search without a filter needs none.
+    from vsql.executor.evaluate import Frame, evaluate_condition
+
     frame = Frame(context, table.table, segment, rows)
     if conjunct.native:
         return evaluate_condition(conjunct.expression, frame)
@@ -142,6 +144,8 @@ def _by_index(
 def _condition(
     conjunct: Conjunct, table: TableSnapshot, segment: OpenSegment, context: Context
 ) -> Condition | None:
+    from vsql.executor.evaluate import Frame, constant_of, evaluate
+
     wanted = conjunct.condition
     assert wanted is not None
     frame = Frame(context, table.table, segment)

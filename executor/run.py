@@ -15,6 +15,7 @@ from vsql.executor.scan import pick, run_count, run_lookup, run_scan
 from vsql.executor.take import take_column
 from vsql.executor.topk import TopKOperator, run_batch
 from vsql.planner.nodes import (
+    ORDINAL,
     BatchTopK,
     Count,
     Lookup,
@@ -26,7 +27,6 @@ from vsql.planner.nodes import (
     TableInput,
     TopK,
 )
-from vsql.planner.relational import ORDINAL
 
 Operator = Callable[[Context], Result]
 """A plan made ready to run; good for the snapshot and the settings that it was made with."""

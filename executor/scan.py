@@ -8,7 +8,6 @@ from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import BIGINT
 from vsql.executor import row_mask
 from vsql.executor.context import Context, column_of
-from vsql.executor.evaluate import constant_of
 from vsql.executor.filter import mask_of, passing
 from vsql.executor.result import Result, rows_result
 from vsql.executor.take import Picked, slice_picked, take_outputs
@@ -66,6 +65,8 @@ def run_lookup(plan: Lookup, context: Context) -> Result:
 def _rows_with_key(
     plan: Lookup, table: TableSnapshot, segment: OpenSegment, value: object, context: Context
 ) -> Rows:
+    from vsql.executor.evaluate import constant_of
+
     column = table.table.column(table.table.primary_key[0])
     keys = column_of(segment, column)
     constant = constant_of(value, keys.type)

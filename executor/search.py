@@ -5,6 +5,7 @@ whichever path found it. No path returns fewer than k rows while k match: when a
 short, exact search takes over.
 """
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,6 @@ from vsql.executor.filter import mask_key, mask_of, passing
 from vsql.executor.ranker import ranker_of
 from vsql.executor.row_mask import RowMask
 from vsql.index import registry
-from vsql.index.exact import top_k
 from vsql.planner.choose import AccessPath, Choice, SearchFacts, Structure, consider
 from vsql.planner.nodes import Conjunct, TopK
 from vsql.storage.segment import OpenSegment
@@ -38,7 +38,7 @@ Distances = npt.NDArray[np.float32]
 
 @dataclass(slots=True)
 class Search:
-    """One top-k over one table, its query bound: `query` as given, `unit` as indexes want it.
+    """One top-k over one table, its query bound.
 
     `choices` remembers paths by what they depend on, for as long as the settings stay the same.
     """
@@ -47,9 +47,16 @@ class Search:
     table: TableSnapshot
     column: Column
     query: npt.NDArray[Any]
-    unit: npt.NDArray[np.float32]
     k: int
     choices: dict[object, Choice]
+    _unit: npt.NDArray[np.float32] | None = None
+
+    @property
+    def unit(self) -> npt.NDArray[np.float32]:
+        """The query as index structures want it; exact search does without."""
+        if self._unit is None:
+            self._unit = unit_vector(self.query, self.plan.metric)
+        return self._unit
 
 
 def search_segment(
@@ -184,34 +191,23 @@ def _walk(
     candidates = searcher.candidates(search.k)
     effort = choice.effort
     bits = None if mask is None else mask.bits
-    query = search.unit.reshape(1, -1)
     if mask is not None and choice.path is AccessPath.SCAN:
-        effort = _lists_to_scan(search, searcher, effort, mask)
-    elif mask is not None and choice.path is AccessPath.BITMAP:
-        denser = _effort_by_density(search, segment, choice, searcher, mask, context)
-        if denser is None:
-            return _exact(search, segment, mask, context)
-        effort = denser
-    rows = searcher.search(query, candidates, max(effort, 1), bits)[0]
+        rows = searcher.search_dense(
+            search.unit, candidates, max(effort, 1), mask.bits, _DENSITY_TOLERANCE
+        )
+    else:
+        if mask is not None and choice.path is AccessPath.BITMAP:
+            denser = _effort_by_density(search, segment, choice, searcher, mask, context)
+            if denser is None:
+                return _exact(search, segment, mask, context)
+            effort = denser
+        rows = searcher.search(search.unit.reshape(1, -1), candidates, max(effort, 1), bits)[0]
     if rows[-1] < 0:
         rows = rows[rows >= 0]
     found = _ranked(search, segment, rows, context)
     if len(found[0]) < min(search.k, matches) or _short(found[1]):
         return _exact(search, segment, mask, context)
     return found
-
-
-def _lists_to_scan(search: Search, searcher: Any, effort: int, mask: RowMask) -> int:
-    """Return how many lists to scan so that a filter which correlates costs no recall.
-
-    The curve holds for a filter that is as dense near the query as overall: the nearest lists
-    then hold their share of the matches. Where they hold clearly less, the nearest matches may lie
-    anywhere, and every list that has one is scanned; those that have none cost nothing.
-    """
-    counts = searcher.list_counts(mask.bits)
-    wanted = mask.count * min(effort / len(counts), 1.0)
-    probes = int(searcher.probes_for(search.unit, counts, wanted))
-    return probes if probes <= effort * _DENSITY_TOLERANCE else len(counts)
 
 
 def _short(distances: Distances) -> bool:
@@ -272,8 +268,7 @@ def _ranked(
     if context.trace is not None:
         context.trace.distances += len(rows)
     ranker = ranker_of(context, segment, search.column, search.plan.metric)
-    distances = ranker.distances(search.query, rows)
-    return top_k(distances, rows, search.k)
+    return ranker.best(search.query, rows, search.k)
 
 
 def _postfilter(
@@ -321,7 +316,7 @@ def unit_vector(query: npt.NDArray[Any], metric: Metric) -> npt.NDArray[np.float
         return np.empty(0, np.float32)
     vector = query.astype(np.float32, copy=False)
     if metric is Metric.COSINE:
-        length = float(np.dot(vector, vector)) ** 0.5
-        if length > 0 and length != float("inf"):
+        length = math.sqrt(vector.dot(vector))
+        if 0 < length < math.inf:
             vector = vector / np.float32(length)
     return vector

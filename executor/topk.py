@@ -21,11 +21,14 @@ from vsql.executor.result import Result, picked_result
 from vsql.executor.row_mask import RowMask
 from vsql.executor.search import Distances, Search, choose, search_segment, unit_vector
 from vsql.executor.take import Picked, PickedRows, take_column
-from vsql.executor.values import count_of, query_vector
+from vsql.executor.values import constant_count, count_of, query_vector
 from vsql.index import registry
 from vsql.planner.choose import AccessPath, Choice
 from vsql.planner.nodes import BatchTopK, TopK
 from vsql.storage.segment import OpenSegment
+
+# More lists than any structure has.
+_EVERY_LIST = 1 << 30
 
 
 class TopKOperator:
@@ -42,18 +45,22 @@ class TopKOperator:
         self._total = self._table.live_count
         self._types = tuple(output.type for output in plan.outputs)
         self._choices: dict[object, Choice] = {}
+        self._offset = 0 if plan.offset is None else constant_count(plan.offset)
+        self._limit = None if plan.limit is None else constant_count(plan.limit)
 
     def __call__(self, context: Context) -> Result:
         """Return the nearest rows, nearest first."""
         plan = self._plan
-        offset = count_of(plan.offset, "OFFSET", context) or 0
-        limit = count_of(plan.limit, "LIMIT", context)
+        offset, limit = self._offset, self._limit
+        if offset is None:
+            offset = count_of(plan.offset, "OFFSET", context) or 0
+        if limit is None:
+            limit = count_of(plan.limit, "LIMIT", context)
         k = self._total if limit is None else min(limit + offset, self._total)
         query = query_vector(plan.query, self._column.type, self._column.name, context)
         if query is None:
             return self._result(*self._unordered(k, context), offset, k)
-        unit = unit_vector(query, plan.metric)
-        search = Search(plan, self._table, self._column, query, unit, k, self._choices)
+        search = Search(plan, self._table, self._column, query, k, self._choices)
         picked: list[Picked] = []
         parts: list[npt.NDArray[np.float32]] = []
         for segment in self._segments:
@@ -215,7 +222,7 @@ def _search_all(
         context.check_interrupt()
         valid = segment.vector_bits(column.id)
         mask = mask_of(plan.conjuncts, table, segment, context, valid)
-        search = Search(plan, table, column, matrix, matrix, k, {})
+        search = Search(plan, table, column, matrix, k, {})
         rows, distances = _search_segment_batch(search, segment, mask, matrix, context)
         all_rows = np.hstack([all_rows, rows])
         all_distances = np.hstack([all_distances, distances])
@@ -248,7 +255,7 @@ def _search_segment_batch(
     searcher = context.index(file)
     effort = choice.effort
     if mask is not None and registry.vector_kind(choice.structure).shape is Shape.LISTS:
-        effort = len(searcher.list_counts(mask.bits))
+        effort = _EVERY_LIST
     units = _units(matrix, metric)
     bits = None if mask is None else mask.bits
     candidates = searcher.search(units, searcher.candidates(search.k), effort, bits)

@@ -9,7 +9,7 @@ from vsql.core import sqlstate
 from vsql.core.errors import DataError, NotSupportedError, ProgrammingError
 from vsql.core.types import SqlType
 from vsql.executor.context import Context
-from vsql.executor.evaluate import type_named
+from vsql.executor.type_names import type_named
 from vsql.executor.vectors import to_vector
 
 _VECTOR_CASTS = ("VECTOR", "HALFVEC", "BIT")
@@ -20,6 +20,8 @@ def value_of(node: exp.Expr, context: Context) -> Any:
 
     Raises ProgrammingError, DataError.
     """
+    if type(node) is exp.Placeholder:
+        return context.parameter(node.this)
     node = node.unnest()
     match node:
         case exp.Placeholder():
@@ -51,6 +53,11 @@ def value_of(node: exp.Expr, context: Context) -> Any:
                     f'column "{column.name}" cannot be used here', code=sqlstate.UNDEFINED_COLUMN
                 )
             return context.relational().scalar(node, context.parameters)
+
+
+def constant_count(node: exp.Expr) -> int | None:
+    """Return a LIMIT or OFFSET that is written out, None where it is known at run time alone."""
+    return int(node.this) if isinstance(node, exp.Literal) and node.is_int else None
 
 
 def count_of(node: exp.Expr | None, what: str, context: Context) -> int | None:

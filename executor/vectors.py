@@ -1,6 +1,7 @@
 """Vectors from whatever a user binds: lists, tuples, arrays, bytes, text, Arrow values."""
 
 import array
+import math
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,9 @@ def to_vector(value: Any, type_: SqlType, where: str) -> npt.NDArray[Any]:
         vector = _numbers(value, dtype, type_, where)
     if vector.shape[0] != type_.dimension:
         raise wrong_dimension(vector.shape[0], type_, where)
-    if not np.isfinite(np.dot(vector, vector)) and not np.isfinite(vector).all():
+    if not math.isfinite(vector.dot(vector)) and not np.isfinite(vector).all():
         raise not_finite(vector, type_, where)
-    return np.ascontiguousarray(vector)
+    return vector if vector.flags.c_contiguous else np.ascontiguousarray(vector)
 
 
 def wrong_dimension(found: int, type_: SqlType, where: str) -> DataError:

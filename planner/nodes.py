@@ -13,6 +13,9 @@ from vsql.core.distance import Metric
 from vsql.core.protocols import Comparison
 from vsql.core.types import SqlType
 
+ORDINAL = "vsql_ordinal"
+"""The column that numbers the rows of a search for DuckDB."""
+
 
 @dataclass(frozen=True, slots=True)
 class Output:

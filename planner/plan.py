@@ -19,7 +19,6 @@ from vsql.planner.nodes import (
     UpdateRows,
 )
 from vsql.planner.predicate import plan_predicate
-from vsql.planner.relational import plan_remainder
 from vsql.planner.scope import is_standalone
 from vsql.planner.select import native_plan, single_table
 
@@ -38,6 +37,8 @@ def plan_query(tree: exp.Expr, facts: Facts, settings: Mapping[str, str] = NO_SE
         plan = native_plan(replace(single, tree=lifted), facts, settings)
         if plan is not None:
             return replace(plan, subqueries=subqueries) if subqueries else plan
+    from vsql.planner.relational import plan_remainder
+
     return plan_remainder(tree, facts, settings, lambda select: _lift(select, facts))
 
 

@@ -19,6 +19,7 @@ from vsql.planner.bind import conjuncts_of, folded, span_of, vector_distance
 from vsql.planner.facts import Facts, unknown_table
 from vsql.planner.lateral import find_lateral_searches
 from vsql.planner.nodes import (
+    ORDINAL,
     BatchTopK,
     Conjunct,
     Output,
@@ -35,7 +36,6 @@ from vsql.planner.select import Ordering, Single, ordering_of, single_table, top
 from vsql.planner.translate import to_duckdb
 
 DISTANCE = "vsql_distance"
-ORDINAL = "vsql_ordinal"
 INPUT_PREFIX = "vsql_input_"
 
 # A conjunct that keeps more than this share of a table is left to DuckDB's own vectorised filter.

@@ -180,12 +180,13 @@ def test_lists_find_every_match_of_a_correlated_filter(dimension: int) -> None:
     for query in far:
         found = searcher.search(query[None], 200, searcher.efforts[-1], bitmap)[0]
         assert sorted(found.tolist()) == sorted(near.tolist())
-        probes = searcher.probes_for(query, counts, 50)
-        some = searcher.search(query[None], 200, probes, bitmap)[0]
-        assert 50 <= (some >= 0).sum() <= 200
-        fewer = searcher.search(query[None], 200, probes - 1, bitmap)[0]
-        assert probes == 1 or (fewer >= 0).sum() < 50
-    assert searcher.probes_for(far[0], counts, 10_000) == 60
+        widened = searcher.search_dense(query, 200, 1, bitmap, 0.0)
+        assert sorted(widened.tolist()) == sorted(near.tolist())
+        few = searcher.search_dense(query, 200, 1, bitmap, 1e9)
+        assert 3 <= (few >= 0).sum() <= 200
+        assert set(few[few >= 0].tolist()) <= set(near.tolist())
+    nothing = np.zeros_like(bitmap)
+    assert (searcher.search_dense(far[0], 10, 60, nothing, 1.25) == -1).all()
 
 
 @kinds

@@ -16,7 +16,6 @@ A user's mistake raises one of these; a mistake of ours asserts.
 Source: PEP 249, "Exceptions"; PostgreSQL's appendix A for the codes.
 """
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -142,6 +141,8 @@ def underline(statement: str, span: Span, width: int = 100) -> str:
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate that looks most like `name`, or None if none is near."""
+    import difflib
+
     known = list(dict.fromkeys(candidates))
     folded = {candidate.lower(): candidate for candidate in known}
     matches = difflib.get_close_matches(name.lower(), list(folded), n=1, cutoff=0.6)

@@ -64,14 +64,13 @@ class VectorSearcher(Protocol):
     def candidates(self, k: int) -> int:
         """How many candidates to ask for so that exact ranking finds the top `k` among them."""
 
-    def probes_for(self, query: Floats, list_counts: npt.NDArray[np.int64], wanted: float) -> int:
-        """LISTS only: the fewest nearest lists that hold `wanted` matching rows together.
+    def search_dense(self, query: Floats, k: int, effort: int, bitmap: Bits, slack: float) -> Rows:
+        """LISTS only: search for one query, (dimension,), as hard as the filter around it needs.
 
-        `query` is (dimension,), `list_counts` the number of matching rows in each list.
+        `effort` lists serve a filter that is as dense near the query as overall; `slack` is how
+        many times more lists the same share of matches may take before all are scanned. The
+        answer is (k,).
         """
-
-    def list_counts(self, bitmap: Bits) -> npt.NDArray[np.int64]:
-        """LISTS only: how many rows of `bitmap` lie in each inverted list."""
 
     def save(self, path: Path) -> None:
         """Write the structure to `path`, complete but not yet synced."""

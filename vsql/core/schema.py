@@ -3,7 +3,7 @@
 Ids are random 63-bit integers, so that writers need no coordination to make one.
 """
 
-import secrets
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -18,7 +18,7 @@ EMPTY: Mapping[str, str] = MappingProxyType({})
 
 def new_id() -> int:
     """Return a fresh random id, positive and below 2**63."""
-    return secrets.randbits(63) | 1
+    return int.from_bytes(os.urandom(8), "big") >> 1 | 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,12 @@ _BLOCK_BYTES = 8 * 1024 * 1024
 _NORMS_SHARE = 0.05
 """Of the rows ranked so far, when computing every norm once pays."""
 
+_SHORTCUT_ROWS = 256
+"""From here on, choosing by product and measuring few rows beats measuring all."""
+
+_SLACK = 4 * 2.0**-23
+_MEASURED_BY_PRODUCT = (Metric.COSINE, Metric.INNER_PRODUCT)
+
 _pointer = faiss.swig_ptr
 _inner_products = faiss.fvec_inner_products_by_idx  # type: ignore[attr-defined]
 _squared_distances = faiss.fvec_L2sqr_by_idx  # type: ignore[attr-defined]
@@ -42,6 +48,14 @@ def _inverse(lengths: Floats) -> Floats:
     result = np.full(len(lengths), np.nan, dtype=np.float32)
     np.divide(np.float32(1), lengths, out=result, where=lengths > 0)
     return result
+
+
+def _cosine_distances(products: Floats, length: float) -> Floats:
+    """Turn products with unit vectors into 1 - cosine, in place; `length` is the query's."""
+    np.multiply(products, -1.0 / length if length else math.nan, out=products)
+    np.add(products, 1.0, out=products)
+    np.maximum(products, 0.0, out=products)
+    return np.minimum(products, 2.0, out=products)
 
 
 def blocks(rows: int, dimension: int) -> list[tuple[int, int]]:
@@ -101,6 +115,36 @@ class ExactRanker:
             return self._by_row_number(query, rows)
         return self._by_block(query, rows)
 
+    def best(self, query: Vectors, rows: Rows, k: int) -> tuple[Rows, Floats]:
+        """Return the nearest `k` of `rows` to one query, by (distance, row), NaN last.
+
+        What `top_k` over `distances` gives; only the rows near the edge are measured to the end.
+        """
+        count = rows.shape[0]
+        long_way = count < _SHORTCUT_ROWS or k * 4 > count
+        if long_way or self._vectors_pointer is None or self.metric not in _MEASURED_BY_PRODUCT:
+            return top_k(self.distances(query, rows), rows, k)
+        scores = np.empty(count, dtype=np.float32)
+        self._call(_inner_products, scores, query, rows)
+        length = 1.0
+        if self.metric is Metric.COSINE:
+            np.multiply(scores, self._inverse_lengths(rows), out=scores)
+            length = math.sqrt(query.dot(query))
+        # Descending by product, where NaN must not come first.
+        np.negative(scores, out=scores)
+        worst = float(np.partition(scores, k - 1)[k - 1])
+        if worst != worst:
+            return top_k(self.distances(query, rows), rows, k)
+        if self.metric is Metric.COSINE:
+            # Cosines are clamped, and rounding to a distance may tie what differed.
+            worst = max(worst, -length) + _SLACK * length
+        kept = (scores <= worst).nonzero()[0]
+        rows = rows[kept]
+        products = np.negative(scores[kept])
+        if self.metric is Metric.COSINE:
+            return top_k(_cosine_distances(products, length), rows, k)
+        return top_k(np.negative(products, out=products), rows, k)
+
     def nearest(self, queries: Vectors, k: int, rows: Rows | None = None) -> tuple[Rows, Floats]:
         """Return the exact top `k` of each query among `rows`, or all: two (queries, k) arrays.
 
@@ -159,13 +203,8 @@ class ExactRanker:
         """Turn inner products into distances, in place."""
         if self.metric is Metric.INNER_PRODUCT:
             return np.negative(products, out=products)
-        inverse = self._inverse_lengths(rows)
-        np.multiply(products, inverse, out=products)
-        length = math.sqrt(query.dot(query))
-        np.multiply(products, -1.0 / length if length else math.nan, out=products)
-        np.add(products, 1.0, out=products)
-        np.maximum(products, 0.0, out=products)
-        return np.minimum(products, 2.0, out=products)
+        np.multiply(products, self._inverse_lengths(rows), out=products)
+        return _cosine_distances(products, math.sqrt(query.dot(query)))
 
     def _inverse_lengths(self, rows: Rows | None) -> Floats:
         """Return 1 / |x| of some rows, or all.

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from vsql.core.distance import Metric
 from vsql.core.protocols import Bits, Floats, Option, Progress, Rows, Shape
@@ -57,11 +56,7 @@ class Graph:
         """How many candidates hold the top `k`: 8-bit codes misplace few, and not by far."""
         return k + max(6, k // 8)
 
-    def probes_for(self, query: Floats, list_counts: npt.NDArray[np.int64], wanted: float) -> int:
-        """Graphs have no lists."""
-        raise AssertionError("a graph has no inverted lists")
-
-    def list_counts(self, bitmap: Bits) -> npt.NDArray[np.int64]:
+    def search_dense(self, query: Floats, k: int, effort: int, bitmap: Bits, slack: float) -> Rows:
         """Graphs have no lists."""
         raise AssertionError("a graph has no inverted lists")
 

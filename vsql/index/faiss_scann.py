@@ -84,11 +84,31 @@ class Lists:
         """How many candidates hold the top `k`: 4-bit codes blur the order of near rows."""
         return 3 * k + 20
 
-    def probes_for(self, query: Floats, list_counts: Counts, wanted: float) -> int:
-        """Return the fewest nearest lists that hold `wanted` matching rows together."""
-        nearest = self._nearest_lists(query[None], self._list_total)[0]
-        reached = np.cumsum(list_counts[nearest])
-        return min(int(np.searchsorted(reached, wanted)) + 1, self._list_total)
+    def search_dense(self, query: Floats, k: int, effort: int, bitmap: Bits, slack: float) -> Rows:
+        """Return what `search` does for one query, with as many lists as the filter calls for.
+
+        The curve holds for a filter that is as dense near the query as overall: the nearest
+        `effort` lists then hold their share of the matches. Where these take more than `slack`
+        times as many lists, the nearest matches may lie anywhere, and every list that has one
+        is scanned.
+        """
+        from vsql.index.faiss_calls import search_lists
+
+        counts = self.list_counts(bitmap)
+        total = self._list_total
+        nearest = self._nearest_lists(query[None], total)[0]
+        matching = counts[nearest]
+        reached = np.cumsum(matching)
+        wanted = reached[-1] * min(effort / total, 1.0)
+        probes = max(int(reached.searchsorted(wanted)) + 1, min(effort, total))
+        if probes > effort * slack:
+            probes = total
+        lists = nearest[:probes][matching[:probes] > 0][None]
+        if not lists.shape[1]:
+            return np.full(k, -1, dtype=np.int64)
+        parameters = self._scratch.parameters(lists.shape[1], bitmap)
+        found: Rows = search_lists(self._index, query[None], k, lists, parameters, self._scratch)[0]
+        return found
 
     def list_counts(self, bitmap: Bits) -> Counts:
         """Return how many rows of `bitmap` lie in each list; remembered for a read-only bitmap."""

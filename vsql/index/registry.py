@@ -9,14 +9,16 @@ search needs nothing but the column. Third parties add kinds through the entry-p
 import functools
 import importlib
 from collections.abc import Mapping
-from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vsql.core import sqlstate
 from vsql.core.distance import Metric
 from vsql.core.errors import ProgrammingError, did_you_mean
 from vsql.core.protocols import Option, ScalarIndexKind, VectorIndexKind
 from vsql.core.types import Family, SqlType
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 DEFAULT_VECTOR_KIND = "AUTOINDEX"
 DEFAULT_SCALAR_KIND = "BTREE"
@@ -205,5 +207,7 @@ def _kind(structure: str, modules: Mapping[str, str], group: str) -> Any:
 
 
 @functools.cache
-def _plugins(group: str) -> Mapping[str, metadata.EntryPoint]:
+def _plugins(group: str) -> Mapping[str, "EntryPoint"]:
+    from importlib import metadata
+
     return {entry.name.upper(): entry for entry in metadata.entry_points(group=group)}
