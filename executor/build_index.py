@@ -11,7 +11,7 @@ from vsql.core.changes import AddIndexFile, Change
 from vsql.core.protocols import Progress
 from vsql.core.schema import Index
 from vsql.core.snapshot import CurvePoint, IndexFile, SegmentFacts, TableSnapshot
-from vsql.executor.context import Context
+from vsql.executor.context import Context, column_of
 from vsql.executor.evaluate import Frame, evaluate
 from vsql.grammar.parse import parse_expression
 from vsql.index import registry
@@ -32,8 +32,6 @@ def build(
 ) -> tuple[Change, ...]:
     """Return the index files of one index over one segment."""
     column = table.table.find(index.key.strip('"'))
-    if index.unique and column is None:
-        return ()
     (segment,) = context.segments(TableSnapshot(table.table, (facts,), table.indexes))
     files: list[Change] = []
     if index.metric is not None:
@@ -115,6 +113,11 @@ def _stored(
 
 
 def _keys(index: Index, table: TableSnapshot, segment: OpenSegment, context: Context) -> pa.Array:
+    if index.unique:
+        from vsql.executor.keys import key_of
+
+        names = index.key_columns
+        return key_of([column_of(segment, table.table.column(name)) for name in names])
     node = parse_expression(index.key)
     frame = Frame(context, table.table, segment)
     if is_native(node):

@@ -3,21 +3,24 @@
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
 from vsql.core import sqlstate
 from vsql.core.errors import OperationalError, ProgrammingError
 from vsql.core.protocols import Bits, Rows
-from vsql.core.schema import Column
-from vsql.core.snapshot import IndexFile, Snapshot, TableSnapshot
+from vsql.core.schema import Column, Table
+from vsql.core.snapshot import IndexFile, SegmentFacts, Snapshot, TableSnapshot
 from vsql.executor.cache import ByteCache
+from vsql.executor.expiry import unexpired
 from vsql.index import registry
 from vsql.storage.segment import OpenSegment
-from vsql.storage.store import Store
+from vsql.storage.segment_file import decode_batch
+from vsql.storage.store import Growings, Store
 
 if TYPE_CHECKING:
+    from vsql.catalog.catalog import Catalog
     from vsql.executor.remainder import Relational
 
 _MASK_BYTES = 64 * 1024 * 1024
@@ -33,13 +36,15 @@ class Resources:
 
     `masks` are predicates over immutable segments, `derived` expressions over them (a JSON path
     read once), `rankers` exact distances with the norms of a column, `graphs` the incremental
-    indexes of growing segments, by column id.
+    indexes of growing segments, by column id. `recent` are inlined batches that this process
+    committed and has not read back yet.
     """
 
     store: Store
     masks: ByteCache = field(default_factory=lambda: ByteCache(_MASK_BYTES))
     derived: ByteCache = field(default_factory=lambda: ByteCache(_DERIVED_BYTES))
     rankers: ByteCache = field(default_factory=lambda: ByteCache(_RANKER_BYTES))
+    recent: dict[int, pa.RecordBatch] = field(default_factory=dict)
 
 
 @dataclass
@@ -50,22 +55,64 @@ class Trace:
     notes: list[str] = field(default_factory=list)
     mask_hits: int = 0
     mask_misses: int = 0
+    pruned: int = 0
     distances: int = 0
 
     def add(self, phase: str, nanoseconds: int) -> None:
         self.phases[phase] = self.phases.get(phase, 0) + nanoseconds
 
 
-@dataclass
+class StagedRows:
+    """Inlined batches that a session wrote and has not committed, or keeps to itself."""
+
+    def __init__(self) -> None:
+        self.batches: dict[int, pa.RecordBatch] = {}
+        self.growings = Growings()
+
+
+class Host(Protocol):
+    """What few operators need of the session that runs them: the catalog's past, and its jobs."""
+
+    @property
+    def catalog(self) -> "Catalog": ...
+
+    def version_of(self, kind: str, moment: Any) -> int:
+        """Return the version that VERSION or TIMESTAMP and a constant expression mean."""
+
+    def refuse_inside_transaction(self, what: str) -> None:
+        """Raise OperationalError (25001) where the transaction has done something already."""
+
+    def run_script(self, text: str) -> None:
+        """Run the statements of a script inside the current transaction."""
+
+    def collect(self) -> "Collected":
+        """Remove what no snapshot and no retention needs."""
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Return what the background worker did and does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What garbage collection removed."""
+
+    versions: int
+    files: int
+    bytes: int
+
+
+@dataclass(slots=True)
 class Context:
     """One statement's run."""
 
     snapshot: Snapshot
     resources: Resources
-    read_inlined: Callable[[int], bytes]
+    host: Host
+    staged: StagedRows
     settings: Mapping[str, Any]
     outside: Mapping[str, pa.Table]
     relational: Callable[[], "Relational"]
+    allocate: Callable[[int, int], int]
     interrupted: threading.Event
     parameters: dict[str, Any]
     trace: Trace | None = None
@@ -76,7 +123,22 @@ class Context:
 
     def segments(self, table: TableSnapshot) -> tuple[OpenSegment, ...]:
         """Return the opened segments of a table."""
-        return self.resources.store.open_table(table, self.read_inlined)
+        opened = self.resources.store.open_table(
+            table, self._read_batch, self.staged.batches, self.staged.growings
+        )
+        if "ttl" in table.table.properties:
+            return unexpired(opened, table.table)
+        return opened
+
+    def past(self, facts: SegmentFacts, table: Table) -> OpenSegment:
+        """Return a segment of the past, nothing of it deleted."""
+        return self.resources.store.open_past(facts, table, self._read_batch)
+
+    def _read_batch(self, segment_id: int) -> pa.RecordBatch:
+        own = self.staged.batches.get(segment_id)
+        if own is None:
+            own = self.resources.recent.pop(segment_id, None)
+        return own if own is not None else decode_batch(self.host.catalog.inlined_rows(segment_id))
 
     def parameter(self, key: str) -> Any:
         """Return a parameter's value; raises ProgrammingError (42P02) where it was not given."""
@@ -102,7 +164,13 @@ class Context:
             if registry.is_vector_kind(name)
             else registry.scalar_kind(name)
         )
-        return self.resources.store.open_index(file, kind.load)
+        store = self.resources.store
+        try:
+            return store.open_index(file, kind.load)
+        except OperationalError as error:
+            from vsql.executor.integrity import rebuilt_in_memory
+
+            return rebuilt_in_memory(file, error, self, kind.load)
 
 
 def shown_parameter(key: str) -> str:

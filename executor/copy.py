@@ -13,8 +13,10 @@ from vsql.core.errors import DataError, OperationalError, ProgrammingError
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import Family, SqlType
 from vsql.executor.context import Context
-from vsql.executor.keys import check_new_keys
-from vsql.executor.write import Written, add_rows, sealed_segment, stored_batch
+from vsql.executor.incoming import stored_batch
+from vsql.executor.keys import check_new_keys, unique_keys
+from vsql.executor.seal import add_rows, sealed_segments
+from vsql.executor.written import Written
 from vsql.grammar.statements import CopyFrom, CopyTo
 from vsql.planner.facts import Facts, unknown_column
 
@@ -62,7 +64,7 @@ def copy_from(statement: CopyFrom, facts: Facts, context: Context) -> Written:
         return Written(add_rows(table, first, context), loaded.rows)
     staged: list[Change] = []
     for group in _segments(_chain(first, batches), context.settings["segment_rows"]):
-        staged.extend(sealed_segment(table, group, context))
+        staged.extend(sealed_segments(table, group, context))
     return Written(tuple(staged), loaded.rows)
 
 
@@ -79,13 +81,14 @@ class _Loaded:
         self._context = context
         self._total = total
         self._keys: list[pa.RecordBatch] = []
+        self._key_columns = sorted({n for key in unique_keys(table) for n in key.columns})
 
     def checked(self, batches: Iterator[pa.Table]) -> Iterator[pa.RecordBatch]:
         for raw in batches:
             self._context.check_interrupt()
             stored = stored_batch(self._table, self._matched(raw), self._context, self.rows + 1)
             self.rows += stored.num_rows
-            self._keys.append(stored.select(list(self._table.table.primary_key)))
+            self._keys.append(stored.select(self._key_columns))
             if self._context.progress is not None and self._total:
                 self._context.progress(
                     f"copying into {self._table.table.name}", min(1.0, self.rows / self._total)
@@ -117,7 +120,7 @@ class _Loaded:
         return matched
 
     def _check_keys(self) -> None:
-        if not self._table.table.primary_key or not self._keys:
+        if not self._key_columns or not self._keys:
             return
         whole = pa.Table.from_batches(self._keys).combine_chunks()
         for batch in whole.to_batches():

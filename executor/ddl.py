@@ -1,6 +1,7 @@
 """CREATE, DROP, and what SHOW and DESCRIBE tell: statements to changes, the catalog to rows."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -10,65 +11,140 @@ from vsql.core import changes as change
 from vsql.core import sqlstate
 from vsql.core.changes import Change
 from vsql.core.distance import METRIC_BY_OPERATOR_CLASS, Metric
-from vsql.core.errors import DatabaseError, ProgrammingError, did_you_mean
-from vsql.core.schema import Column, Index, Table, new_id
+from vsql.core.errors import (
+    DatabaseError,
+    IntegrityError,
+    ProgrammingError,
+    Span,
+    did_you_mean,
+)
+from vsql.core.schema import Column, Index, Partitioning, Table, new_id
 from vsql.core.snapshot import TableSnapshot
-from vsql.core.types import Family, SqlType, from_arrow
+from vsql.core.types import TEXT, Family, SqlType, from_arrow
 from vsql.executor.build_index import build
-from vsql.executor.coerce import from_values
 from vsql.executor.context import Context
+from vsql.executor.define import (
+    check_column,
+    check_properties,
+    free_name,
+    key_index,
+    new_check,
+    new_column,
+    refuse_taken_name,
+)
+from vsql.executor.incoming import stored_batch
+from vsql.executor.keys import keys_in, repeats, unique_keys
 from vsql.executor.result import Result, table_result
-from vsql.executor.values import value_of
+from vsql.executor.run import run
+from vsql.executor.scan import pick
+from vsql.executor.seal import add_rows, batch_of, seal_when_due
 from vsql.grammar import statements as st
 from vsql.grammar.parse import parse_expression
 from vsql.grammar.render import render
 from vsql.index import registry
 from vsql.planner.bind import bind_columns
 from vsql.planner.facts import Facts, unknown_column
+from vsql.planner.plan import plan_query
 
 
 def create_table(statement: st.CreateTable, facts: Facts, context: Context) -> tuple[Change, ...]:
     """Return the changes of CREATE TABLE; raises ProgrammingError (42P07, 42701, 42P16)."""
-    if statement.name in context.snapshot.tables:
-        if statement.if_not_exists:
-            return ()
-        raise ProgrammingError(
-            f'table "{statement.name}" already exists',
-            code=sqlstate.DUPLICATE_TABLE,
-            span=statement.span,
-            hint="use CREATE TABLE IF NOT EXISTS, or drop it first",
-        )
+    snapshot = context.snapshot
+    if statement.name in snapshot.tables and statement.if_not_exists:
+        return ()
+    refuse_taken_name(statement.name, snapshot, statement.span)
     columns = tuple(
-        Column(
-            new_id(),
-            definition.name,
-            definition.type,
-            definition.nullable and definition.name not in statement.primary_key,
-            definition.default,
-        )
-        for definition in statement.columns
+        new_column(d, nullable=d.nullable and d.name not in statement.primary_key)
+        for d in statement.columns
     )
     _check_columns(statement, columns)
-    table = Table(new_id(), statement.name, columns, statement.primary_key)
-    for column in columns:
-        if column.default is not None:
-            from_values([value_of(parse_expression(column.default), context)], _lenient(column))
-    staged: list[Change] = [change.AddTable(table)]
-    if table.primary_key:
-        staged.append(change.AddIndex(_key_index(table)))
-    return tuple(staged)
-
-
-def _lenient(column: Column) -> Column:
-    return Column(column.id, column.name, column.type)
-
-
-def _key_index(table: Table) -> Index:
-    key = ", ".join(
-        render(exp.column(exp.to_identifier(name, quoted=True))) for name in table.primary_key
+    table = Table(
+        new_id(),
+        statement.name,
+        columns,
+        statement.primary_key,
+        properties=check_properties(statement.properties, columns),
+        partitioning=_partitioning(statement, columns),
+        temporary=statement.temporary,
     )
-    kind = registry.canonical("BTREE")
-    return Index(new_id(), table.id, f"{table.name}_pkey", kind, key, unique=True)
+    for column in columns:
+        check_column(column, TableSnapshot(table), context)
+    indexes: list[Index] = []
+    base = table.name.rpartition(".")[2]
+    if table.primary_key:
+        name = f"{base}_pkey"
+        indexes.append(key_index(table, table.primary_key, name, statement.span))
+    for written, names in statement.uniques:
+        name = written or f"{base}_{'_'.join(names)}_key"
+        name = name if written else free_name(name, [i.name for i in indexes])
+        indexes.append(key_index(table, names, name, statement.span))
+    for check_name, condition in statement.checks:
+        known = TableSnapshot(table, (), tuple(indexes))
+        table = replace(
+            table, checks=(*table.checks, new_check(check_name, condition, known, context))
+        )
+    return (change.AddTable(table), *(change.AddIndex(index) for index in indexes))
+
+
+def _partitioning(statement: st.CreateTable, columns: tuple[Column, ...]) -> Partitioning | None:
+    written = statement.partition_by
+    if written is None:
+        return None
+    column = next((c for c in columns if c.name == written.column), None)
+    if column is None:
+        raise unknown_column(written.column, columns, statement.span, "PARTITION BY")
+    if column.type.is_vector or column.type.family in (Family.JSON, Family.ARRAY):
+        raise ProgrammingError(
+            f'column "{column.name}" of type {column.type} cannot partition a table',
+            code=sqlstate.INVALID_TABLE_DEFINITION,
+            span=statement.span,
+        )
+    if written.kind == "key" and not 1 <= written.count <= 4096:
+        raise ProgrammingError(
+            f"a table has 1 to 4096 partitions, not {written.count}",
+            code=sqlstate.INVALID_PARAMETER_VALUE,
+            span=statement.span,
+        )
+    return Partitioning(written.kind, written.column, written.count)
+
+
+def create_table_as(
+    statement: st.CreateTableAs, facts: Facts, context: Context
+) -> tuple[tuple[Change, ...], int]:
+    """Return the changes of CREATE TABLE AS, and the number of rows."""
+    if statement.name in context.snapshot.tables and statement.if_not_exists:
+        return (), 0
+    refuse_taken_name(statement.name, context.snapshot, statement.span)
+    rows = run(plan_query(statement.query, facts), context)
+    found = rows.table
+    assert found is not None
+    names = statement.columns or tuple(found.column_names)
+    if len(names) != found.num_columns:
+        raise ProgrammingError(
+            f"{len(names)} names are given, but the query has {found.num_columns} columns",
+            code=sqlstate.SYNTAX_ERROR,
+            span=statement.span,
+        )
+    columns = tuple(
+        Column(new_id(), name, TEXT if type_.family is Family.NULL else type_)
+        for name, type_ in zip(names, rows.types, strict=True)
+    )
+    if len(set(names)) < len(names):
+        raise ProgrammingError(
+            "a column name occurs twice in the query",
+            code=sqlstate.DUPLICATE_COLUMN,
+            span=statement.span,
+        )
+    table = Table(
+        new_id(),
+        statement.name,
+        columns,
+        properties=check_properties(statement.properties, columns),
+        temporary=statement.temporary,
+    )
+    empty = TableSnapshot(table)
+    batch = stored_batch(empty, dict(zip(names, found.columns, strict=True)), context)
+    return (change.AddTable(table), *add_rows(empty, [batch], context)), batch.num_rows
 
 
 def _check_columns(statement: st.CreateTable, columns: tuple[Column, ...]) -> None:
@@ -109,7 +185,15 @@ def drop_table(statement: st.DropTable, facts: Facts, context: Context) -> tuple
 
 def create_index(statement: st.CreateIndex, facts: Facts, context: Context) -> tuple[Change, ...]:
     """Return the changes of CREATE INDEX, its structures built; raises DatabaseError."""
-    table = facts.require(statement.table, statement.span)
+    # An index covers what is there: rows that were still growing are sealed first.
+    sealed = seal_when_due(facts.require(statement.table, statement.span), context, now=True)
+    snapshot = context.snapshot
+    for staged_change in sealed:
+        snapshot = change.apply(snapshot, staged_change)
+    context = replace(context, snapshot=snapshot)
+    table = snapshot.tables[statement.table]
+    if statement.unique or statement.columns[1:]:
+        return (*sealed, *_create_unique_index(statement, table, context))
     node = bind_columns(parse_expression(statement.key), table, table.table.name)
     key = render(node)
     column = table.table.find(node.name) if isinstance(node, exp.Column) else None
@@ -124,16 +208,57 @@ def create_index(statement: st.CreateIndex, facts: Facts, context: Context) -> t
             f'index "{name}" already exists', code=sqlstate.DUPLICATE_OBJECT, span=statement.span
         )
     registry.check(kind, type_, metric, statement.options)
-    if statement.unique:
+    index = Index(new_id(), table.table.id, name, kind, key, metric, options=statement.options)
+    staged: list[Change] = [*sealed, change.AddIndex(index)]
+    for facts_of_segment in table.sealed:
+        staged.extend(build(index, table, facts_of_segment, context))
+    return tuple(staged)
+
+
+def _create_unique_index(
+    statement: st.CreateIndex, table: TableSnapshot, context: Context
+) -> tuple[Change, ...]:
+    """Return the changes of CREATE UNIQUE INDEX over columns; raises IntegrityError (23505)."""
+    if not statement.unique or len(statement.columns) == 0:
         raise ProgrammingError(
-            "UNIQUE indexes are not supported; a PRIMARY KEY is unique",
+            "an index over several columns must be UNIQUE, one over an expression must not",
             code=sqlstate.FEATURE_NOT_SUPPORTED,
             span=statement.span,
         )
-    index = Index(new_id(), table.table.id, name, kind, key, metric, options=statement.options)
+    base = f"{table.table.name.rpartition('.')[2]}_{'_'.join(statement.columns)}_idx"
+    known = [i.name for t in context.snapshot.tables.values() for i in t.indexes]
+    name = statement.name or free_name(base, known)
+    if name in known:
+        if statement.if_not_exists:
+            return ()
+        raise ProgrammingError(
+            f'index "{name}" already exists', code=sqlstate.DUPLICATE_OBJECT, span=statement.span
+        )
+    return add_unique(table, statement.columns, name, statement.span, context)
+
+
+def add_unique(
+    table: TableSnapshot,
+    columns: tuple[str, ...],
+    name: str,
+    span: Span | None,
+    context: Context,
+) -> tuple[Change, ...]:
+    """Return the changes that add a unique key; raises IntegrityError (23505) for repeated ones."""
+    index = key_index(table.table, columns, name, span)
+    (key,) = unique_keys(TableSnapshot(table.table, (), (index,)))
+    every = [keys_in(key, batch_of(table.table, [p])) for p in pick((), table, context)]
+    whole = pa.chunked_array(every).combine_chunks() if every else pa.array([], pa.int64())
+    repeated = repeats(whole)
+    if len(repeated):
+        raise IntegrityError(
+            f'cannot create unique index "{name}": ({", ".join(columns)}) = '
+            f"({whole[int(repeated[0])].as_py()}) occurs more than once",
+            code=sqlstate.UNIQUE_VIOLATION,
+        )
     staged: list[Change] = [change.AddIndex(index)]
-    for facts_of_segment in table.sealed:
-        staged.extend(build(index, table, facts_of_segment, context))
+    for segment in table.sealed:
+        staged.extend(build(index, table, segment, context))
     return tuple(staged)
 
 
@@ -205,7 +330,7 @@ def drop_index(statement: st.DropIndex, facts: Facts, context: Context) -> tuple
                 hint=did_you_mean(name, known),
             )
         table, index = found
-        if index.unique:
+        if index.unique and index.key_columns == table.table.primary_key:
             raise ProgrammingError(
                 f'index "{name}" holds the primary key of "{table.table.name}"',
                 code=sqlstate.WRONG_OBJECT_TYPE,
@@ -225,7 +350,7 @@ def show_tables(facts: Facts, context: Context) -> Result:
         assert len(columns) == outside.num_columns
         rows.append(_row(name, outside.num_rows, 0, outside.nbytes))
     fields = [("name", pa.string()), ("rows", pa.int64())]
-    return _listing(rows, [*fields, ("segments", pa.int64()), ("bytes", pa.int64())])
+    return listing(rows, [*fields, ("segments", pa.int64()), ("bytes", pa.int64())])
 
 
 def _row(name: str, rows: int, segments: int, size: int) -> dict[str, Any]:
@@ -252,7 +377,7 @@ def show_indexes(name: str | None, facts: Facts) -> Result:
                 }
             )
     texts = [(n, pa.string()) for n in ("name", "table", "kind", "key", "metric", "built")]
-    return _listing(rows, [*texts, ("bytes", pa.int64())])
+    return listing(rows, [*texts, ("bytes", pa.int64())])
 
 
 def show_columns(name: str, facts: Facts) -> Result:
@@ -264,13 +389,22 @@ def show_columns(name: str, facts: Facts) -> Result:
             "column": column.name,
             "type": str(column.type),
             "nullable": column.nullable,
-            "default": column.default,
+            "default": _shown_default(column),
             "key": "primary" if column.name in key else None,
         }
         for column in columns or ()
     ]
     fields = [("column", pa.string()), ("type", pa.string()), ("nullable", pa.bool_())]
-    return _listing(rows, [*fields, ("default", pa.string()), ("key", pa.string())])
+    return listing(rows, [*fields, ("default", pa.string()), ("key", pa.string())])
+
+
+def _shown_default(column: Column) -> str | None:
+    if column.identity is not None:
+        word = "ALWAYS" if column.identity == "always" else "BY DEFAULT"
+        return f"GENERATED {word} AS IDENTITY"
+    if column.generated is not None:
+        return f"GENERATED ALWAYS AS ({column.generated})"
+    return column.default
 
 
 def show_settings(settings: Mapping[str, Any], name: str | None) -> Result:
@@ -278,15 +412,15 @@ def show_settings(settings: Mapping[str, Any], name: str | None) -> Result:
     from vsql.core.settings import SETTINGS
 
     if name is not None:
-        return _listing([{name: str(settings[name])}], [(name, pa.string())])
+        return listing([{name: str(settings[name])}], [(name, pa.string())])
     rows = [
         {"name": known, "value": str(settings[known]), "meaning": setting.meaning}
         for known, setting in sorted(SETTINGS.items())
     ]
-    return _listing(rows, [(n, pa.string()) for n in ("name", "value", "meaning")])
+    return listing(rows, [(n, pa.string()) for n in ("name", "value", "meaning")])
 
 
-def _listing(rows: list[dict[str, Any]], fields: list[tuple[str, pa.DataType]]) -> Result:
+def listing(rows: list[dict[str, Any]], fields: list[tuple[str, pa.DataType]]) -> Result:
     arrays = [pa.array([row[name] for row in rows], type_) for name, type_ in fields]
     table = pa.Table.from_arrays(arrays, names=[name for name, _ in fields])
     return table_result(table, "SHOW")

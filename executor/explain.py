@@ -11,6 +11,7 @@ import pyarrow as pa
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import TEXT
 from vsql.executor.context import Context, Trace
+from vsql.executor.prune import pruned_count
 from vsql.executor.result import Result
 from vsql.executor.values import count_of
 from vsql.index import registry
@@ -28,7 +29,7 @@ def explained(
     format_: Literal["text", "json"],
 ) -> Result:
     """Return the plan as rows of text, or as one JSON document; `execute` runs it for ANALYZE."""
-    lines = list(explain(plan))
+    lines = [*explain(plan), *_pruned(plan, context)]
     weighed = [list(_weighed(search, context)) for search in searches_of(plan)]
     actual: list[str] = []
     if execute is not None:
@@ -43,6 +44,28 @@ def explained(
         lines = [*lines, *(line for part in weighed for line in part), *actual]
     table = pa.table({"QUERY PLAN": pa.array(lines, pa.string())})
     return Result("EXPLAIN", table, (TEXT,), len(lines))
+
+
+def _pruned(plan: Any, context: Context) -> Iterator[str]:
+    """Tell how many segments the predicates leave out, for each table that has some."""
+    for node in _parts(plan):
+        conjuncts, name = getattr(node, "conjuncts", ()), getattr(node, "table", "")
+        if not conjuncts or name not in context.snapshot.tables:
+            continue
+        pruned, total = pruned_count(conjuncts, context.table(name), context)
+        if total:
+            yield f"{name}: {pruned} of {total} segments pruned"
+
+
+def _parts(plan: Any) -> Iterator[Any]:
+    yield plan
+    for name in ("source", "search", "joined"):
+        inner = getattr(plan, name, None)
+        if inner is not None:
+            yield from _parts(inner)
+    if isinstance(plan, Remainder):
+        for _, source in plan.inputs:
+            yield from _parts(source)
 
 
 def searches_of(plan: Any) -> Iterator[TopK]:

@@ -14,6 +14,7 @@ from vsql.core.protocols import Bits, Condition, Rows
 from vsql.core.snapshot import TableSnapshot
 from vsql.executor import row_mask
 from vsql.executor.context import Context, column_of
+from vsql.executor.prune import is_excluded
 from vsql.executor.row_mask import RowMask
 from vsql.planner.nodes import Conjunct
 from vsql.storage.segment import OpenSegment
@@ -86,6 +87,11 @@ def _evaluate(
     context: Context,
     valid: Bits | None,
 ) -> RowMask | None:
+    if is_excluded(conjuncts, table, segment.facts, context):
+        if context.trace is not None:
+            context.trace.pruned += 1
+        nothing = np.zeros((segment.row_count + 7) // 8, dtype=np.uint8)
+        return RowMask(nothing, segment.row_count)
     bits: list[Bits] = [extra for extra in (segment.live, valid) if extra is not None]
     count = segment.row_count
     for conjunct in conjuncts:

@@ -1,6 +1,7 @@
-"""Primary keys: one array per batch, and whether a key is there already."""
+"""Unique keys: the primary key and UNIQUE constraints, and whether a key is there already."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -9,14 +10,36 @@ import pyarrow.compute as pc
 from vsql.core import sqlstate
 from vsql.core.errors import IntegrityError
 from vsql.core.protocols import Rows
-from vsql.core.schema import Table
 from vsql.core.snapshot import TableSnapshot
 from vsql.executor.context import Context, column_of
 from vsql.executor.row_mask import RowMask
+from vsql.storage.growing import GrowingSegment
 from vsql.storage.segment import OpenSegment
 
 # Between the parts of a composite key; doubled inside a part, so that keys stay distinct.
 _SEPARATOR = "\x1f"
+# From so many keys on, one pass over an array beats looking each up in a mapping.
+_MANY_KEYS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class UniqueKey:
+    """A constraint that no two rows share a key; NULL is no key."""
+
+    name: str
+    columns: tuple[str, ...]
+    index_id: int
+    primary: bool
+
+
+def unique_keys(table: TableSnapshot) -> tuple[UniqueKey, ...]:
+    """Return the unique keys of a table, the primary one first."""
+    keys = [
+        UniqueKey(i.name, i.key_columns, i.id, i.key_columns == table.table.primary_key)
+        for i in table.indexes
+        if i.unique
+    ]
+    return tuple(sorted(keys, key=lambda key: not key.primary))
 
 
 def key_of(columns: Sequence[pa.Array]) -> pa.Array:
@@ -27,62 +50,83 @@ def key_of(columns: Sequence[pa.Array]) -> pa.Array:
     return pc.binary_join_element_wise(*texts, _SEPARATOR + "|")
 
 
+def keys_in(key: UniqueKey, batch: pa.RecordBatch) -> pa.Array:
+    """Return the key of each row of a batch."""
+    return key_of([batch.column(name) for name in key.columns])
+
+
 def check_new_keys(table: TableSnapshot, batch: pa.RecordBatch, context: Context) -> None:
     """Raise IntegrityError (23505) where a key of `batch` repeats or is in the table already."""
-    names = table.table.primary_key
-    if not names or not batch.num_rows:
+    if not batch.num_rows:
         return
-    keys = key_of([batch.column(name) for name in names])
-    _check_distinct(table.table, batch, keys)
-    for segment in context.segments(table):
-        present = np.flatnonzero(find_keys(keys, table, segment, context) >= 0)
-        if len(present):
-            raise _duplicate(table.table, batch, int(present[0]))
+    for key in unique_keys(table):
+        keys = keys_in(key, batch)
+        repeated = repeats(keys)
+        if len(repeated):
+            raise _duplicate(table, key, batch, int(repeated[0]))
+        for segment in context.segments(table):
+            present = np.flatnonzero(find_keys(keys, key, table, segment, context) >= 0)
+            if len(present):
+                raise _duplicate(table, key, batch, int(present[0]))
 
 
-def find_keys(keys: pa.Array, table: TableSnapshot, segment: OpenSegment, context: Context) -> Rows:
+def find_keys(
+    keys: pa.Array, key: UniqueKey, table: TableSnapshot, segment: OpenSegment, context: Context
+) -> Rows:
     """Return the live row of each key in one segment, -1 where it has none."""
-    file = None
-    unique = next((index.id for index in table.indexes if index.unique), None)
-    if segment.facts is not None and len(table.table.primary_key) == 1:
-        file = next((f for f in segment.facts.index_files if f.index_id == unique), None)
-    if file is not None:
-        rows: Rows = context.index(file).find(keys).astype(np.int64)
-    else:
-        columns = [column_of(segment, table.table.column(name)) for name in table.table.primary_key]
-        found = pc.index_in(keys, value_set=_last_live(key_of(columns), segment))
-        rows = pc.fill_null(found, -1).to_numpy().astype(np.int64)
-        if segment.live is not None:
-            live_rows = RowMask(segment.live, segment.row_count).rows
-            rows = np.where(rows >= 0, live_rows[np.maximum(rows, 0)] if len(live_rows) else -1, -1)
-        return rows
+    rows = _stored_rows(keys, key, table, segment, context)
     if segment.live is not None:
-        alive = RowMask(segment.live, segment.row_count)
         hits = np.flatnonzero(rows >= 0)
+        alive = RowMask(segment.live, segment.row_count)
         rows[hits[~alive.contains(rows[hits])]] = -1
     return rows
 
 
-def _last_live(keys: pa.Array, segment: OpenSegment) -> pa.Array:
-    if segment.live is None:
-        return keys
-    return keys.take(pa.array(RowMask(segment.live, segment.row_count).rows))
+def _stored_rows(
+    keys: pa.Array, key: UniqueKey, table: TableSnapshot, segment: OpenSegment, context: Context
+) -> Rows:
+    """Return the last row of each key: earlier ones of the same key have been deleted."""
+    if isinstance(segment, GrowingSegment) and len(keys) < _MANY_KEYS:
+        known = segment.growing.last_row(table.table, key.columns, key_of)
+        rows = np.array(
+            [-1 if k is None else known.get(k, -1) for k in keys.to_pylist()], dtype=np.int64
+        )
+        # A row beyond this snapshot's view hides an earlier one: then the long way decides.
+        if not (rows >= segment.row_count).any():
+            return rows
+    if segment.facts is not None:
+        file = next((f for f in segment.facts.index_files if f.index_id == key.index_id), None)
+        if file is not None:
+            found: Rows = context.index(file).find(keys).astype(np.int64)
+            return found
+    columns = [column_of(segment, table.table.column(name)) for name in key.columns]
+    stored = key_of(columns)
+    reverse = stored.take(pa.array(np.arange(len(stored))[::-1]))
+    places = pc.fill_null(pc.index_in(keys, value_set=reverse, skip_nulls=True), -1)
+    rows = places.to_numpy().astype(np.int64)
+    return np.where(rows >= 0, len(stored) - 1 - rows, -1)
 
 
-def _check_distinct(table: Table, batch: pa.RecordBatch, keys: pa.Array) -> None:
+def repeats(keys: pa.Array) -> Rows:
+    """Return the rows whose key, not NULL, stands in an earlier row already."""
     if len(keys) < 2:
-        return
-    first = pc.index_in(keys, value_set=keys).to_numpy()
+        return np.empty(0, np.int64)
+    first = pc.index_in(keys, value_set=keys).to_numpy(zero_copy_only=False)
     repeated = np.flatnonzero(first != np.arange(len(keys)))
-    if len(repeated):
-        raise _duplicate(table, batch, int(repeated[0]))
+    if keys.null_count:
+        valid = keys.is_valid().to_numpy(zero_copy_only=False)
+        repeated = repeated[valid[repeated]]
+    return repeated
 
 
-def _duplicate(table: Table, batch: pa.RecordBatch, row: int) -> IntegrityError:
-    names = ", ".join(table.primary_key)
-    values = ", ".join(str(batch.column(name)[row].as_py()) for name in table.primary_key)
+def _duplicate(
+    table: TableSnapshot, key: UniqueKey, batch: pa.RecordBatch, row: int
+) -> IntegrityError:
+    names = ", ".join(key.columns)
+    values = ", ".join(str(batch.column(name)[row].as_py()) for name in key.columns)
     return IntegrityError(
-        f'duplicate key violates "{table.name}_pkey", row {row + 1}: ({names}) = ({values})',
+        f'duplicate key violates "{key.name}" of table "{table.table.name}", row {row + 1}: '
+        f"({names}) = ({values})",
         code=sqlstate.UNIQUE_VIOLATION,
-        hint="a primary key is unique; UPDATE the row instead",
+        hint="use ON CONFLICT or UPSERT INTO to replace the row that is there",
     )

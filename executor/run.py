@@ -18,6 +18,7 @@ from vsql.planner.nodes import (
     ORDINAL,
     BatchTopK,
     Count,
+    FunctionInput,
     Lookup,
     OutsideInput,
     Plan,
@@ -98,6 +99,10 @@ def _input(source: Any, context: Context) -> pa.Table:
         case OutsideInput():
             table = context.outside[source.table].select(list(source.columns))
             return _numbered(table, source.ordinal)
+        case FunctionInput():
+            from vsql.executor.table_functions import run_function
+
+            return run_function(source, context)
         case BatchTopK():
             return run_batch(source, _outer_vectors(source, context), context)
         case _:

@@ -92,7 +92,7 @@ def _rows_with_key(
 def run_count(plan: Count, context: Context) -> Result:
     """Return the number of rows that pass; without a predicate it is read off the catalog."""
     table = context.table(plan.table)
-    if not plan.conjuncts:
+    if not plan.conjuncts and "ttl" not in table.table.properties:
         total = table.live_count
     else:
         total = 0

@@ -7,7 +7,7 @@ syntax error with its place in the text that the user wrote.
 import functools
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlglot
@@ -20,10 +20,15 @@ from vsql.grammar import statements as st
 from vsql.grammar.lower import lower, statement_spans
 from vsql.grammar.operators import check_nesting, pieces, rewrite
 
-SQL_KEYWORDS = ("select", "with", "values", "insert", "update", "delete", "table", "from", "(")
+SQL_KEYWORDS = (
+    *("select", "with", "values", "insert", "update", "delete", "merge", "upsert", "table"),
+    *("from", "("),
+)
 UTILITY_KEYWORDS = (
     *("create", "drop", "copy", "show", "describe", "desc", "set", "reset", "begin", "start"),
-    *("commit", "end", "rollback", "abort", "flush"),
+    *("commit", "end", "rollback", "abort", "flush", "alter", "comment", "truncate", "savepoint"),
+    *("release", "optimize", "vacuum", "analyze", "check", "restore", "undrop", "backup"),
+    *("export", "import"),
 )
 _FIRST_WORD = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*+([A-Za-z_]+|\(|\S)", re.DOTALL)
 _SEARCH_PARAMS = re.compile(r"\bSEARCH\s+PARAMS\s*\(([^()]*)\)\s*$", re.IGNORECASE)
@@ -85,6 +90,10 @@ def _parse_one(text: str) -> Parsed:
     word, start = match.group(1).lower(), match.start(1)
     if word == "explain":
         return _explain(padded, start, text)
+    if word == "upsert":
+        inserted = _sql(f"{padded[:start]}INSERT{padded[match.end(1) :]}", text)
+        assert isinstance(inserted.statement, st.Insert)
+        return replace(inserted, statement=st.Insert(inserted.statement.tree, upsert=True))
     if word in SQL_KEYWORDS:
         return _sql(padded, text)
     if word in UTILITY_KEYWORDS:
@@ -121,7 +130,7 @@ def _explain(padded: str, start: int, text: str) -> Parsed:
                 hint="known: ANALYZE, FORMAT TEXT, FORMAT JSON",
             )
     inner = _sql(" " * match.end() + padded[match.end() :], text)
-    assert isinstance(inner.statement, st.Query | st.Insert | st.Update | st.Delete)
+    assert isinstance(inner.statement, st.Query | st.Insert | st.Update | st.Delete | st.Merge)
     shape = "json" if format_ == "json" else "text"
     return Parsed(st.Explain(inner.statement, analyze, shape), inner.parameters, text)  # type: ignore[arg-type]
 
@@ -135,6 +144,8 @@ def _sql(padded: str, text: str) -> Parsed:
             statement = st.Insert(tree)
         case exp.Update():
             statement = st.Update(tree)
+        case exp.Merge():
+            statement = st.Merge(tree)
         case exp.Delete():
             statement = st.Delete(tree)
         case exp.Query() | exp.Values():

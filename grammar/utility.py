@@ -115,10 +115,27 @@ def _source(node: _Node, text: str) -> str:
     return text[span.start : span.end]
 
 
+def _table(node: _Node) -> str:
+    """Return a table's qualified name; the schema public goes without saying."""
+    parts = [_name(name) for name in _trees(node, "name")]
+    if len(parts) > 1 and parts[0] == "public":
+        parts = parts[1:]
+    if len(parts) > 2:
+        raise ProgrammingError(
+            "a name has a schema and a table, no more", code=sqlstate.SYNTAX_ERROR, span=_span(node)
+        )
+    return ".".join(parts)
+
+
+def _tables(node: _Node) -> tuple[str, ...]:
+    return tuple(_table(name) for name in _trees(node, "table_name"))
+
+
 def _create_table(node: _Node, text: str) -> st.CreateTable:
-    name = _trees(node, "name")[0]
+    name = _tree(node, "table_name")
     columns = tuple(_column(column, text) for column in _trees(node, "column"))
-    declared = [_names(key) for key in _trees(node, "primary_key")]
+    constrained = [_constraint(c) for c in _trees(node, "constrained")]
+    declared = [_names(found) for _, found in constrained if found.data == "primary_key"]
     own = tuple(column.name for column in columns if column.primary_key)
     if len(declared) + bool(own) > 1 or len(own) > 1:
         raise ProgrammingError(
@@ -127,9 +144,64 @@ def _create_table(node: _Node, text: str) -> st.CreateTable:
             span=_span(name),
             hint="for several columns: PRIMARY KEY (a, b)",
         )
-    key = declared[0] if declared else own
-    exists = _tree(node, "if_not_exists") is not None
-    return st.CreateTable(_name(name), columns, key, exists, _span(name))
+    checks = [(n, _inside(f, text)) for n, f in constrained if f.data == "check"]
+    uniques = [(n, _names(f)) for n, f in constrained if f.data == "unique_key"]
+    return st.CreateTable(
+        name=_table(name),
+        columns=columns,
+        primary_key=declared[0] if declared else own,
+        if_not_exists=_tree(node, "if_not_exists") is not None,
+        span=_span(name),
+        checks=(*checks, *(check for column in columns for check in column.checks)),
+        uniques=(*uniques, *((None, (c.name,)) for c in columns if c.unique)),
+        properties=_properties(node),
+        partition_by=_partition_by(node),
+        temporary=_tree(node, "temporary") is not None,
+    )
+
+
+def _create_table_as(node: _Node, text: str) -> st.CreateTableAs:
+    name, columns = _tree(node, "table_name"), _tree(node, "name_list")
+    return st.CreateTableAs(
+        name=_table(name),
+        columns=_names(columns) if columns is not None else (),
+        query=parse_query(_source(_tree(node, "query"), text)),
+        if_not_exists=_tree(node, "if_not_exists") is not None,
+        span=_span(name),
+        properties=_properties(node),
+        temporary=_tree(node, "temporary") is not None,
+    )
+
+
+def _constraint(node: _Node) -> tuple[str | None, _Node]:
+    name = _tree(node, "constraint_name")
+    return (_name(_trees(name, "name")[0]) if name is not None else None), node.children[-1]
+
+
+def _inside(node: _Node, text: str) -> str:
+    """Return the canonical SQL of the expression in the parentheses of a constraint."""
+    return render(parse_expression(_source(_tree(node, "group"), text)))
+
+
+def _properties(node: _Node) -> dict[str, str]:
+    properties: dict[str, str] = {}
+    for with_ in _trees(node, "with"):
+        properties.update(_options(_tree(with_, "options")))
+    for cluster in _trees(node, "cluster_by"):
+        properties["cluster_by"] = ",".join(_names(cluster))
+    return properties
+
+
+_PARTITIONS = 16
+
+
+def _partition_by(node: _Node) -> st.PartitionBy | None:
+    by_key, by_list = _tree(node, "partition_by_key"), _tree(node, "partition_by_list")
+    if by_key is not None:
+        numbers = _tokens(by_key, "NUMBER")
+        count = int(str(numbers[0])) if numbers else _PARTITIONS
+        return st.PartitionBy("key", _names(by_key)[0], count)
+    return None if by_list is None else st.PartitionBy("list", _names(by_list)[0], 0)
 
 
 def _names(node: _Node) -> tuple[str, ...]:
@@ -138,20 +210,31 @@ def _names(node: _Node) -> tuple[str, ...]:
 
 def _column(node: _Node, text: str) -> st.ColumnDefinition:
     name, type_node = node.children[0], node.children[1]
-    constraints = {child.data: child for child in node.children[2:]}
-    default = constraints.get("default")
-    written = None
-    if default is not None:
-        written = render(parse_expression(_source(_tree(default, "default"), text)))
+    found = [_constraint(child) for child in node.children[2:] if child.data == "constrained"]
+    constraints = {child.data: child for _, child in found}
+    default, generated = constraints.get("default"), constraints.get("generated")
     is_key = "is_key" in constraints
+    identity = None
+    if "identity_always" in constraints:
+        identity = "always"
+    elif "identity_default" in constraints:
+        identity = "default"
     return st.ColumnDefinition(
-        _name(name),
-        _type(type_node),
-        not ("not_null" in constraints or is_key),
-        written,
-        is_key,
-        _span(name),
+        name=_name(name),
+        type=_type(type_node),
+        nullable=not ("not_null" in constraints or is_key or identity is not None),
+        default=_default(default, text) if default is not None else None,
+        primary_key=is_key,
+        span=_span(name),
+        unique="unique" in constraints,
+        identity=identity,
+        generated=_inside(generated, text) if generated is not None else None,
+        checks=tuple((n, _inside(child, text)) for n, child in found if child.data == "check"),
     )
+
+
+def _default(node: _Node, text: str) -> str:
+    return render(parse_expression(_source(_tree(node, "default"), text)))
 
 
 def _type(node: _Node) -> SqlType:
@@ -175,31 +258,134 @@ def _type(node: _Node) -> SqlType:
 
 
 def _drop_table(node: _Node, text: str) -> st.DropTable:
-    return st.DropTable(_names(node), _tree(node, "if_exists") is not None)
+    return st.DropTable(_tables(node), _tree(node, "if_exists") is not None)
 
 
 def _drop_index(node: _Node, text: str) -> st.DropIndex:
-    return st.DropIndex(_names(node), _tree(node, "if_exists") is not None)
+    return st.DropIndex(_tables(node), _tree(node, "if_exists") is not None)
+
+
+def _alter_table(node: _Node, text: str) -> st.AlterTable:
+    name = _tree(node, "table_name")
+    alterations = tuple(
+        _ALTERATIONS[child.data](child, text)
+        for child in node.children
+        if isinstance(child, Tree) and child.data in _ALTERATIONS
+    )
+    return st.AlterTable(
+        _table(name), alterations, _tree(node, "if_exists") is not None, _span(name)
+    )
+
+
+def _add_constraint(node: _Node, text: str) -> st.Alteration:
+    name, found = _constraint(node)
+    if found.data == "check":
+        return st.AddCheck(name, _inside(found, text))
+    return st.AddUnique(name, _names(found))
+
+
+_ALTERATIONS: dict[str, Any] = {
+    "add_column": lambda node, text: st.AddColumn(
+        _column(_tree(node, "column"), text), _tree(node, "if_not_exists") is not None
+    ),
+    "drop_column": lambda node, text: st.DropColumn(
+        _names(node)[0], _tree(node, "if_exists") is not None
+    ),
+    "rename_column": lambda node, text: st.RenameColumn(*_names(node)),
+    "rename_table": lambda node, text: st.RenameTable(_names(node)[0]),
+    "set_type": lambda node, text: st.SetType(_names(node)[0], _type(_tree(node, "type"))),
+    "set_default": lambda node, text: st.SetDefault(_names(node)[0], _default(node, text)),
+    "drop_default": lambda node, text: st.SetDefault(_names(node)[0], None),
+    "set_not_null": lambda node, text: st.SetNullable(_names(node)[0], False),
+    "drop_not_null": lambda node, text: st.SetNullable(_names(node)[0], True),
+    "add_constraint": _add_constraint,
+    "drop_constraint": lambda node, text: st.DropConstraint(
+        _names(node)[0], _tree(node, "if_exists") is not None
+    ),
+    "set_properties": lambda node, text: st.SetProperties(_options(_tree(node, "options"))),
+    "reset_properties": lambda node, text: st.SetProperties(dict.fromkeys(_names(node))),
+    "cluster_by": lambda node, text: st.SetProperties({"cluster_by": ",".join(_names(node))}),
+}
+
+
+def _create_view(node: _Node, text: str) -> st.CreateView:
+    name, columns = _tree(node, "table_name"), _tree(node, "name_list")
+    query = _source(_tree(node, "query"), text)
+    parse_query(query)
+    return st.CreateView(
+        name=_table(name),
+        columns=_names(columns) if columns is not None else (),
+        query=query,
+        or_replace=bool(_tokens(node, "REPLACE")),
+        if_not_exists=_tree(node, "if_not_exists") is not None,
+        span=_span(name),
+    )
+
+
+def _comment(node: _Node, text: str) -> st.CommentOn:
+    kind = str(node.data).removeprefix("comment_")
+    token = _tokens(node, "STRING", "NULL")[0]
+    written = _string(token) if token.type == "STRING" else None
+    name = _tree(node, "table_name")
+    if kind != "column":
+        return st.CommentOn(kind, _table(name), None, written)
+    *table, column = [_name(part) for part in _trees(name, "name")]
+    shown = [part for part in table if part != "public"]
+    return st.CommentOn(kind, ".".join(shown), column, written)
+
+
+def _create_partition(node: _Node, text: str) -> st.CreatePartition:
+    values = tuple(_source(value, text) for value in _trees(node, "default"))
+    return st.CreatePartition(_names(node)[0], _tables(node)[0], values)
+
+
+def _restore_table(node: _Node, text: str) -> st.RestoreTable:
+    table = _tables(node)[0]
+    if node.data == "restore_to_version":
+        return st.RestoreTable(table, int(str(_tokens(node, "NUMBER")[0])), None)
+    return st.RestoreTable(table, None, _string(_tokens(node, "STRING")[0]))
+
+
+def _read_only(node: _Node) -> bool | None:
+    modes = [m.data for m in node.children if isinstance(m, Tree)]
+    if "read_only" in modes:
+        return True
+    return False if "read_write" in modes else None
+
+
+def _alias(node: _Node, *, exists: bool) -> st.PutAlias:
+    name, table = _tables(node)
+    return st.PutAlias(name, table, exists)
+
+
+def _path(node: _Node) -> str:
+    return _string(_tokens(node, "STRING")[0])
+
+
+def _only(names: tuple[str, ...]) -> str | None:
+    return names[0] if names else None
 
 
 def _create_index(node: _Node, text: str) -> st.CreateIndex:
-    names = _trees(node, "name")
+    names, table = _trees(node, "name"), _tree(node, "table_name")
     key_node = _tree(node, "index_key")
     first = key_node.children[0]
     source = f'"{_name(first)}"' if first.data == "name" else _source(first, text)
+    columns = _names(key_node)
     classes = _tokens(key_node, "WORD")
     using = _tree(node, "using")
     with_ = _tree(node, "with")
     return st.CreateIndex(
-        name=_name(names[0]) if len(names) > 1 else None,
-        table=_name(names[-1]),
+        name=_name(names[0]) if names else None,
+        table=_table(table),
         kind=str(_tokens(using, "WORD")[0]).upper() if using is not None else None,
         key=render(parse_expression(source)),
+        columns=columns,
         operator_class=str(classes[0]).lower() if classes else None,
         options=_options(_tree(with_, "options")) if with_ is not None else {},
         unique=bool(_tokens(node, "UNIQUE")),
         if_not_exists=_tree(node, "if_not_exists") is not None,
-        span=_span(names[-1]),
+        span=_span(table),
     )
 
 
@@ -220,7 +406,7 @@ def _copy_from(node: _Node, text: str) -> st.CopyFrom:
     names = _tree(node, "names")
     options = _options(_tree(node, "options"))
     return st.CopyFrom(
-        _name(_trees(node, "name")[0]),
+        _tables(node)[0],
         _names(names) if names is not None else (),
         _string(_tokens(node, "STRING")[0]),
         options.pop("format", None),
@@ -233,8 +419,7 @@ def _copy_to(node: _Node, text: str) -> st.CopyTo:
     if group is not None:
         query = parse_query(_source(group, text)[1:-1])
     else:
-        name = _name(_trees(node, "name")[0]).replace('"', '""')
-        query = parse_query(f'SELECT * FROM "{name}"')
+        query = parse_query(f"SELECT * FROM {_source(_tree(node, 'table_name'), text)}")
     options = _options(_tree(node, "options"))
     path = _string(_tokens(node, "STRING")[0])
     return st.CopyTo(query, path, options.pop("format", None), options)
@@ -259,35 +444,66 @@ def _set(node: _Node, text: str) -> st.SetSetting:
     return st.SetSetting(name, ", ".join(texts), scope)
 
 
-def _show_indexes(node: _Node, text: str) -> st.ShowIndexes:
-    names = _names(node)
-    return st.ShowIndexes(names[0] if names else None)
-
-
-def _flush(node: _Node, text: str) -> st.Flush:
-    names = _names(node)
-    return st.Flush(names[0] if names else None)
-
-
 _READERS: dict[str, Any] = {
     "create_table": _create_table,
+    "create_table_as": _create_table_as,
     "drop_table": _drop_table,
+    "alter_table": _alter_table,
+    "alter_index": lambda node, text: st.AlterIndex(_tables(node)[0], _names(node)[0]),
     "create_index": _create_index,
     "drop_index": _drop_index,
+    "create_schema": lambda node, text: st.CreateSchema(
+        _names(node)[0], _tree(node, "if_not_exists") is not None
+    ),
+    "drop_schema": lambda node, text: st.DropSchema(
+        _names(node), _tree(node, "if_exists") is not None, bool(_tokens(node, "CASCADE"))
+    ),
+    "create_view": _create_view,
+    "drop_view": lambda node, text: st.DropView(
+        _tables(node), _tree(node, "if_exists") is not None
+    ),
+    "create_alias": lambda node, text: _alias(node, exists=False),
+    "alter_alias": lambda node, text: _alias(node, exists=True),
+    "drop_alias": lambda node, text: st.DropAlias(
+        _tables(node), _tree(node, "if_exists") is not None
+    ),
+    "create_partition": _create_partition,
+    "drop_partition": lambda node, text: st.DropPartition(_names(node)[0], _tables(node)[0]),
+    "comment_table": _comment,
+    "comment_view": _comment,
+    "comment_schema": _comment,
+    "comment_column": _comment,
+    "truncate": lambda node, text: st.Truncate(_tables(node)),
     "copy_from": _copy_from,
     "copy_to": _copy_to,
     "show_tables": lambda node, text: st.ShowTables(),
-    "show_indexes": _show_indexes,
-    "show_columns": lambda node, text: st.ShowColumns(_names(node)[0]),
-    "describe": lambda node, text: st.ShowColumns(_names(node)[0]),
+    "show_indexes": lambda node, text: st.ShowIndexes(_only(_tables(node))),
+    "show_columns": lambda node, text: st.ShowColumns(_tables(node)[0]),
+    "show_versions": lambda node, text: st.ShowVersions(_tables(node)[0]),
+    "describe": lambda node, text: st.ShowColumns(_tables(node)[0]),
     "show_all": lambda node, text: st.ShowSetting(None),
     "show_setting": lambda node, text: st.ShowSetting(_setting_name(node)),
     "set": _set,
     "set_time_zone": _set,
+    "set_transaction": lambda node, text: st.SetTransaction(_read_only(node)),
     "reset": lambda node, text: st.ResetSetting(_setting_name(node)),
     "reset_all": lambda node, text: st.ResetSetting(None),
-    "begin": lambda node, text: st.Begin(),
+    "begin": lambda node, text: st.Begin(_read_only(node)),
     "commit": lambda node, text: st.Commit(),
     "rollback": lambda node, text: st.Rollback(),
-    "flush": _flush,
+    "rollback_to": lambda node, text: st.RollbackTo(_names(node)[0]),
+    "savepoint": lambda node, text: st.SetSavepoint(_names(node)[0]),
+    "release": lambda node, text: st.ReleaseSavepoint(_names(node)[0]),
+    "flush": lambda node, text: st.Flush(_only(_tables(node))),
+    "optimize": lambda node, text: st.Optimize(_only(_tables(node)), bool(_tokens(node, "FULL"))),
+    "vacuum": lambda node, text: st.Vacuum(),
+    "analyze": lambda node, text: st.Analyze(_only(_tables(node))),
+    "check_database": lambda node, text: st.CheckDatabase(),
+    "restore_to_version": _restore_table,
+    "restore_to_timestamp": _restore_table,
+    "undrop_table": lambda node, text: st.UndropTable(_tables(node)[0]),
+    "backup_database": lambda node, text: st.BackupDatabase(_path(node), restore=False),
+    "restore_database": lambda node, text: st.BackupDatabase(_path(node), restore=True),
+    "export_database": lambda node, text: st.ExportDatabase(_path(node), load=False),
+    "import_database": lambda node, text: st.ExportDatabase(_path(node), load=True),
 }

@@ -10,8 +10,10 @@ from vsql.planner.nodes import (
     Conjunct,
     Count,
     DeleteRows,
+    FunctionInput,
     InsertRows,
     Lookup,
+    MergeRows,
     Output,
     OutsideInput,
     Plan,
@@ -21,9 +23,10 @@ from vsql.planner.nodes import (
     TableInput,
     TopK,
     UpdateRows,
+    Write,
 )
 
-Node = Plan | TableInput | OutsideInput | BatchTopK | InsertRows | DeleteRows | UpdateRows
+Node = Plan | TableInput | OutsideInput | BatchTopK | FunctionInput | Write
 _SHOWN_VALUE_MAX = 60
 
 
@@ -41,8 +44,10 @@ def explain(plan: Node, depth: int = 0) -> Iterator[str]:
             yield from explain(source, depth + 2)
     if isinstance(plan, BatchTopK):
         yield from explain(plan.search, depth + 1)
-    if isinstance(plan, InsertRows) and plan.source is not None:
-        yield from explain(plan.source, depth + 1)
+    for part in ("source", "joined"):
+        inner = getattr(plan, part, None)
+        if inner is not None:
+            yield from explain(inner, depth + 1)
 
 
 def _title(plan: Node) -> str:
@@ -73,11 +78,25 @@ def _title(plan: Node) -> str:
             return f"Batch of searches, one per row of {plan.outer}, by {plan.query_column}"
         case InsertRows():
             rows = "" if plan.source is not None else f", {len(plan.rows)} rows"
-            return f"Insert into {plan.table}{rows}"
+            return f"Insert into {plan.table}{rows}{_on_conflict(plan)}"
+        case MergeRows():
+            actions = ", ".join(action.kind for action in plan.actions)
+            return f"Merge into {plan.table} ({actions})"
+        case FunctionInput():
+            arguments = ", ".join(shown(argument) for argument in plan.arguments)
+            return f"Function {plan.function}({arguments})"
         case DeleteRows():
             return f"Delete from {plan.table}"
         case UpdateRows():
             return f"Update {plan.table} ({', '.join(name for name, _ in plan.assignments)})"
+
+
+def _on_conflict(plan: InsertRows) -> str:
+    if plan.conflict is None:
+        return ""
+    names = ", ".join(name for name, _ in plan.conflict.assignments)
+    keys = f" ({', '.join(plan.conflict.columns)})" if plan.conflict.columns else ""
+    return f", on conflict{keys} {'update ' + names if names else 'do nothing'}"
 
 
 def _details(plan: Node) -> Iterator[str]:

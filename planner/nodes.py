@@ -165,6 +165,19 @@ class OutsideInput:
 
 
 @dataclass(frozen=True, slots=True)
+class FunctionInput:
+    """The rows of a table function, such as vsql_segments()."""
+
+    function: str
+    arguments: tuple[exp.Expr, ...] = ()
+
+
+TABLE_FUNCTIONS = (
+    *("vsql_segments", "vsql_indexes", "vsql_versions", "vsql_jobs", "vsql_changes"),
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Remainder:
     """A relational tree for DuckDB over Arrow inputs; `sql` reads the inputs by their names.
 
@@ -173,13 +186,46 @@ class Remainder:
     """
 
     sql: str
-    inputs: tuple[tuple[str, "Plan | TableInput | OutsideInput | BatchTopK"], ...]
+    inputs: tuple[tuple[str, "Plan | TableInput | OutsideInput | BatchTopK | FunctionInput"], ...]
     parameters: tuple[str, ...] = ()
     names: tuple[str | None, ...] = ()
     subqueries: tuple[Subquery, ...] = ()
 
 
 Plan = Scan | Lookup | Count | TopK | Remainder
+
+
+@dataclass(frozen=True, slots=True)
+class Returning:
+    """What a write gives back: a query over the rows that it made, or removed.
+
+    `relation` is the name under which `plan` reads these rows; `carried` names columns of other
+    relations that go along with each row, as the write's own query gives them.
+    """
+
+    plan: "Plan"
+    relation: str
+    carried: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """ON CONFLICT: `columns` name the key, empty for any; no assignments mean DO NOTHING.
+
+    In assignments and `where`, the columns of the row that is there are bare, and those of the row
+    that was to be inserted begin with `EXCLUDED`. `repeats` allows a key to occur more than once
+    among the new rows, the last one wins.
+    """
+
+    columns: tuple[str, ...]
+    assignments: tuple[tuple[str, exp.Expr], ...] = ()
+    where: exp.Expr | None = None
+    repeats: bool = False
+
+
+EXCLUDED = "vsql_excluded."
+ROW = "vsql_row"
+ACTION = "vsql_action"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,25 +236,56 @@ class InsertRows:
     columns: tuple[str, ...]
     rows: tuple[tuple[exp.Expr, ...], ...] = ()
     source: "Plan | None" = None
+    conflict: Conflict | None = None
+    returning: Returning | None = None
+    overriding: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteRows:
-    """DELETE of the rows that pass the predicate."""
+    """DELETE of the rows that pass the predicate, or that `joined` names by `ROW`."""
 
     table: str
     conjuncts: tuple[Conjunct, ...] = ()
     subqueries: tuple[Subquery, ...] = ()
+    joined: "Plan | None" = None
+    returning: Returning | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateRows:
-    """UPDATE: `assignments` pairs a column with the SQL of its new value over the old row."""
+    """UPDATE: `assignments` pairs a column with the SQL of its new value over the old row.
+
+    With `joined`, that query gives `ROW` and the new values, named after their columns.
+    """
 
     table: str
     assignments: tuple[tuple[str, exp.Expr], ...]
     conjuncts: tuple[Conjunct, ...] = ()
     subqueries: tuple[Subquery, ...] = ()
+    joined: "Plan | None" = None
+    returning: Returning | None = None
 
 
-Write = InsertRows | DeleteRows | UpdateRows
+@dataclass(frozen=True, slots=True)
+class MergeAction:
+    """One WHEN of a MERGE: `kind` is update, delete, insert or nothing.
+
+    `values` pairs a column of the table with the column of the merge's query that holds its value.
+    """
+
+    kind: str
+    values: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MergeRows:
+    """MERGE: `joined` gives `ROW`, `ACTION` (a place in `actions`) and the values."""
+
+    table: str
+    joined: "Plan"
+    actions: tuple[MergeAction, ...]
+    returning: Returning | None = None
+
+
+Write = InsertRows | DeleteRows | UpdateRows | MergeRows

@@ -6,19 +6,9 @@ from dataclasses import replace
 from sqlglot import exp
 
 from vsql.core import sqlstate
-from vsql.core.errors import NotSupportedError, ProgrammingError, did_you_mean
-from vsql.core.snapshot import TableSnapshot
-from vsql.planner.bind import bind_columns, folded, span_of
-from vsql.planner.facts import Facts, unknown_column
-from vsql.planner.nodes import (
-    DeleteRows,
-    InsertRows,
-    Plan,
-    Remainder,
-    Subquery,
-    UpdateRows,
-)
-from vsql.planner.predicate import plan_predicate
+from vsql.core.errors import ProgrammingError, did_you_mean
+from vsql.planner.facts import Facts
+from vsql.planner.nodes import Plan, Remainder, Subquery, Write
 from vsql.planner.scope import is_standalone
 from vsql.planner.select import native_plan, single_table
 
@@ -55,11 +45,12 @@ def _lift(select: exp.Select, facts: Facts) -> tuple[exp.Select, tuple[Subquery,
         nodes = copy.args.get(clause)
         for root in nodes if isinstance(nodes, list) else [nodes]:
             if isinstance(root, exp.Expr):
-                _lift_from(root, facts, found)
+                lift_subqueries(root, facts, found)
     return copy, tuple(found.values())
 
 
-def _lift_from(root: exp.Expr, facts: Facts, found: dict[exp.Expr, Subquery]) -> None:
+def lift_subqueries(root: exp.Expr, facts: Facts, found: dict[exp.Expr, Subquery]) -> None:
+    """Replace the standalone subqueries under `root`, in place, and add their plans to `found`."""
     for node in list(root.find_all(exp.Subquery)):
         query, membership = node.this, isinstance(node.parent, exp.In)
         if not isinstance(query, exp.Query) or isinstance(node.parent, exp.Exists | exp.Any):
@@ -78,109 +69,6 @@ def _lift_from(root: exp.Expr, facts: Facts, found: dict[exp.Expr, Subquery]) ->
             node.replace(placeholder)
 
 
-def plan_delete(tree: exp.Delete, facts: Facts) -> DeleteRows:
-    """Return the plan of DELETE FROM t [WHERE …]; raises ProgrammingError, NotSupportedError."""
-    for clause in ("using", "order", "limit", "returning", "with_", "tables", "cluster"):
-        if tree.args.get(clause):
-            raise NotSupportedError(f"DELETE with {clause.strip('_').upper()} is not supported yet")
-    table, alias = _target(tree.this, facts)
-    where, subqueries = _where(tree, facts)
-    return DeleteRows(table.table.name, plan_predicate(where, table, alias), subqueries)
-
-
-def plan_update(tree: exp.Update, facts: Facts) -> UpdateRows:
-    """Return the plan of UPDATE t SET … [WHERE …]; raises ProgrammingError, NotSupportedError."""
-    for clause in ("from_", "order", "limit", "returning", "with_"):
-        if tree.args.get(clause):
-            raise NotSupportedError(f"UPDATE with {clause.strip('_').upper()} is not supported yet")
-    table, alias = _target(tree.this, facts)
-    where, subqueries = _where(tree, facts)
-    assignments: list[tuple[str, exp.Expr]] = []
-    for assignment in tree.expressions:
-        if not isinstance(assignment, exp.EQ) or not isinstance(assignment.this, exp.Column):
-            raise ProgrammingError("SET needs column = value", span=span_of(assignment))
-        name = folded(assignment.this.this)
-        if table.table.find(name) is None:
-            raise unknown_column(name, table.table.columns, span_of(assignment.this))
-        if any(name == known for known, _ in assignments):
-            raise ProgrammingError(
-                f'column "{name}" is assigned twice', span=span_of(assignment.this)
-            )
-        assignments.append((name, bind_columns(assignment.expression, table, alias)))
-    conjuncts = plan_predicate(where, table, alias)
-    return UpdateRows(table.table.name, tuple(assignments), conjuncts, subqueries)
-
-
-def plan_insert(tree: exp.Insert, facts: Facts) -> InsertRows:
-    """Return the plan of INSERT INTO t …; raises ProgrammingError, NotSupportedError."""
-    for clause in ("conflict", "returning", "overwrite", "ignore", "with_", "alias"):
-        if tree.args.get(clause):
-            raise NotSupportedError(f"INSERT with {clause.strip('_').upper()} is not supported yet")
-    target = tree.this
-    schema = target if isinstance(target, exp.Schema) else None
-    table, _ = _target(target.this if schema is not None else target, facts)
-    columns = _insert_columns(schema, table)
-    if tree.args.get("default"):
-        return InsertRows(table.table.name, (), ((),))
-    source = tree.expression
-    if isinstance(source, exp.Subquery):
-        source = source.unnest()
-    if not isinstance(source, exp.Values):
-        plan = plan_query(source, facts)
-        return InsertRows(table.table.name, columns, source=plan)
-    rows = tuple(tuple(row.expressions) for row in source.expressions)
-    given = columns if schema is not None else columns[: max(len(row) for row in rows)]
-    for number, row in enumerate(rows, 1):
-        if len(row) != len(given):
-            raise ProgrammingError(
-                f"row {number} has {len(row)} values, but {len(given)} columns are to be filled",
-                span=span_of(row[-1]) if row else None,
-                hint="columns: " + ", ".join(given),
-            )
-    return InsertRows(table.table.name, given, rows)
-
-
-def _insert_columns(schema: exp.Schema | None, table: TableSnapshot) -> tuple[str, ...]:
-    if schema is None:
-        return tuple(column.name for column in table.table.columns)
-    names: list[str] = []
-    for node in schema.expressions:
-        name = folded(node)
-        if table.table.find(name) is None:
-            raise unknown_column(
-                name, table.table.columns, span_of(node), f'table "{table.table.name}"'
-            )
-        if name in names:
-            raise ProgrammingError(
-                f'column "{name}" is named twice',
-                code=sqlstate.DUPLICATE_COLUMN,
-                span=span_of(node),
-            )
-        names.append(name)
-    return tuple(names)
-
-
-def _target(node: exp.Expr, facts: Facts) -> tuple[TableSnapshot, str]:
-    name = folded(node.this)
-    alias = node.args.get("alias")
-    return facts.require(name, span_of(node)), folded(alias) if alias is not None else name
-
-
-def _where(tree: exp.Expr, facts: Facts) -> tuple[exp.Expr | None, tuple[Subquery, ...]]:
-    where = tree.args.get("where")
-    if where is None:
-        return None, ()
-    found: dict[exp.Expr, Subquery] = {}
-    copy = where.copy()
-    _lift_from(copy, facts, found)
-    left = copy.find(exp.Query)
-    if left is not None:
-        raise NotSupportedError(
-            "a subquery that reads the row being changed is not supported yet", span=span_of(left)
-        )
-    return copy.this, tuple(found.values())
-
-
 def check_setting_names(settings: Mapping[str, str], known: tuple[str, ...]) -> None:
     """Raise ProgrammingError (42704) for a SEARCH PARAMS name that is no setting."""
     for name in settings:
@@ -192,7 +80,7 @@ def check_setting_names(settings: Mapping[str, str], known: tuple[str, ...]) -> 
             )
 
 
-def tables_of(plan: Plan | InsertRows | DeleteRows | UpdateRows) -> frozenset[str]:
+def tables_of(plan: Plan | Write) -> frozenset[str]:
     """Return the names of the tables, stored and registered, that a plan depends on."""
     names: set[str] = set()
     _gather_tables(plan, names)
@@ -204,7 +92,8 @@ def _gather_tables(node: object, names: set[str]) -> None:
         name = getattr(node, attribute, None)
         if isinstance(name, str):
             names.add(name)
-    for inner in (getattr(node, "source", None), getattr(node, "search", None)):
+    for attribute in ("source", "search", "joined"):
+        inner = getattr(node, attribute, None)
         if inner is not None:
             _gather_tables(inner, names)
     for subquery in getattr(node, "subqueries", ()):

@@ -20,8 +20,10 @@ from vsql.planner.facts import Facts, unknown_table
 from vsql.planner.lateral import find_lateral_searches
 from vsql.planner.nodes import (
     ORDINAL,
+    TABLE_FUNCTIONS,
     BatchTopK,
     Conjunct,
+    FunctionInput,
     Output,
     OutsideInput,
     Plan,
@@ -31,6 +33,7 @@ from vsql.planner.nodes import (
     TopK,
 )
 from vsql.planner.predicate import plan_predicate
+from vsql.planner.resolve import is_cte
 from vsql.planner.scope import is_standalone, named_columns, outer_names, relation_types
 from vsql.planner.select import Ordering, Single, ordering_of, single_table, top_k
 from vsql.planner.translate import to_duckdb
@@ -41,7 +44,7 @@ INPUT_PREFIX = "vsql_input_"
 # A conjunct that keeps more than this share of a table is left to DuckDB's own vectorised filter.
 _PUSHED_SHARE_MAX = 0.2
 
-Input = Plan | TableInput | OutsideInput | BatchTopK
+Input = Plan | TableInput | OutsideInput | BatchTopK | FunctionInput
 Lift = Callable[[exp.Select], tuple[exp.Select, tuple[Subquery, ...]]]
 
 
@@ -205,10 +208,12 @@ def _column(column: Column, table: str) -> exp.Column:
 
 
 def _replace_table(table: exp.Table, tree: exp.Expr, facts: Facts, inputs: _Inputs) -> None:
+    if isinstance(table.this, exp.Anonymous):
+        _replace_function(table, table.this, inputs)
     if not isinstance(table.this, exp.Identifier):
         return
     name = folded(table.this)
-    if name.startswith(INPUT_PREFIX) or _is_cte(table, name):
+    if name.startswith(INPUT_PREFIX) or is_cte(table, name):
         return
     columns = facts.columns(name)
     if columns is None:
@@ -232,14 +237,18 @@ def _replace_table(table: exp.Table, tree: exp.Expr, facts: Facts, inputs: _Inpu
     table.replace(replacement)
 
 
-def _is_cte(table: exp.Table, name: str) -> bool:
-    node = table.parent
-    while node is not None:
-        with_ = node.args.get("with_")
-        if with_ is not None and any(folded(c.args["alias"]) == name for c in with_.expressions):
-            return True
-        node = node.parent
-    return False
+def _replace_function(table: exp.Table, call: exp.Anonymous, inputs: _Inputs) -> None:
+    name = call.name.lower()
+    if name not in TABLE_FUNCTIONS:
+        return
+    arguments = tuple(argument.copy() for argument in call.expressions)
+    alias = table.args.get("alias")
+    shown = alias.copy() if alias is not None else exp.TableAlias(this=exp.to_identifier(name))
+    replacement = exp.to_table(inputs.add(FunctionInput(name, arguments)))
+    replacement.set("alias", shown)
+    if table.args.get("joins"):
+        replacement.set("joins", table.args["joins"])
+    table.replace(replacement)
 
 
 def _pushed_down(table: exp.Table, facts: Facts) -> tuple[Conjunct, ...]:

@@ -82,7 +82,7 @@ def single_table(tree: exp.Expr, facts: Facts) -> Single | None:
         return None
     source = tree.args.get("from_")
     table = source.this if source is not None else None
-    if not isinstance(table, exp.Table) or _has_modifiers(table):
+    if not isinstance(table, exp.Table) or _has_modifiers(table) or "vsql_ordinal" in table.meta:
         return None
     snapshot = facts.stored(folded(table.this))
     if snapshot is None:

@@ -1,13 +1,15 @@
 """A statement's walk through the rooms: text, tree, plan, rows; and the transaction around it.
 
-`Session.execute` is the whole life of a statement. A transaction is a value: the snapshot that it
-started from, the snapshot that it sees, and the changes between the two.
+`Session.execute` is the whole life of a statement. What a statement does is staged in the session's
+transaction, a value; committing writes it to the catalog, rolling back forgets it.
 """
 
+import contextlib
 import re
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,73 +17,68 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from vsql.catalog.catalog import Catalog
+from vsql.catalog.conflicts import conflict, refuse_conflicts
 from vsql.core import changes as change
 from vsql.core import settings as known_settings
 from vsql.core import sqlstate
 from vsql.core.changes import AddSegment, Change
-from vsql.core.errors import Error, InternalError, OperationalError, ProgrammingError, Span
+from vsql.core.errors import (
+    Error,
+    IntegrityError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+    Span,
+)
 from vsql.core.schema import Column
 from vsql.core.snapshot import Snapshot, TableSnapshot
 from vsql.core.types import from_arrow
-from vsql.executor.context import Context, ProgressReport, Resources
+from vsql.database import Database, OpenDatabases
+from vsql.executor.context import Collected, Context, ProgressReport, StagedRows
+from vsql.executor.moments import microseconds_long, microseconds_of, version_number
 from vsql.executor.result import Result
 from vsql.executor.run import Operator, prepare, run
 from vsql.grammar import statements as st
 from vsql.grammar.operators import pieces
-from vsql.grammar.parse import Parsed, parse
+from vsql.grammar.parse import Parsed, parse, split_statements
 from vsql.planner.facts import Facts
-from vsql.planner.nodes import DeleteRows, InsertRows, Plan, UpdateRows
-from vsql.planner.plan import (
-    check_setting_names,
-    plan_delete,
-    plan_insert,
-    plan_query,
-    plan_update,
-    tables_of,
-)
-from vsql.storage.store import Store
+from vsql.planner.nodes import DeleteRows, InsertRows, MergeRows, Plan, UpdateRows, Write
+from vsql.planner.plan import check_setting_names, plan_query, tables_of
+from vsql.planner.resolve import Names, resolve
+from vsql.transaction import Transaction
 
 if TYPE_CHECKING:
     from vsql.executor.remainder import Relational
 
 _PLANS_MAX = 512
+_RETRIES = 10
 _NAMED = (sqlstate.UNDEFINED_COLUMN, sqlstate.UNDEFINED_FUNCTION, sqlstate.AMBIGUOUS_COLUMN)
 _NAME_IN_MESSAGE = re.compile(r'column "([^"]+)"|function (\w+) does')
 _SEARCH_PARAMETERS = ("target_recall", "ef_search", "nprobe", "access_path")
+# How far past its limits a table may grow before a writer seals it itself, worker or not.
+_BACKLOG = 4
 
-AnyPlan = Plan | InsertRows | DeleteRows | UpdateRows
 Parameters = dict[str, Any]
+Bind = Callable[[Parsed], Sequence[Parameters]]
 
-
-@dataclass(frozen=True, slots=True)
-class Transaction:
-    """What a transaction started from, what it sees now, and what it did."""
-
-    base: Snapshot
-    seen: Snapshot
-    changes: tuple[Change, ...] = ()
-
-    def stage(self, staged: Iterable[Change]) -> "Transaction":
-        """Return the transaction with further changes."""
-        added = tuple(staged)
-        seen = self.seen
-        for one in added:
-            seen = change.apply(seen, one)
-        return Transaction(self.base, seen, (*self.changes, *added))
+_OPEN = OpenDatabases()
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A parsed and, where it is a query or a write, planned statement.
 
-    `depends` holds the definition of every table that the plan reads; while these are the same
-    the plan is good.
+    `depends` holds the definition of every table that the plan reads; while these, and the views
+    and aliases in `objects`, are the same the plan is good. One that reads older versions is
+    good for one run: `older` are these tables.
     """
 
     parsed: Parsed
-    plan: AnyPlan | None
+    plan: Plan | Write | None
     depends: tuple[tuple[str, object], ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    objects: Mapping[Any, Any] = field(default_factory=dict)
+    older: Mapping[str, TableSnapshot] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -99,22 +96,28 @@ class Session:
     """One connection's state: its catalog connection, settings, transaction and plans."""
 
     def __init__(
-        self, catalog: Catalog, store: Store, *, autocommit: bool, read_only: bool
+        self, database: Database, catalog: Catalog, *, autocommit: bool, read_only: bool
     ) -> None:
         self.autocommit = autocommit
         self.read_only = read_only
         self.progress: ProgressReport | None = None
-        self._catalog = catalog
-        self._resources = Resources(store)
+        self.after_commit: Callable[[Database], None] | None = None
+        self.database = database
+        self.catalog = catalog
+        self._resources = database.resources
         self._settings: dict[str, Any] = dict(known_settings.DEFAULTS)
         self._outside: dict[str, pa.Table] = {}
         self._outside_columns: dict[str, tuple[Column, ...]] = {}
         self._plans: OrderedDict[str, Prepared] = OrderedDict()
         self._ready: dict[str, Ready] = {}
         self._committed = catalog.load()
+        self._temporary: Mapping[str, TableSnapshot] = {}
+        self._overlaid: tuple[Snapshot, Snapshot] | None = None
+        self._staged = StagedRows()
         self._transaction: Transaction | None = None
         self._explicit = False
         self._local_settings: dict[str, Any] = {}
+        self._numbers: dict[int, tuple[int, int]] = {}
         self._relational: Relational | None = None
         self._interrupted = threading.Event()
         self._lock = threading.RLock()
@@ -131,7 +134,13 @@ class Session:
         root = None if database == ":memory:" else Path(database).expanduser()
         timeout = checked.get("busy_timeout_ms", known_settings.DEFAULTS["busy_timeout_ms"])
         catalog = Catalog.open(root, read_only=read_only, busy_timeout_ms=timeout)
-        session = cls(catalog, Store.open(root), autocommit=autocommit, read_only=read_only)
+        shared = _OPEN.acquire(root, read_only=read_only)
+        try:
+            session = cls(shared, catalog, autocommit=autocommit, read_only=read_only)
+        except BaseException:
+            _OPEN.release(shared, _stop_worker)
+            catalog.close()
+            raise
         for name, value in session._committed.settings.items():
             session._settings[name] = known_settings.checked(name, value)
         session._settings.update(checked)
@@ -139,10 +148,11 @@ class Session:
 
     def close(self) -> None:
         """Forget what is not committed and let go of the files."""
-        self._transaction = None
+        self.rollback()
         if self._relational is not None:
             self._relational.close()
-        self._catalog.close()
+        self.catalog.close()
+        _OPEN.release(self.database, _stop_worker)
 
     def interrupt(self) -> None:
         """Cancel the running statement; callable from any thread."""
@@ -152,19 +162,22 @@ class Session:
 
     def register(self, name: str, table: pa.Table) -> None:
         """Make an Arrow table readable under a name."""
-        columns = tuple(
-            Column(number + 1, field_.name, from_arrow(field_.type))
-            for number, field_ in enumerate(table.schema)
-        )
-        self._outside[name] = table
-        self._outside_columns[name] = columns
-        self._plans.clear()
-        self._ready.clear()
+        with self._lock:
+            self._outside[name] = table
+            self._outside_columns[name] = tuple(
+                Column(number + 1, field_.name, from_arrow(field_.type))
+                for number, field_ in enumerate(table.schema)
+            )
+            self._forget_plans()
 
     def unregister(self, name: str) -> None:
         """Forget a registered table."""
-        self._outside.pop(name, None)
-        self._outside_columns.pop(name, None)
+        with self._lock:
+            self._outside.pop(name, None)
+            self._outside_columns.pop(name, None)
+            self._forget_plans()
+
+    def _forget_plans(self) -> None:
         self._plans.clear()
         self._ready.clear()
 
@@ -172,7 +185,7 @@ class Session:
     def in_transaction(self) -> bool:
         return self._transaction is not None
 
-    def execute(self, text: str, bind: Callable[[Parsed], Sequence[Parameters]]) -> Result:
+    def execute(self, text: str, bind: Bind) -> Result:
         """Run one statement: parse, plan, execute. `bind` gives its sets of parameters.
 
         Raises vsql errors alone; after one, the statement has had no effect.
@@ -181,19 +194,7 @@ class Session:
             if self._interrupted.is_set():
                 self._interrupted.clear()
             try:
-                snapshot = self._begin_statement()
-                ready = self._ready.get(text)
-                if (
-                    ready is not None
-                    and ready.snapshot is snapshot
-                    and ready.base_settings is self._settings
-                    and not self._local_settings
-                ):
-                    parameters = bind(ready.prepared.parsed)[0]
-                    result = ready.operator(self._context(ready.settings, parameters))
-                else:
-                    prepared = self._prepare(text, snapshot)
-                    result = self._dispatch(text, prepared, bind(prepared.parsed))
+                return self._attempt(text, bind)
             except Error as error:
                 if error.statement is None:
                     error.statement = text
@@ -206,33 +207,96 @@ class Session:
                 ) from None
             except MemoryError:
                 raise OperationalError("out of memory", code="53200") from None
+            except OSError as error:
+                raise OperationalError(
+                    f"the file system refused: {error.strerror or error}", code=sqlstate.IO_ERROR
+                ) from None
             except Exception as error:  # a bug of ours: no foreign exception reaches a user
                 raise InternalError(
                     f"internal error: {type(error).__name__}: {error}",
                     statement=text,
                     hint="please report this statement",
                 ) from error
-            finally:
-                if self.autocommit and not self._explicit:
-                    self._transaction = None
+
+    def _attempt(self, text: str, bind: Bind) -> Result:
+        """Run a statement; one that is its own transaction is run again where another overtook."""
+        alone = self.autocommit and not self._explicit
+        for attempt in range(_RETRIES + 1):
+            before = self._transaction
+            try:
+                result = self._once(text, bind)
+            except BaseException as error:
+                # A failed statement undoes itself alone; what came before it stays.
+                self._undo_to(None if alone else before)
+                overtaken = (
+                    isinstance(error, OperationalError)
+                    and error.sqlstate == sqlstate.SERIALIZATION_FAILURE
+                )
+                if alone and overtaken and attempt < _RETRIES:
+                    continue
+                raise
+            if alone and not self._explicit:
+                self._undo_to(None)
             return result
+        raise AssertionError("unreachable")
+
+    def _once(self, text: str, bind: Bind) -> Result:
+        snapshot = self._begin_statement()
+        ready = self._ready.get(text)
+        if (
+            ready is not None
+            and ready.snapshot is snapshot
+            and ready.base_settings is self._settings
+            and not self._local_settings
+        ):
+            parameters = bind(ready.prepared.parsed)[0]
+            return ready.operator(self._context(ready.settings, parameters))
+        prepared = self._prepare(text, snapshot)
+        return self._dispatch(text, prepared, bind(prepared.parsed))
 
     def _begin_statement(self) -> Snapshot:
         if self._transaction is not None:
             return self._transaction.seen
-        if self._catalog.changed():
-            self._committed = self._catalog.load()
-        self._transaction = Transaction(self._committed, self._committed)
-        return self._committed
+        if self.catalog.changed():
+            self._committed = self.catalog.load()
+        seen = self._with_temporary(self._committed)
+        self._transaction = Transaction(self._committed, seen)
+        self.database.pin(id(self), seen.version)
+        return seen
 
-    def _facts(self) -> Facts:
+    def _with_temporary(self, committed: Snapshot) -> Snapshot:
+        if not self._temporary:
+            return committed
+        if self._overlaid is None or self._overlaid[0] is not committed:
+            tables = {**committed.tables, **self._temporary}
+            self._overlaid = committed, replace(committed, tables=tables)
+        return self._overlaid[1]
+
+    def _undo_to(self, before: Transaction | None) -> None:
+        """Go back to an earlier state of the transaction, or to none; files made since go."""
+        current, self._transaction = self._transaction, before
+        if before is None:
+            self.database.unpin(id(self))
+        if current is not None and current.changes:
+            kept = len(before.changes) if before is not None else 0
+            self._resources.store.abandon(_files_of(current.changes[kept:]))
+
+    def _current(self) -> Transaction:
         assert self._transaction is not None
-        return Facts(self._transaction.seen.tables, self._outside_columns, self._settings)
+        return self._transaction
+
+    def _facts(self, older: Mapping[str, TableSnapshot] = known_settings.NOTHING) -> Facts:
+        tables = self._current().seen.tables
+        if older:
+            tables = {**tables, **older}
+        return Facts(tables, self._outside_columns, self._settings)
 
     def _prepare(self, text: str, snapshot: Snapshot) -> Prepared:
         known = self._plans.get(text)
-        if known is not None and all(
-            _definition(name, snapshot) == definition for name, definition in known.depends
+        if (
+            known is not None
+            and known.objects == snapshot.objects
+            and all(_definition(name, snapshot) == before for name, before in known.depends)
         ):
             return known
         parsed = parse(
@@ -241,55 +305,97 @@ class Session:
             nesting_max=self._settings["nesting_max"],
         )
         prepared = self._plan(parsed, snapshot)
-        if prepared.plan is not None:
+        if prepared.plan is not None and not prepared.older:
             self._plans[text] = prepared
             if len(self._plans) > _PLANS_MAX:
                 self._plans.popitem(last=False)
         return prepared
 
     def _plan(self, parsed: Parsed, snapshot: Snapshot) -> Prepared:
-        facts, statement = self._facts(), parsed.statement
+        from vsql.planner import write
+
+        statement = parsed.statement
         inner = statement.statement if isinstance(statement, st.Explain) else statement
         settings: dict[str, Any] = {}
-        plan: AnyPlan
+        older: dict[str, TableSnapshot] = {}
+
+        def known(tree: Any) -> tuple[Any, Facts]:
+            return self._resolved(tree, older), self._facts(older)
+
+        plan: Plan | Write
         match inner:
             case st.Query(tree, written):
                 check_setting_names(written, _SEARCH_PARAMETERS)
                 settings = {n: known_settings.checked(n, v) for n, v in written.items()}
-                plan = plan_query(tree, facts)
-            case st.Insert(tree):
-                plan = plan_insert(tree, facts)
+                plan = plan_query(*known(tree))
+            case st.Insert(tree, upsert):
+                plan = write.plan_insert(*known(tree), upsert=upsert)
             case st.Update(tree):
-                plan = plan_update(tree, facts)
+                plan = write.plan_update(*known(tree))
             case st.Delete(tree):
-                plan = plan_delete(tree, facts)
+                plan = write.plan_delete(*known(tree))
+            case st.Merge(tree):
+                plan = write.plan_merge(*known(tree))
             case _:
                 return Prepared(parsed, None)
         depends = tuple((name, _definition(name, snapshot)) for name in tables_of(plan))
-        return Prepared(parsed, plan, depends, settings)
+        return Prepared(parsed, plan, depends, settings, snapshot.objects, older)
+
+    def _resolved(self, tree: Any, older: dict[str, TableSnapshot]) -> Any:
+        """Return a tree with its names resolved; tables of older versions are put in `older`."""
+        seen = self._current().seen
+
+        def at(name: str, kind: str, moment: Any) -> str:
+            version = self.version_of(kind, moment)
+            known_as = f"{name}@{version}"
+            tables = self.catalog.load_version(version).tables
+            if name not in tables:
+                raise ProgrammingError(
+                    f'table "{name}" did not exist at version {version}',
+                    code=sqlstate.UNDEFINED_TABLE,
+                )
+            found = tables[name]
+            older[known_as] = replace(found, table=replace(found.table, name=known_as))
+            return known_as
+
+        def has_table(name: str) -> bool:
+            return name in self._outside_columns or name in seen.tables
+
+        return resolve(tree, Names(seen.objects, has_table, at))
+
+    def version_of(self, kind: str, moment: Any) -> int:
+        """Return the version that a constant expression means; raises ProgrammingError (22023)."""
+        from vsql.executor.values import value_of
+
+        value = value_of(moment, self._context(self._settings, {}))
+        if kind == "VERSION":
+            return version_number(value)
+        return self.catalog.version_at(microseconds_of(value))
 
     def _context(self, settings: Mapping[str, Any], parameters: Parameters) -> Context:
-        assert self._transaction is not None
         return Context(
-            snapshot=self._transaction.seen,
+            snapshot=self._current().seen,
             resources=self._resources,
-            read_inlined=self._read_inlined,
+            host=self,
+            staged=self._staged,
             settings=settings,
             outside=self._outside,
             relational=self._relation,
+            allocate=self._allocate,
             interrupted=self._interrupted,
             parameters=parameters,
             progress=self.progress,
         )
 
-    def _read_inlined(self, segment_id: int) -> bytes:
-        if self._transaction is not None:
-            for staged in self._transaction.changes:
-                if isinstance(staged, AddSegment) and staged.segment.id == segment_id:
-                    from vsql.storage.segment_file import encode_batch
-
-                    return encode_batch(staged.rows)
-        return self._catalog.inlined_rows(segment_id)
+    def _allocate(self, column_id: int, count: int) -> int:
+        """Hand out numbers of an identity column, asking the catalog for some at a time."""
+        first, end = self._numbers.get(column_id, (1, 1))
+        if first + count > end:
+            block = max(count, self._settings["identity_cache"])
+            first = self.catalog.allocate(column_id, block)
+            end = first + block
+        self._numbers[column_id] = first + count, end
+        return first
 
     def _relation(self) -> "Relational":
         if self._relational is None:
@@ -306,17 +412,20 @@ class Session:
         if self._local_settings or prepared.settings:
             settings = {**self._settings, **self._local_settings, **prepared.settings}
         context = self._context(settings, dict(parameters))
+        if prepared.older:
+            tables = {**context.snapshot.tables, **prepared.older}
+            context.snapshot = replace(context.snapshot, tables=tables)
         statement, plan = prepared.parsed.statement, prepared.plan
         if isinstance(statement, st.Explain):
             return self._explain(statement, prepared, context, parameter_sets)
         match plan:
             case None:
                 return self._utility(statement, context)
-            case InsertRows() | DeleteRows() | UpdateRows():
+            case InsertRows() | DeleteRows() | UpdateRows() | MergeRows():
                 return self._write(plan, context, parameter_sets)
             case _:
                 operator = prepare(plan, context)
-                if not self._local_settings:
+                if not self._local_settings and not prepared.older:
                     self._remember(
                         text, Ready(prepared, operator, context.snapshot, self._settings, settings)
                     )
@@ -340,89 +449,137 @@ class Session:
 
         plan = prepared.plan
         if plan is None:
-            raise ProgrammingError("EXPLAIN takes a query, INSERT, UPDATE or DELETE")
+            raise ProgrammingError("EXPLAIN takes a query, INSERT, UPDATE, DELETE or MERGE")
 
         def execute() -> Result:
-            if isinstance(plan, InsertRows | DeleteRows | UpdateRows):
+            if isinstance(plan, InsertRows | DeleteRows | UpdateRows | MergeRows):
                 return self._write(plan, context, parameter_sets)
             return run(plan, context)
 
         return explained(plan, context, execute if statement.analyze else None, statement.format)
 
-    def _write(
-        self,
-        plan: InsertRows | DeleteRows | UpdateRows,
-        context: Context,
-        parameter_sets: Sequence[Parameters],
-    ) -> Result:
-        from vsql.executor import write
+    def _write(self, plan: Write, context: Context, parameter_sets: Sequence[Parameters]) -> Result:
+        from vsql.executor.insert import insert
+        from vsql.executor.modify import delete, merge, update
+        from vsql.executor.written import returned
 
         self._refuse_read_only()
-        if isinstance(plan, InsertRows):
-            written, tag = write.insert(plan, parameter_sets or [{}], context), "INSERT 0"
-            return self._staged(written.changes, f"{tag} {written.count}", written.count, context)
-        count, all_changes = 0, False
-        for parameters in parameter_sets or [{}]:
+        count, result = 0, None
+        sets = list(parameter_sets) or [{}]
+        for number, parameters in enumerate(sets):
             context.parameters = dict(parameters)
-            done = (
-                write.delete(plan, context)
-                if isinstance(plan, DeleteRows)
-                else write.update(plan, context)
-            )
-            count += done.count
-            self._stage(done.changes)
-            assert self._transaction is not None
-            context.snapshot = self._transaction.seen
-            all_changes = True
-        assert all_changes
-        word = "DELETE" if isinstance(plan, DeleteRows) else "UPDATE"
-        return self._staged((), f"{word} {count}", count, context)
+            match plan:
+                case InsertRows():
+                    # All sets of parameters make one batch.
+                    written, word = insert(plan, sets, context), "INSERT 0"
+                case DeleteRows():
+                    written, word = delete(plan, context), "DELETE"
+                case UpdateRows():
+                    written, word = update(plan, context), "UPDATE"
+                case MergeRows():
+                    written, word = merge(plan, context), "MERGE"
+            count += written.count
+            last = number == len(sets) - 1 or isinstance(plan, InsertRows)
+            if plan.returning is not None and last:
+                result = returned(written, plan.returning, f"{word} {count}", context)
+            self._stage(written.changes, context)
+            if last:
+                break
+        tag = f"{word} {count}"
+        self._tag(tag)
+        self._seal_backlog(plan.table, context)
+        self._commit_when_alone()
+        return result if result is not None else Result(tag, None, (), count)
+
+    def _seal_backlog(self, name: str, context: Context) -> None:
+        """Seal a table's growing rows where no worker does, or where it does not keep up."""
+        from vsql.executor.seal import seal_when_due
+
+        table = self._current().seen.tables[name]
+        if table.inlined:
+            times = _BACKLOG if self._has_worker() else 1
+            self._stage(seal_when_due(table, context, times=times), context)
 
     def _utility(self, statement: st.Statement, context: Context) -> Result:
-        from vsql.executor import copy, ddl, write
+        own = self._session_statement(statement)
+        if own is not None:
+            return own
+        from vsql.executor.utility import run_utility
 
-        facts = self._facts()
+        statement, older = self._with_resolved_query(statement)
+        facts = self._facts(older)
+        if older:
+            tables = {**context.snapshot.tables, **older}
+            context.snapshot = replace(context.snapshot, tables=tables)
+        done = run_utility(statement, facts, context)
+        if done.changes:
+            self._refuse_read_only()
+            self._stage(done.changes, context)
+            self._tag(done.tag)
+            self._commit_when_alone()
+        return done.result or Result(done.tag, None, (), done.count)
+
+    def _with_resolved_query(
+        self, statement: st.Statement
+    ) -> tuple[st.Statement, dict[str, TableSnapshot]]:
+        older: dict[str, TableSnapshot] = {}
+        if isinstance(statement, st.CopyTo | st.CreateTableAs):
+            statement = replace(statement, query=self._resolved(statement.query, older))
+        return statement, older
+
+    def _session_statement(self, statement: st.Statement) -> Result | None:
+        """Run what concerns this session alone; None for any other statement."""
         match statement:
             case st.Empty():
                 return Result("")
-            case st.Begin() | st.Commit() | st.Rollback():
-                return self._transaction_statement(statement)
-            case st.CreateTable():
-                return self._change(ddl.create_table(statement, facts, context), "CREATE TABLE")
-            case st.DropTable():
-                return self._change(ddl.drop_table(statement, facts, context), "DROP TABLE")
-            case st.CreateIndex():
-                self._refuse_read_only()
-                # An index covers what is there: rows that were still growing are sealed first.
-                self._stage(write.seal_when_due(facts.require(statement.table), context, now=True))
-                assert self._transaction is not None
-                context.snapshot, facts = self._transaction.seen, self._facts()
-                return self._change(ddl.create_index(statement, facts, context), "CREATE INDEX")
-            case st.DropIndex():
-                return self._change(ddl.drop_index(statement, facts, context), "DROP INDEX")
-            case st.CopyFrom():
-                self._refuse_read_only()
-                loaded = copy.copy_from(statement, facts, context)
-                return self._staged(loaded.changes, f"COPY {loaded.count}", loaded.count, context)
-            case st.CopyTo(query):
-                rows = run(plan_query(query, facts), context).table
-                assert rows is not None
-                count = copy.copy_to(statement, rows, context)
-                return Result(f"COPY {count}", None, (), count)
-            case st.Flush(table):
-                self._refuse_read_only()
-                tables = [facts.require(table)] if table else list(facts.tables.values())
-                for one in tables:
-                    self._stage(write.seal_when_due(one, context, now=True))
-                return self._staged((), "FLUSH", -1, context)
-            case st.ShowTables():
-                return ddl.show_tables(facts, context)
-            case st.ShowIndexes(table):
-                return ddl.show_indexes(table, facts)
-            case st.ShowColumns(table):
-                return ddl.show_columns(table, facts)
-            case _:
+            case st.Begin(read_only):
+                self._explicit = True
+                if read_only is not None:
+                    self._transaction = replace(self._current(), read_only=read_only)
+                return Result("BEGIN")
+            case st.SetTransaction(read_only):
+                if read_only is not None:
+                    self._transaction = replace(self._current(), read_only=read_only)
+                return Result("SET")
+            case st.Commit():
+                self.commit()
+                return Result("COMMIT")
+            case st.Rollback():
+                self.rollback()
+                return Result("ROLLBACK")
+            case st.SetSavepoint(name):
+                self._refuse_outside_transaction("SAVEPOINT")
+                self._transaction = self._current().save(name)
+                return Result("SAVEPOINT")
+            case st.RollbackTo(name):
+                self._refuse_outside_transaction("ROLLBACK TO SAVEPOINT")
+                self._undo_to(self._current().rolled_back_to(name))
+                return Result("ROLLBACK")
+            case st.ReleaseSavepoint(name):
+                self._refuse_outside_transaction("RELEASE SAVEPOINT")
+                self._transaction = self._current().released(name)
+                return Result("RELEASE")
+            case st.ShowSetting() | st.ResetSetting() | st.SetSetting():
                 return self._setting_statement(statement)
+            case _:
+                return None
+
+    def _refuse_outside_transaction(self, what: str) -> None:
+        if self.autocommit and not self._explicit:
+            raise OperationalError(
+                f"{what} can only be used in a transaction",
+                code=sqlstate.NO_ACTIVE_SQL_TRANSACTION,
+                hint="BEGIN first",
+            )
+
+    def refuse_inside_transaction(self, what: str) -> None:
+        """Raise OperationalError (25001) where a transaction has done something already."""
+        if self._explicit or self._current().changes:
+            raise OperationalError(
+                f"{what} cannot run inside a transaction",
+                code=sqlstate.ACTIVE_SQL_TRANSACTION,
+                hint="COMMIT first",
+            )
 
     def _setting_statement(self, statement: st.Statement) -> Result:
         from vsql.executor.ddl import show_settings
@@ -445,13 +602,15 @@ class Session:
                     else known_settings.checked(own, written)
                 )
                 if own == "busy_timeout_ms":
-                    self._catalog.set_busy_timeout(value)
+                    self.catalog.set_busy_timeout(value)
                 if scope == "local":
                     self._local_settings[own] = value
                     return Result("SET")
                 self._set(own, value)
                 if scope == "global":
-                    return self._change((change.PutSetting(own, str(value)),), "SET")
+                    self._refuse_read_only()
+                    self._transaction = self._current().stage((change.PutSetting(own, str(value)),))
+                    self._commit_when_alone()
                 return Result("SET")
             case _:
                 raise AssertionError(statement)
@@ -460,95 +619,208 @@ class Session:
         # A new mapping: operators know by its identity that the settings are still theirs.
         self._settings = {**self._settings, name: value}
 
-    def _transaction_statement(self, statement: st.Statement) -> Result:
-        match statement:
-            case st.Begin():
-                self._explicit = True
-                return Result("BEGIN")
-            case st.Commit():
-                self.commit()
-                return Result("COMMIT")
-            case _:
-                self.rollback()
-                return Result("ROLLBACK")
+    def _stage(self, changes: Iterable[Change], context: Context) -> None:
+        staged = tuple(changes)
+        for one in staged:
+            if isinstance(one, AddSegment) and one.rows is not None:
+                self._staged.batches[one.segment.id] = one.rows
+        self._transaction = self._current().stage(staged)
+        context.snapshot = self._transaction.seen
 
-    def _change(self, changes: tuple[Change, ...], tag: str) -> Result:
-        self._refuse_read_only()
-        self._stage(changes)
-        self._commit_when_auto()
-        return Result(tag)
-
-    def _staged(
-        self, changes: tuple[Change, ...], tag: str, count: int, context: Context
-    ) -> Result:
-        from vsql.executor.write import seal_when_due
-
-        self._stage(changes)
-        assert self._transaction is not None
-        touched = {
-            s.segment.table_id for s in self._transaction.changes if isinstance(s, AddSegment)
-        }
-        for table in list(self._transaction.seen.tables.values()):
-            if table.table.id in touched:
-                context.snapshot = self._transaction.seen
-                self._stage(seal_when_due(table, context))
-        self._commit_when_auto()
-        return Result(tag, None, (), count)
-
-    def _stage(self, changes: Iterable[Change]) -> None:
-        assert self._transaction is not None
-        self._transaction = self._transaction.stage(changes)
+    def _tag(self, tag: str) -> None:
+        self._transaction = replace(self._current(), tags=(*self._current().tags, tag))
 
     def _refuse_read_only(self) -> None:
         if self.read_only:
             raise OperationalError(
                 "the database was opened read-only", code=sqlstate.READ_ONLY_SQL_TRANSACTION
             )
+        if self._current().read_only:
+            raise OperationalError(
+                "the transaction is read-only", code=sqlstate.READ_ONLY_SQL_TRANSACTION
+            )
 
-    def _commit_when_auto(self) -> None:
+    def _commit_when_alone(self) -> None:
         if self.autocommit and not self._explicit:
             self.commit()
 
     def commit(self) -> None:
         """Make the transaction's changes visible, all or none; raises OperationalError (40001)."""
         with self._lock:
-            transaction, self._transaction = self._transaction, None
+            transaction = self._transaction
             self._explicit = False
             self._local_settings = {}
             if transaction is None or not transaction.changes:
+                self._undo_to(None)
                 return
-            self._committed = self._catalog.commit(
-                transaction.base,
-                transaction.changes,
-                lambda newest: self._check_keys(transaction, newest),
-            )
+            try:
+                self._commit_changes(transaction)
+            except BaseException:
+                self._undo_to(None)
+                raise
+            self._resources.store.pending.difference_update(_files_of(transaction.changes))
+            self._transaction = None
+            self.database.unpin(id(self))
+            self._wake_worker()
+
+    def _commit_changes(self, transaction: Transaction) -> None:
+        private = {t.table.id for t in transaction.seen.tables.values() if t.table.temporary}
+        private |= {t.table.id for t in self._temporary.values()}
+        durable = tuple(c for c in transaction.changes if change.table_of(c) not in private)
+
+        def adapt(newest: Snapshot) -> Sequence[Change]:
+            refuse_conflicts(transaction.base, newest, durable)
+            self._refuse_taken_keys(transaction, newest)
+            return durable
+
+        if durable:
+            operation = "; ".join(transaction.tags[:5])
+            self._committed = self.catalog.commit(transaction.base, durable, adapt, operation)
+        for one in durable:
+            if isinstance(one, AddSegment) and one.rows is not None:
+                batch = self._staged.batches.pop(one.segment.id, None)
+                if batch is not None:
+                    self._resources.recent[one.segment.id] = batch
+        self._temporary = {
+            name: t for name, t in transaction.seen.tables.items() if t.table.temporary
+        }
+        self._overlaid = None
 
     def rollback(self) -> None:
         """Forget the transaction's changes."""
         with self._lock:
-            self._transaction = None
+            self._undo_to(None)
             self._explicit = False
             self._local_settings = {}
 
-    def _check_keys(self, transaction: Transaction, newest: Snapshot) -> None:
-        """Refuse keys that others committed since the transaction began."""
+    def _refuse_taken_keys(self, transaction: Transaction, newest: Snapshot) -> None:
+        """Refuse keys that others committed since the transaction began; raises 40001."""
         from vsql.executor.keys import check_new_keys
 
-        old = {s.id for t in transaction.base.tables.values() for s in t.segments}
-        removed = {c.segment_id for c in transaction.changes if isinstance(c, change.RemoveSegment)}
+        context = self._context(self._settings, {})
         for table in newest.tables.values():
-            others = tuple(s for s in table.segments if s.id not in old)
             mine = transaction.seen.tables.get(table.table.name)
-            if mine is None or not others or not table.table.primary_key:
+            before = transaction.base.tables.get(table.table.name)
+            if mine is None or before is None or not any(i.unique for i in table.indexes):
                 continue
-            added = tuple(s for s in mine.segments if s.id not in old and s.id not in removed)
-            self._transaction = transaction
-            context = self._context(self._settings, {})
+            old = {segment.id for segment in before.segments}
+            others = tuple(s for s in table.segments if s.id not in old)
+            added = tuple(s for s in mine.segments if s.id not in old)
+            if not others or not added:
+                continue
+            theirs = replace(table, segments=others)
+            for segment in context.segments(replace(mine, segments=added)):
+                try:
+                    check_new_keys(theirs, segment.batch, context)
+                except IntegrityError as error:
+                    raise conflict(f"the same key was inserted ({error.message})") from None
+
+    def run_script(self, text: str) -> None:
+        """Run the statements of a script inside the current transaction."""
+        explicit, self._explicit = self._explicit, True
+        try:
+            for piece in split_statements(text):
+                self._once(piece.text, lambda parsed: [{}])
+        finally:
+            self._explicit = explicit
+        self._commit_when_alone()
+
+    def collect(self) -> Collected:
+        """Remove what no snapshot and no retention needs, and files that nobody knows."""
+        from vsql.executor.garbage import collect
+
+        self._refuse_read_only()
+        self.database.unpin(id(self))
+        kept_since = time.time_ns() // 1000 - microseconds_long(self._settings["retention"])
+        return collect(
+            self.catalog,
+            self._resources.store,
+            pinned=self.database.oldest_pinned(),
+            kept_since=kept_since,
+            alone=not self.database.is_shared(),
+        )
+
+    @classmethod
+    def beside(cls, database: Database) -> "Session":
+        """Open a session for the database's own work; it does not keep the database open."""
+        catalog = Catalog.open(database.root, read_only=False, busy_timeout_ms=5_000)
+        session = cls(database, catalog, autocommit=True, read_only=False)
+        for name, value in session._committed.settings.items():
+            session._settings[name] = known_settings.checked(name, value)
+        session._settings.update(threads=1, background="off")
+        return session
+
+    def close_quietly(self) -> None:
+        """Close a session that was opened beside others."""
+        with contextlib.suppress(Error):
+            self.rollback()
+            self.catalog.close()
+        if self._relational is not None:
+            self._relational.close()
+
+    def newest(self) -> Snapshot:
+        """Return the newest committed snapshot."""
+        if self.catalog.changed():
+            self._committed = self.catalog.load()
+        return self._committed
+
+    def newest_version(self) -> int:
+        """Return the newest committed version."""
+        return self.newest().version
+
+    @contextlib.contextmanager
+    def statement(self) -> Iterator[Context]:
+        """Give a context over the newest snapshot, for work that is no statement's."""
+        with self._lock:
             try:
-                for segment in context.segments(replace(mine, segments=added)):
-                    check_new_keys(replace(table, segments=others), segment.batch, context)
+                self._begin_statement()
+                yield self._context(self._settings, {})
             finally:
-                self._transaction = None
+                self._undo_to(None)
+
+    def commit_rewrite(
+        self,
+        changes: Sequence[Change],
+        adapt: Callable[[Snapshot], Sequence[Change]],
+        context: Context,
+    ) -> None:
+        """Commit changes that move rows; raises OperationalError (40001) where they can't be."""
+        self._stage(changes, context)
+        committed = self.catalog.commit(self._current().base, tuple(changes), adapt, "")
+        self._committed = committed
+        self._resources.store.pending.difference_update(_files_of(changes))
+        self._transaction = None
+        for one in changes:
+            if isinstance(one, AddSegment) and one.rows is not None:
+                self._staged.batches.pop(one.segment.id, None)
+                self._resources.recent[one.segment.id] = one.rows
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Return what the background worker did and does."""
+        return [] if self.database.worker is None else self.database.worker.jobs()
+
+    def _has_worker(self) -> bool:
+        wanted: bool = self._settings["background"] == "on"
+        return wanted and self.database.root is not None and self.after_commit is not None
+
+    def _wake_worker(self) -> None:
+        if self.after_commit is not None and self._has_worker():
+            self.after_commit(self.database)
+
+
+def _stop_worker(database: Database) -> None:
+    if database.worker is not None:
+        database.worker.stop()
+
+
+def _files_of(changes: Iterable[Change]) -> list[str]:
+    names: list[str] = []
+    for one in changes:
+        if isinstance(one, AddSegment) and one.segment.name is not None:
+            names.append(one.segment.name)
+        elif isinstance(one, change.AddIndexFile):
+            names.append(one.file.name)
+    return names
 
 
 def _place_of_name(message: str, text: str) -> Span | None:

@@ -122,8 +122,11 @@ def test_transactions(tmp_path: Any) -> None:
     other.rollback()
     other.execute("INSERT INTO t VALUES (2)")
     one.commit()
-    with pytest.raises(vsql.IntegrityError):
+    with pytest.raises(vsql.OperationalError) as caught:
         other.commit()
+    assert caught.value.sqlstate == "40001"
+    with pytest.raises(vsql.IntegrityError):
+        other.execute("INSERT INTO t VALUES (2)")
     one.close()
     other.close()
 

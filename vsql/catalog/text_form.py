@@ -6,10 +6,11 @@ import json
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from vsql.core import types
-from vsql.core.schema import Column
+from vsql.core.schema import EMPTY, Check, Column, Partitioning, Table
 from vsql.core.statistics import ColumnStatistics
 from vsql.core.types import SqlType
 
@@ -39,14 +40,61 @@ def type_of(text: str) -> SqlType:
 
 def write_columns(columns: tuple[Column, ...]) -> str:
     """Return columns as JSON."""
-    return json.dumps([[c.id, c.name, str(c.type), c.nullable, c.default] for c in columns])
+    return json.dumps(
+        [
+            [c.id, c.name, str(c.type), c.nullable, c.default, _present(c, _COLUMN_DETAILS)]
+            for c in columns
+        ]
+    )
+
+
+_COLUMN_DETAILS = ("identity", "generated", "comment", "initial")
+
+
+def _present(owner: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    values = {name: getattr(owner, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def read_columns(text: str) -> tuple[Column, ...]:
     """Return the columns that `write_columns` wrote."""
     return tuple(
-        Column(id_, name, type_of(type_), nullable, default)
-        for id_, name, type_, nullable, default in json.loads(text)
+        Column(id_, name, type_of(type_), nullable, default, **(details[0] if details else {}))
+        for id_, name, type_, nullable, default, *details in json.loads(text)
+    )
+
+
+def write_details(table: Table) -> str:
+    """Return what a table has beside its columns and its key as JSON."""
+    parts = table.partitioning
+    details = {
+        "checks": [[check.name, check.condition] for check in table.checks],
+        "properties": dict(table.properties),
+        "comment": table.comment,
+        "partitioning": None
+        if parts is None
+        else [parts.kind, parts.column, parts.count, [[n, list(v)] for n, v in parts.parts]],
+    }
+    return json.dumps({name: value for name, value in details.items() if value})
+
+
+def read_table(id_: int, name: str, primary_key: str, columns: str, details: str) -> Table:
+    """Return the table that `write_columns` and `write_details` wrote."""
+    known = json.loads(details)
+    partitioning = None
+    if "partitioning" in known:
+        kind, column, count, parts = known["partitioning"]
+        lists = tuple((part, tuple(values)) for part, values in parts)
+        partitioning = Partitioning(kind, column, count, lists)
+    return Table(
+        id_,
+        name,
+        read_columns(columns),
+        tuple(json.loads(primary_key)),
+        tuple(Check(*check) for check in known.get("checks", ())),
+        MappingProxyType(known["properties"]) if "properties" in known else EMPTY,
+        known.get("comment"),
+        partitioning,
     )
 
 

@@ -9,12 +9,19 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from vsql.core.schema import Index, Table
+from vsql.core.schema import Index, NamedObject, Table
 from vsql.core.snapshot import IndexFile, SegmentFacts, Snapshot, TableSnapshot
 
 
 @dataclass(frozen=True, slots=True)
 class AddTable:
+    table: Table
+
+
+@dataclass(frozen=True, slots=True)
+class AlterTable:
+    """The table's new definition, under the same id."""
+
     table: Table
 
 
@@ -33,18 +40,56 @@ class AddSegment:
 
 @dataclass(frozen=True, slots=True)
 class RemoveSegment:
+    """`rewritten` tells that the rows live on in another segment."""
+
     table_id: int
     segment_id: int
+    rewritten: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class AddDeletes:
-    """`rows` is a serialised roaring bitmap of row numbers that were live until now."""
+    """`rows` is a serialised roaring bitmap of row numbers that were live until now.
+
+    `carried` tells that they were deleted in another segment, from which they moved here since.
+    """
 
     table_id: int
     segment_id: int
     rows: bytes
     count: int
+    carried: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UndoDeletes:
+    """Rows of a segment that were deleted after a version are there again."""
+
+    table_id: int
+    segment_id: int
+    after_version: int
+    deletes: tuple[bytes, ...]
+    deleted_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlterIndex:
+    """The index's new definition, under the same id."""
+
+    index: Index
+
+
+@dataclass(frozen=True, slots=True)
+class PutObject:
+    """A schema, view or alias; one of the same kind and name is replaced."""
+
+    object: NamedObject
+
+
+@dataclass(frozen=True, slots=True)
+class DropObject:
+    kind: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +105,8 @@ class DropIndex:
 
 @dataclass(frozen=True, slots=True)
 class AddIndexFile:
+    """A structure that was built; one of the same index and segment is replaced."""
+
     table_id: int
     file: IndexFile
 
@@ -74,7 +121,12 @@ class PutSetting:
 
 Change = (
     AddTable
+    | AlterTable
     | DropTable
+    | UndoDeletes
+    | AlterIndex
+    | PutObject
+    | DropObject
     | AddSegment
     | RemoveSegment
     | AddDeletes
@@ -85,11 +137,44 @@ Change = (
 )
 
 
+def table_of(change: Change) -> int | None:
+    """Return the id of the table that a change concerns, None where it concerns no table."""
+    match change:
+        case AddTable(table) | AlterTable(table):
+            return table.id
+        case AddSegment(segment):
+            return segment.table_id
+        case AddIndex(index) | AlterIndex(index):
+            return index.table_id
+        case PutSetting() | PutObject() | DropObject():
+            return None
+        case _:
+            return change.table_id
+
+
 def apply(snapshot: Snapshot, change: Change) -> Snapshot:
     """Return `snapshot` with `change` done; the version stays, since nothing is committed."""
     match change:
         case AddTable(table):
             return _with_table(snapshot, TableSnapshot(table))
+        case AlterTable(table):
+            return _altered(snapshot, table)
+        case PutObject(named):
+            return replace(snapshot, objects={**snapshot.objects, (named.kind, named.name): named})
+        case DropObject(kind, name):
+            others = {key: value for key, value in snapshot.objects.items() if key != (kind, name)}
+            return replace(snapshot, objects=others)
+        case UndoDeletes(table_id, segment_id, _, deletes, count):
+            return _with_segment(
+                snapshot,
+                table_id,
+                segment_id,
+                lambda s: replace(s, deletes=deletes, deleted_count=count),
+            )
+        case AlterIndex(index):
+            owner = _table(snapshot, index.table_id)
+            indexes = tuple(index if i.id == index.id else i for i in owner.indexes)
+            return _with_table(snapshot, replace(owner, indexes=indexes))
         case DropTable(table_id):
             name = _table(snapshot, table_id).table.name
             remaining = {key: value for key, value in snapshot.tables.items() if key != name}
@@ -97,11 +182,11 @@ def apply(snapshot: Snapshot, change: Change) -> Snapshot:
         case AddSegment(segment):
             owner = _table(snapshot, segment.table_id)
             return _with_table(snapshot, replace(owner, segments=(*owner.segments, segment)))
-        case RemoveSegment(table_id, segment_id):
+        case RemoveSegment(table_id, segment_id, _):
             owner = _table(snapshot, table_id)
             kept = tuple(s for s in owner.segments if s.id != segment_id)
             return _with_table(snapshot, replace(owner, segments=kept))
-        case AddDeletes(table_id, segment_id, rows, count):
+        case AddDeletes(table_id, segment_id, rows, count, _):
             return _with_segment(
                 snapshot,
                 table_id,
@@ -120,7 +205,7 @@ def apply(snapshot: Snapshot, change: Change) -> Snapshot:
                 snapshot,
                 table_id,
                 file.segment_id,
-                lambda s: replace(s, index_files=(*s.index_files, file)),
+                lambda s: replace(s, index_files=(*_other_files(s, file), file)),
             )
         case PutSetting(name, value):
             settings = {key: old for key, old in snapshot.settings.items() if key != name}
@@ -129,8 +214,24 @@ def apply(snapshot: Snapshot, change: Change) -> Snapshot:
             return replace(snapshot, settings=settings)
 
 
+def _other_files(segment: SegmentFacts, file: IndexFile) -> tuple[IndexFile, ...]:
+    same = (file.index_id, file.structure)
+    return tuple(f for f in segment.index_files if (f.index_id, f.structure) != same)
+
+
 def _table(snapshot: Snapshot, table_id: int) -> TableSnapshot:
     return next(t for t in snapshot.tables.values() if t.table.id == table_id)
+
+
+def _altered(snapshot: Snapshot, table: Table) -> Snapshot:
+    """Replace a definition; the name may be another, and the table keeps its place."""
+    tables = {
+        (table.name if known.table.id == table.id else name): (
+            replace(known, table=table) if known.table.id == table.id else known
+        )
+        for name, known in snapshot.tables.items()
+    }
+    return replace(snapshot, tables=tables)
 
 
 def _with_table(snapshot: Snapshot, table: TableSnapshot) -> Snapshot:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 import pyarrow as pa
 
 from vsql.core.distance import Metric
-from vsql.core.types import SqlType
+from vsql.core.types import TIMESTAMPTZ, SqlType
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
 
@@ -23,23 +23,72 @@ def new_id() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column; `default` is the SQL text of an expression without columns."""
+    """One column.
+
+    `default` is the SQL text of an expression without columns, `generated` that of a stored
+    expression over the row. `identity` is "always" or "default" where numbers are handed out.
+    `initial` is the SQL text of the value of rows that were written before the column existed.
+    """
 
     id: int
     name: str
     type: SqlType
     nullable: bool = True
     default: str | None = None
+    identity: str | None = None
+    generated: str | None = None
+    comment: str | None = None
+    initial: str | None = None
+
+
+INSERTED_AT = Column(0, "vsql_inserted_at", TIMESTAMPTZ)
+"""When a row of a table whose rows expire was inserted; no SQL shows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A CHECK constraint: SQL text over the table's columns that must not be false."""
+
+    name: str
+    condition: str
+
+
+@dataclass(frozen=True, slots=True)
+class Partitioning:
+    """How sealed rows are kept apart: by hash into `count` parts, or by value for a list.
+
+    For a list, `parts` pairs a partition's name with the JSON texts of its values; rows of other
+    values lie in the default partition.
+    """
+
+    kind: str
+    column: str
+    count: int = 0
+    parts: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table; `primary_key` names its columns, empty where there is none."""
+    """One table; `primary_key` names its columns, empty where there is none.
+
+    `name` is qualified (`schema.name`) outside of the schema public. `properties` are what
+    WITH (…) said: ttl, dynamic, cluster_by. A temporary table is its connection's own.
+    """
 
     id: int
     name: str
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    comment: str | None = None
+    partitioning: Partitioning | None = None
+    temporary: bool = False
+
+    @property
+    def stored_columns(self) -> tuple[Column, ...]:
+        """The columns that a segment holds: those that SQL shows, and those for vsql alone."""
+        return (*self.columns, INSERTED_AT) if "ttl" in self.properties else self.columns
 
     def find(self, name: str) -> Column | None:
         """Return the column called `name`, or None."""
@@ -64,7 +113,7 @@ class Table:
                     column.type.arrow,
                     metadata={"vsql:column_id": str(column.id)},
                 )
-                for column in self.columns
+                for column in self.stored_columns
             ]
         )
 
@@ -85,3 +134,22 @@ class Index:
     metric: Metric | None = None
     unique: bool = False
     options: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The columns of a unique index, in order; `key` is their quoted names."""
+        return tuple(part.strip('"').replace('""', '"') for part in self.key.split(", "))
+
+
+@dataclass(frozen=True, slots=True)
+class NamedObject:
+    """A schema, view or alias: what a name stands for beside tables.
+
+    `body` is the view's query as the user wrote it, or the table that an alias means.
+    """
+
+    id: int
+    kind: str
+    name: str
+    body: str = ""
+    comment: str | None = None

@@ -36,6 +36,9 @@ _ALL = (
     Setting("busy_timeout_ms", 5_000, "how long a writer waits for another", 0, 3_600_000),
     Setting("seal_rows", 10_000, "inlined rows of a table that become a sealed segment", 1, 10**9),
     Setting("seal_bytes", 32 * _MEBIBYTE, "inlined bytes that become a sealed segment", 1, 1 << 40),
+    Setting("background", "on", "seal, compact and collect beside the work", choices=("on", "off")),
+    Setting("retention", "24 hours", "how long old versions are kept"),
+    Setting("identity_cache", 64, "identity numbers that a connection takes at a time", 1, 10**6),
     Setting("segment_rows", 1_000_000, "rows of one sealed segment at most", 1, 10**9),
     Setting("statement_bytes_max", 64 * _MEBIBYTE, "length of a statement's text", 1, 1 << 40),
     Setting("nesting_max", 1_000, "depth of parentheses in a statement", 1, 100_000),
@@ -47,6 +50,7 @@ _ALL = (
 # pgvector's spellings, so that its users' statements work.
 _ALIASES = {"hnsw.ef_search": "ef_search", "ivfflat.probes": "nprobe"}
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 SETTINGS: Mapping[str, Setting] = MappingProxyType({setting.name: setting for setting in _ALL})
 DEFAULTS: Mapping[str, Any] = MappingProxyType({setting.name: setting.default for setting in _ALL})
 

@@ -8,7 +8,7 @@ beside it. A snapshot is passed by value and never changes; a commit makes a new
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from vsql.core.schema import Index, Table
+from vsql.core.schema import Index, NamedObject, Table
 from vsql.core.statistics import ColumnStatistics
 
 
@@ -52,7 +52,8 @@ class SegmentFacts:
 
     `name` is the file's name relative to the database, None for an inlined batch; `deletes` are
     serialised 32-bit roaring bitmaps, one per commit that deleted rows, to be united;
-    `statistics` maps column ids to what is known, empty for inlined batches.
+    `statistics` maps column ids to what is known, empty for inlined batches. `rewritten` tells
+    that the rows were there before, in other segments: they were moved here, not inserted.
     """
 
     id: int
@@ -65,6 +66,8 @@ class SegmentFacts:
     deleted_count: int = 0
     statistics: Mapping[int, ColumnStatistics] = field(default_factory=dict)
     index_files: tuple[IndexFile, ...] = ()
+    partition: str = ""
+    rewritten: bool = False
 
     @property
     def is_inlined(self) -> bool:
@@ -106,8 +109,16 @@ class TableSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All tables at one version, by name, and the database's own settings (SET GLOBAL)."""
+    """All tables at one version, by name, and the database's own settings (SET GLOBAL).
+
+    `objects` are schemas, views and aliases by kind and name.
+    """
 
     version: int
     tables: Mapping[str, TableSnapshot] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+    objects: Mapping[tuple[str, str], NamedObject] = field(default_factory=dict)
+
+    def named(self, kind: str) -> Mapping[str, NamedObject]:
+        """Return the objects of one kind by name."""
+        return {name: found for (own, name), found in self.objects.items() if own == kind}

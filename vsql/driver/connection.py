@@ -9,6 +9,7 @@ from vsql.core.errors import InterfaceError
 from vsql.driver.cursor import Cursor
 from vsql.driver.rows import arrow_table
 from vsql.engine import Session
+from vsql.worker import wake_worker
 
 if TYPE_CHECKING:
     from vsql.executor.context import ProgressReport
@@ -40,6 +41,8 @@ class Connection:
         session = Session.open(
             str(database), autocommit=autocommit, read_only=read_only, settings=settings
         )
+        if not read_only:
+            session.after_commit = wake_worker
         return cls(session)
 
     def cursor(self) -> Cursor:

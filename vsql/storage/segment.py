@@ -1,5 +1,6 @@
 """An opened segment: what the executor reads, whether its rows are sealed or still growing."""
 
+import base64
 from typing import Any, Protocol
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vsql.core.protocols import Bits, Rows
+from vsql.core.schema import Table
 from vsql.core.snapshot import SegmentFacts
 
 Vectors = npt.NDArray[Any]
@@ -53,52 +55,91 @@ class OpenSegment(Protocol):
         """Return where the catalog keeps these rows."""
 
 
-class Columns:
-    """Columns of one record batch by id, with vectors as numpy views."""
+class SealedSegment:
+    """Rows of one immutable file; see `OpenSegment`."""
 
-    def __init__(self, batch: pa.RecordBatch) -> None:
+    is_growing = False
+
+    def __init__(
+        self, facts: SegmentFacts, batch: pa.RecordBatch, live: Bits | None, table: Table
+    ) -> None:
+        self.facts: SegmentFacts | None = facts
         self.batch = batch
-        self._by_id = {
-            int(field.metadata[b"vsql:column_id"]): number
-            for number, field in enumerate(batch.schema)
-        }
+        self.live = live
+        self.id = facts.id
+        self.row_count = facts.row_count
+        self.cache_key: object = (facts.id, len(facts.deletes), facts.deleted_count)
+        self._table = table
         self._arrays: dict[int, pa.Array] = {}
         self._numbers: dict[int, npt.NDArray[Any] | None] = {}
         self._vectors: dict[int, Vectors] = {}
         self._bits: dict[int, Bits | None] = {}
 
     def column(self, column_id: int, arrow_type: pa.DataType) -> pa.Array:
-        """Return a column as Arrow, NULLs where the batch lacks it."""
+        """Return a column as Arrow; its initial value where the file lacks it."""
         array = self._arrays.get(column_id)
         if array is None:
-            number = self._by_id.get(column_id)
-            array = (
-                pa.nulls(self.batch.num_rows, arrow_type)
-                if number is None
-                else self.batch.column(number)
-            )
+            array = column_of_batch(self.batch, self._table, column_id, arrow_type)
             self._arrays[column_id] = array
         return array
 
     def numbers(self, column_id: int, arrow_type: pa.DataType) -> npt.NDArray[Any] | None:
         """Return a column of integers or doubles as a numpy view, None where it is not that."""
         if column_id not in self._numbers:
-            self._numbers[column_id] = _numbers(self.column(column_id, arrow_type))
+            self._numbers[column_id] = numbers_of(self.column(column_id, arrow_type))
         return self._numbers[column_id]
 
     def vectors(self, column_id: int) -> Vectors:
         """Return a vector column as a numpy view."""
         view = self._vectors.get(column_id)
         if view is None:
-            view = _view(self.batch.column(self._by_id[column_id]))
-            self._vectors[column_id] = view
+            view = self._vectors[column_id] = vectors_of(self._vector_array(column_id))
         return view
 
     def vector_bits(self, column_id: int) -> Bits | None:
         """Return the validity of a vector column, None where no row is NULL."""
         if column_id not in self._bits:
-            self._bits[column_id] = _validity(self.batch.column(self._by_id[column_id]))
+            self._bits[column_id] = validity_of(self._vector_array(column_id))
         return self._bits[column_id]
+
+    def _vector_array(self, column_id: int) -> pa.Array:
+        type_ = next(c.type for c in self._table.columns if c.id == column_id)
+        return self.column(column_id, type_.arrow)
+
+    def locate(self, rows: Rows) -> list[Located]:
+        """Return the rows themselves: a file is one segment."""
+        return [(self.id, self.row_count, rows)]
+
+
+def column_of_batch(
+    batch: pa.RecordBatch, table: Table, column_id: int, arrow_type: pa.DataType
+) -> pa.Array:
+    """Return a column of a batch in today's type; its initial value where the batch lacks it."""
+    wanted = str(column_id).encode()
+    for number, field in enumerate(batch.schema):
+        if field.metadata is not None and field.metadata.get(b"vsql:column_id") == wanted:
+            array = batch.column(number)
+            # A column whose type was widened since is read in today's type.
+            return array if array.type == arrow_type else array.cast(arrow_type)
+    column = next((c for c in table.columns if c.id == column_id), None)
+    if column is None or column.initial is None:
+        return pa.nulls(batch.num_rows, arrow_type)
+    one = decode_value(column.initial)
+    return one.take(pa.array([0] * batch.num_rows, pa.int64())).cast(arrow_type)
+
+
+def encode_value(array: pa.Array) -> str:
+    """Return an array of one value as text that `decode_value` reads, exactly."""
+    sink = pa.BufferOutputStream()
+    batch = pa.RecordBatch.from_arrays([array], names=["value"])
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return base64.b64encode(sink.getvalue()).decode()
+
+
+def decode_value(text: str) -> pa.Array:
+    """Return the array that `encode_value` wrote."""
+    return pa.ipc.open_stream(base64.b64decode(text)).read_next_batch().column(0)
 
 
 _NUMPY_TYPES = {
@@ -109,7 +150,8 @@ _NUMPY_TYPES = {
 }
 
 
-def _numbers(array: pa.Array) -> npt.NDArray[Any] | None:
+def numbers_of(array: pa.Array) -> npt.NDArray[Any] | None:
+    """Return a view of an array of integers or doubles without NULL, None for any other."""
     dtype = _NUMPY_TYPES.get(array.type)
     if dtype is None or array.null_count:
         return None
@@ -119,7 +161,8 @@ def _numbers(array: pa.Array) -> npt.NDArray[Any] | None:
     return view
 
 
-def _view(array: pa.Array) -> Vectors:
+def vectors_of(array: pa.Array) -> Vectors:
+    """Return a view of an array of vectors, (rows, dimension); for BIT (rows, bytes)."""
     if pa.types.is_fixed_size_binary(array.type):
         width = array.type.byte_width
         raw = np.frombuffer(array.buffers()[1], dtype=np.uint8)
@@ -134,58 +177,11 @@ def _view(array: pa.Array) -> Vectors:
     return view
 
 
-def _validity(array: pa.Array) -> Bits | None:
+def validity_of(array: pa.Array) -> Bits | None:
+    """Return which rows are not NULL, least significant bit first; None where all are not."""
     if not array.null_count:
         return None
     flags = array.is_valid().to_numpy(zero_copy_only=False)
     bits = np.packbits(flags, bitorder="little")
     bits.flags.writeable = False
     return bits
-
-
-class SealedSegment(Columns):
-    """Rows of one immutable file."""
-
-    is_growing = False
-
-    def __init__(self, facts: SegmentFacts, batch: pa.RecordBatch, live: Bits | None) -> None:
-        super().__init__(batch)
-        self.facts: SegmentFacts | None = facts
-        self.live = live
-        self.id = facts.id
-        self.row_count = facts.row_count
-        self.cache_key: object = (facts.id, len(facts.deletes), facts.deleted_count)
-
-    def locate(self, rows: Rows) -> list[Located]:
-        """Return the rows themselves: a file is one segment."""
-        return [(self.id, self.row_count, rows)]
-
-
-class GrowingSegment(Columns):
-    """A table's inlined batches, one after the other, in memory."""
-
-    is_growing = True
-    id = 0
-    facts: SegmentFacts | None = None
-    cache_key: object = None
-
-    def __init__(
-        self, parts: tuple[SegmentFacts, ...], batch: pa.RecordBatch, live: Bits | None
-    ) -> None:
-        super().__init__(batch)
-        self.live = live
-        self.row_count = batch.num_rows
-        self._parts = parts
-        self._starts = np.cumsum([0, *(part.row_count for part in parts)])
-
-    def locate(self, rows: Rows) -> list[Located]:
-        """Return the rows by the inlined batch that holds them."""
-        owners = np.searchsorted(self._starts, rows, side="right") - 1
-        return [
-            (
-                self._parts[number].id,
-                self._parts[number].row_count,
-                rows[owners == number] - self._starts[number],
-            )
-            for number in np.unique(owners)
-        ]

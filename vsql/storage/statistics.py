@@ -16,7 +16,7 @@ from vsql.core.types import Family, SqlType
 SAMPLE_ROWS = 30_000
 COMMON_VALUES = 32
 BUCKETS = 64
-_TEXT_MAX = 64
+TEXT_MAX = 64
 _PLAIN = (Family.JSON, Family.VECTOR, Family.HALFVEC, Family.BIT, Family.INTERVAL, Family.NULL)
 
 
@@ -78,7 +78,7 @@ def _common(values: pa.Array, counts: Any, scale: float) -> tuple[tuple[Any, int
     return tuple(
         (value, round(int(counts[number]) * scale))
         for value, number in zip(shown, repeated, strict=True)
-        if not isinstance(value, str | bytes) or len(value) <= _TEXT_MAX
+        if not isinstance(value, str | bytes) or len(value) <= TEXT_MAX
     )
 
 
@@ -96,4 +96,4 @@ def _histogram(values: pa.Array, common: set[Any]) -> tuple[Any, ...]:
 
 
 def _short(value: Any) -> Any:
-    return value[:_TEXT_MAX] if isinstance(value, str | bytes) else value
+    return value[:TEXT_MAX] if isinstance(value, str | bytes) else value

@@ -6,10 +6,11 @@
 Without a folder (":memory:") the same names lead to objects in memory.
 """
 
+import contextlib
 import os
 import threading
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,98 +21,202 @@ from vsql.core.errors import OperationalError
 from vsql.core.schema import Table, new_id
 from vsql.core.snapshot import IndexFile, SegmentFacts, TableSnapshot
 from vsql.storage import segment_file
+from vsql.storage.growing import Growing, GrowingSegment, ReadBatch
 from vsql.storage.live import live_bits
-from vsql.storage.segment import Columns, GrowingSegment, OpenSegment, SealedSegment
+from vsql.storage.segment import OpenSegment, SealedSegment
 
 _BLOCK = 1024 * 1024
+FOLDERS = ("segments", "indexes")
+
+
+class Growings:
+    """The growing rows of several tables; safe to share among threads."""
+
+    def __init__(self) -> None:
+        self._by_table: dict[int, list[Growing]] = {}
+        self._lock = threading.Lock()
+
+    def view(
+        self, table: Table, parts: tuple[SegmentFacts, ...], read: ReadBatch
+    ) -> GrowingSegment:
+        """Return the rows of some inlined batches, kept in memory between statements."""
+        with self._lock:
+            known = self._by_table.setdefault(table.id, [])
+            found = next((growing for growing in known if growing.holds(parts)), None)
+            if found is None:
+                found = Growing()
+                # The newest and one before it: readers of an older snapshot come back.
+                known[:] = [found, *known[:1]]
+        return found.view(table, parts, read)
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self._by_table.clear()
 
 
 class Store:
-    """The files of one database; safe to share among threads."""
+    """The files of one database; safe to share among threads.
+
+    `pending` names files of transactions that have not ended: the catalog does not know them yet.
+    """
 
     def __init__(self, root: Path | None) -> None:
-        self._root = root
+        self.root = root
         self._objects: dict[str, Any] = {}
-        self._batches: dict[int, pa.RecordBatch] = {}
+        self._batches: dict[str, pa.RecordBatch] = {}
+        self._sealed_segments: dict[int, tuple[SegmentFacts, Table, SealedSegment]] = {}
         self._opened: dict[int, tuple[TableSnapshot, tuple[OpenSegment, ...]]] = {}
+        self._growings = Growings()
         self._lock = threading.RLock()
-
-    @classmethod
-    def open(cls, root: Path | None) -> "Store":
-        """Return the store of a database folder, or one in memory for None."""
-        return cls(root)
+        self.pending: set[str] = set()
 
     def open_table(
-        self, table: TableSnapshot, read_inlined: Callable[[int], bytes]
+        self,
+        table: TableSnapshot,
+        read: ReadBatch,
+        staged_ids: Container[int],
+        staged: Growings,
     ) -> tuple[OpenSegment, ...]:
-        """Return the table's segments: sealed ones in order, then the growing one, if any."""
+        """Return the table's segments: sealed ones in order, then those that grow, if any.
+
+        Inlined batches of `staged_ids` are not committed: they lie in `staged`, the transaction's.
+        """
         known = self._opened.get(table.table.id)
         if known is not None and known[0] is table:
             return known[1]
         with self._lock:
-            segments: list[OpenSegment] = [self._sealed(facts) for facts in table.sealed]
-            growing = self._growing(table, known, read_inlined)
-            if growing is not None:
-                segments.append(growing)
+            segments: list[OpenSegment] = [self._sealed(f, table.table) for f in table.sealed]
+            parts = table.inlined
+            committed = tuple(part for part in parts if part.id not in staged_ids)
+            if committed:
+                segments.append(self._growings.view(table.table, committed, read))
+            if len(committed) < len(parts):
+                own = tuple(part for part in parts if part.id in staged_ids)
+                segments.append(staged.view(table.table, own, read))
             opened = tuple(segments)
-            self._opened[table.table.id] = (table, opened)
+            if len(committed) == len(parts):
+                self._opened[table.table.id] = (table, opened)
             return opened
 
-    def _sealed(self, facts: SegmentFacts) -> SealedSegment:
-        assert facts.name is not None
-        batch = self._batches.get(facts.id)
+    def open_past(self, facts: SegmentFacts, table: Table, read: ReadBatch) -> OpenSegment:
+        """Return one segment as it was written, for a look at the past; nothing of it is kept."""
+        if facts.name is None:
+            return Growing().view(table, (facts,), read)
+        batch = self._batches.get(facts.name)
         if batch is None:
-            if self._root is None:
-                batch = self._objects[facts.name]
-            else:
-                batch = segment_file.read(self._root / facts.name, facts.row_count)
-            self._batches[facts.id] = batch
-        return SealedSegment(facts, batch, live_bits([facts]))
+            batch = self._read(facts)
+        return SealedSegment(facts, batch, None, table)
 
-    def _growing(
+    def _read(self, facts: SegmentFacts) -> pa.RecordBatch:
+        assert facts.name is not None
+        if self.root is None:
+            return self._objects[facts.name]
+        return segment_file.read(self.root / facts.name, facts.row_count)
+
+    def _sealed(self, facts: SegmentFacts, table: Table) -> SealedSegment:
+        known = self._sealed_segments.get(facts.id)
+        if known is not None and known[0] is facts and known[1] is table:
+            return known[2]
+        assert facts.name is not None
+        batch = self._batches.get(facts.name)
+        if batch is None:
+            batch = self._read(facts)
+            self._batches[facts.name] = batch
+        segment = SealedSegment(facts, batch, live_bits([facts]), table)
+        self._sealed_segments[facts.id] = (facts, table, segment)
+        return segment
+
+    def abandon(self, names: Iterable[str]) -> None:
+        """Remove files of a transaction that was rolled back."""
+        for name in names:
+            if name in self.pending:
+                self.remove(name)
+                self.pending.discard(name)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or the object in its place."""
+        self.forget([name])
+        if self.root is not None:
+            path = self.root / name
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Let go of files that no snapshot needs any more."""
+        with self._lock:
+            for name in names:
+                self._objects.pop(name, None)
+                self._batches.pop(name, None)
+
+    def names(self) -> list[str]:
+        """Return the names of all files, those being written too, or of the objects instead."""
+        if self.root is None:
+            return [name for name in self._objects if name.startswith(FOLDERS)]
+        return [
+            str(path.relative_to(self.root))
+            for folder in FOLDERS
+            for path in (self.root / folder).rglob("*")
+            if path.is_file()
+        ]
+
+    def size(self, name: str) -> int:
+        """Return the bytes of a file, 0 where it is none."""
+        if self.root is None:
+            return 0
+        try:
+            return (self.root / name).stat().st_size
+        except OSError:
+            return 0
+
+    def exists(self, name: str) -> bool:
+        """Whether a file, or the object in its place, is there."""
+        return name in self._objects or (self.root is not None and (self.root / name).exists())
+
+    def write_segment(
         self,
-        table: TableSnapshot,
-        known: tuple[TableSnapshot, tuple[OpenSegment, ...]] | None,
-        read_inlined: Callable[[int], bytes],
-    ) -> GrowingSegment | None:
-        parts = table.inlined
-        if not parts:
-            return None
-        before = known[0].inlined if known is not None and known[1] else ()
-        last = known[1][-1] if known is not None and known[1] else None
-        kept = [part.id for part in before] == [part.id for part in parts[: len(before)]]
-        batches: list[pa.RecordBatch] = []
-        done = 0
-        if before and kept and last is not None and last.is_growing:
-            batches, done = [last.batch], len(before)
-        batches += [segment_file.decode_batch(read_inlined(part.id)) for part in parts[done:]]
-        schema = table.table.arrow_schema
-        whole = segment_file.one_batch(schema, (_conformed(b, table.table) for b in batches))
-        return GrowingSegment(parts, whole, live_bits(parts))
+        table: Table,
+        batches: Iterable[pa.RecordBatch],
+        *,
+        partition: str = "",
+        rewritten: bool = False,
+    ) -> SegmentFacts:
+        """Write rows as one sealed segment, durable; raises OperationalError.
 
-    def write_segment(self, table: Table, batches: Iterable[pa.RecordBatch]) -> SegmentFacts:
-        """Write rows as one sealed segment, durable; raises OperationalError."""
+        `rewritten` tells that the rows come from other segments of the table.
+        """
         from vsql.storage.statistics import collect
 
         batch = segment_file.one_batch(table.arrow_schema, batches)
         segment_id = new_id()
         name = f"segments/{table.id:016x}/{segment_id:016x}.arrow"
         size, checksum = batch.nbytes, ""
-        if self._root is None:
+        self.pending.add(name)
+        if self.root is None:
             self._objects[name] = batch
         else:
-            size, checksum = segment_file.write(self._root / name, batch)
+            size, checksum = segment_file.write(self.root / name, batch)
         statistics = {
             column.id: collect(batch.column(number), column.type)
-            for number, column in enumerate(table.columns)
+            for number, column in enumerate(table.stored_columns)
         }
         return SegmentFacts(
-            segment_id, table.id, batch.num_rows, size, name, checksum, statistics=statistics
+            segment_id,
+            table.id,
+            batch.num_rows,
+            size,
+            name,
+            checksum,
+            statistics=statistics,
+            partition=partition,
+            rewritten=rewritten,
         )
 
-    def inline_segment(self, table: Table, batch: pa.RecordBatch) -> SegmentFacts:
+    def inline_segment(
+        self, table: Table, batch: pa.RecordBatch, *, rewritten: bool = False
+    ) -> SegmentFacts:
         """Return the facts of a small batch that the catalog will keep."""
-        return SegmentFacts(new_id(), table.id, batch.num_rows, batch.nbytes)
+        return SegmentFacts(new_id(), table.id, batch.num_rows, batch.nbytes, rewritten=rewritten)
 
     def write_index(
         self,
@@ -124,11 +229,12 @@ class Store:
     ) -> tuple[str, int, str]:
         """Keep an index structure; returns name, size and checksum. Raises OperationalError."""
         name = f"indexes/{table_id:016x}/{segment_id:016x}/{index_id:016x}.{structure.lower()}"
-        if self._root is None:
+        self.pending.add(name)
+        if self.root is None:
             self._objects[name] = searcher
             size: int = searcher.byte_size()  # type: ignore[attr-defined]
             return name, size, ""
-        path = self._root / name
+        path = self.root / name
         partial = path.with_name(path.name + ".partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,24 +259,14 @@ class Store:
             return known
         with self._lock:
             if file.name not in self._objects:
-                assert self._root is not None
+                assert self.root is not None
                 try:
-                    self._objects[file.name] = load(self._root / file.name)
+                    self._objects[file.name] = load(self.root / file.name)
                 except (OSError, ValueError, RuntimeError) as error:
                     raise OperationalError(
-                        f'index file "{self._root / file.name}" cannot be read: '
+                        f'index file "{self.root / file.name}" cannot be read: '
                         f"{str(error).splitlines()[0]}",
                         code=sqlstate.DATA_CORRUPTED,
                         hint="drop the index and create it again",
                     ) from None
             return self._objects[file.name]
-
-
-def _conformed(batch: pa.RecordBatch, table: Table) -> pa.RecordBatch:
-    """Return a batch in the table's schema of today."""
-    schema = table.arrow_schema
-    if batch.schema.equals(schema, check_metadata=True):
-        return batch
-    columns = Columns(batch)
-    arrays = [columns.column(column.id, column.type.arrow) for column in table.columns]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)

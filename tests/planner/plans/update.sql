@@ -2,3 +2,4 @@ UPDATE t SET n = n + 1 WHERE section LIKE 's%'
 ----
 Update t (n)
   filter: section LIKE 's%'  (columns, keeps about 5.00%)
+t: 0 of 1 segments pruned

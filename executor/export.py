@@ -1,0 +1,149 @@
+"""EXPORT and IMPORT DATABASE: a script and a Parquet file per table, for any other program."""
+
+import re
+from pathlib import Path
+
+import pyarrow as pa
+from sqlglot import exp
+
+from vsql.core import sqlstate
+from vsql.core.errors import OperationalError
+from vsql.core.schema import Column, Partitioning
+from vsql.core.snapshot import TableSnapshot
+from vsql.executor.context import Context
+from vsql.executor.copy import copy_to
+from vsql.executor.scan import pick
+from vsql.executor.seal import batch_of
+from vsql.grammar.statements import CopyTo
+from vsql.planner.facts import Facts
+
+SCRIPT = "database.sql"
+_FILE = re.compile(r"^(COPY .* FROM ')([^'/]+\.parquet)(';)$", re.MULTILINE)
+_CLASSES = {
+    "l2": "vector_l2_ops",
+    "inner_product": "vector_ip_ops",
+    "cosine": "vector_cosine_ops",
+    "l1": "vector_l1_ops",
+    "hamming": "bit_hamming_ops",
+    "jaccard": "bit_jaccard_ops",
+}
+
+
+def export_database(path: str, facts: Facts, context: Context) -> int:
+    """Write all tables into a folder; returns how many. Raises OperationalError."""
+    folder = Path(path).expanduser()
+    tables = [t for t in facts.tables.values() if not t.table.temporary]
+    before = [f"CREATE SCHEMA {quoted(n)};" for n in context.snapshot.named("schema")]
+    after: list[str] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, table in enumerate(tables, 1):
+            context.check_interrupt()
+            if context.progress is not None:
+                context.progress("exporting", (number - 1) / len(tables))
+            file = folder / f"{number:04d}.parquet"
+            names = [c.name for c in table.table.columns if c.generated is None]
+            rows = pa.Table.from_batches([batch_of(table.table, pick((), table, context))])
+            copy_to(CopyTo(exp.null(), str(file), "parquet", {}), rows.select(names), context)
+            shown = ", ".join(quoted(name) for name in names)
+            before.append(create_statement(table))
+            before.append(f"COPY {relation(table.table.name)} ({shown}) FROM '{file.name}';")
+            after += _index_statements(table)
+        for named in context.snapshot.named("alias").values():
+            after.append(f"CREATE ALIAS {relation(named.name)} FOR {relation(named.body)};")
+        for named in context.snapshot.named("view").values():
+            after.append(f"CREATE VIEW {relation(named.name)} AS {named.body};")
+        (folder / SCRIPT).write_text("\n".join([*before, *after]) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OperationalError(
+            f'cannot write the export "{path}": {error.strerror or error}', code=sqlstate.IO_ERROR
+        ) from None
+    return len(tables)
+
+
+def script_of(path: str) -> str:
+    """Return the script of an export, its files found; raises OperationalError (58P01)."""
+    folder = Path(path).expanduser()
+    try:
+        text = (folder / SCRIPT).read_text(encoding="utf-8")
+    except OSError:
+        raise OperationalError(
+            f'"{path}" holds no export: it has no {SCRIPT}', code=sqlstate.UNDEFINED_FILE
+        ) from None
+    shown = str(folder.absolute()).replace("'", "''")
+    return _FILE.sub(lambda found: f"{found[1]}{shown}/{found[2]}{found[3]}", text)
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL writes it, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def relation(name: str) -> str:
+    """Return a qualified name as SQL writes it."""
+    return ".".join(quoted(part) for part in name.split(".", 1))
+
+
+def create_statement(table: TableSnapshot) -> str:
+    """Return the CREATE TABLE statement of a table, without its other indexes."""
+    owner = table.table
+    parts = [_column(column) for column in owner.columns]
+    if owner.primary_key:
+        parts.append(f"PRIMARY KEY ({', '.join(map(quoted, owner.primary_key))})")
+    for index in table.indexes:
+        if index.unique and index.key_columns != owner.primary_key:
+            columns = ", ".join(map(quoted, index.key_columns))
+            parts.append(f"CONSTRAINT {quoted(index.name)} UNIQUE ({columns})")
+    for check in owner.checks:
+        parts.append(f"CONSTRAINT {quoted(check.name)} CHECK ({check.condition})")
+    text = f"CREATE TABLE {relation(owner.name)} ({', '.join(parts)})"
+    properties = {n: v for n, v in owner.properties.items() if n != "cluster_by"}
+    if properties:
+        given = ", ".join(
+            f"{n} = '{v.replace(chr(39), chr(39) * 2)}'" for n, v in properties.items()
+        )
+        text += f" WITH ({given})"
+    if owner.partitioning is not None:
+        text += _partition_by(owner.partitioning)
+    if "cluster_by" in owner.properties:
+        names = owner.properties["cluster_by"].split(",")
+        text += f" CLUSTER BY ({', '.join(map(quoted, names))})"
+    return text + ";"
+
+
+def _partition_by(partitioning: Partitioning) -> str:
+    column = quoted(partitioning.column)
+    if partitioning.kind == "key":
+        return f" PARTITION BY KEY ({column}) PARTITIONS {partitioning.count}"
+    return f" PARTITION BY LIST ({column})"
+
+
+def _column(column: Column) -> str:
+    text = f"{quoted(column.name)} {column.type}"
+    if not column.nullable:
+        text += " NOT NULL"
+    if column.default is not None:
+        text += f" DEFAULT {column.default}"
+    if column.identity is not None:
+        # An import gives the numbers that there are, which ALWAYS would refuse.
+        text += " GENERATED BY DEFAULT AS IDENTITY"
+    if column.generated is not None:
+        text += f" GENERATED ALWAYS AS ({column.generated}) STORED"
+    return text
+
+
+def _index_statements(table: TableSnapshot) -> list[str]:
+    statements: list[str] = []
+    for index in table.indexes:
+        if index.unique:
+            continue
+        plain = index.key.startswith('"') and index.key.count('"') == 2
+        key = index.key if plain else f"({index.key})"
+        metric = f" {_CLASSES[index.metric.value]}" if index.metric is not None else ""
+        options = ", ".join(f"{name} = {value}" for name, value in index.options.items())
+        with_ = f" WITH ({options})" if options else ""
+        statements.append(
+            f"CREATE INDEX {quoted(index.name)} ON {relation(table.table.name)} "
+            f"USING {index.kind} ({key}{metric}){with_};"
+        )
+    return statements

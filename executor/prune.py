@@ -1,0 +1,139 @@
+"""Which segments a predicate leaves out before one row is read: by partition and by zone map."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlglot import exp
+
+from vsql.core.schema import Partitioning
+from vsql.core.snapshot import SegmentFacts, TableSnapshot
+from vsql.core.statistics import ColumnStatistics
+from vsql.core.types import Family
+from vsql.executor.context import Context
+from vsql.executor.values import value_of
+from vsql.planner.bind import is_constant
+from vsql.planner.nodes import Conjunct
+from vsql.storage.partition import partition_of
+from vsql.storage.statistics import TEXT_MAX
+
+_FLIPPED: dict[type[exp.Expr], type[exp.Expr]] = {
+    exp.LT: exp.GT,
+    exp.LTE: exp.GTE,
+    exp.GT: exp.LT,
+    exp.GTE: exp.LTE,
+    exp.EQ: exp.EQ,
+}
+
+
+def is_excluded(
+    conjuncts: tuple[Conjunct, ...],
+    table: TableSnapshot,
+    facts: SegmentFacts | None,
+    context: Context,
+) -> bool:
+    """Whether no row of a sealed segment can pass; False where that is not known."""
+    if facts is None:
+        return False
+    for conjunct in conjuncts:
+        for name, low, high, values in _bounds(conjunct.expression, context):
+            column = table.table.find(name)
+            if column is None:
+                continue
+            if values is not None and _other_partition(values, name, table, facts):
+                return True
+            known = facts.statistics.get(column.id)
+            if known is not None and column.type.element is None:
+                is_text = column.type.family in (Family.TEXT, Family.VARCHAR)
+                if _outside(known, low, high, values, is_text):
+                    return True
+    return False
+
+
+def pruned_count(
+    conjuncts: tuple[Conjunct, ...], table: TableSnapshot, context: Context
+) -> tuple[int, int]:
+    """Return how many sealed segments a predicate leaves out, and how many there are."""
+    sealed = table.sealed
+    return sum(is_excluded(conjuncts, table, s, context) for s in sealed), len(sealed)
+
+
+_Bound = tuple[str, Any, Any, list[Any] | None]
+
+
+def _bounds(node: exp.Expr, context: Context) -> Iterator[_Bound]:
+    """Yield what a condition says of one column: (name, least, greatest, values), None: unknown."""
+    match node:
+        case exp.Between() if isinstance(node.this, exp.Column):
+            low, high = node.args["low"], node.args["high"]
+            if is_constant(low) and is_constant(high):
+                yield node.this.name, _value(low, context), _value(high, context), None
+        case exp.In() if isinstance(node.this, exp.Column) and node.expressions:
+            if all(is_constant(element) for element in node.expressions):
+                values: list[Any] = []
+                for element in node.expressions:
+                    value = _value(element, context)
+                    values += value if isinstance(value, list | tuple) else [value]
+                if all(value is not None for value in values):
+                    yield node.this.name, None, None, values
+        case exp.EQ() | exp.LT() | exp.LTE() | exp.GT() | exp.GTE():
+            yield from _comparison(node, context)
+        case _:
+            return
+
+
+def _comparison(node: exp.Expr, context: Context) -> Iterator[_Bound]:
+    column, constant = node.this, node.expression
+    kind: type[exp.Expr] = type(node)
+    if not isinstance(column, exp.Column):
+        column, constant, kind = constant, column, _FLIPPED[kind]
+    if not isinstance(column, exp.Column) or not is_constant(constant):
+        return
+    value = _value(constant, context)
+    if value is None:
+        return
+    if kind is exp.EQ:
+        yield column.name, value, value, [value]
+    elif kind in (exp.LT, exp.LTE):
+        yield column.name, None, value, None
+    else:
+        yield column.name, value, None, None
+
+
+def _value(node: exp.Expr, context: Context) -> Any:
+    plain = exp.Literal | exp.Placeholder | exp.Boolean | exp.Neg | exp.Null
+    if not isinstance(node.unnest(), plain):
+        return None
+    if isinstance(node, exp.Placeholder) and node.name not in context.parameters:
+        return None
+    return value_of(node, context)
+
+
+def _other_partition(
+    values: list[Any], name: str, table: TableSnapshot, facts: SegmentFacts
+) -> bool:
+    partitioning: Partitioning | None = table.table.partitioning
+    if partitioning is None or partitioning.column != name or not facts.partition:
+        return False
+    if partitioning.kind == "list":
+        # Partitions of a list come and go: a segment's name may be of an older definition.
+        return False
+    return facts.partition not in {partition_of(value, partitioning) for value in values}
+
+
+def _outside(
+    known: ColumnStatistics, low: Any, high: Any, values: list[Any] | None, is_text: bool
+) -> bool:
+    if known.rows == known.nulls:
+        return True
+    if known.minimum is None or known.maximum is None:
+        return False
+    # A long text is kept cut short: then the greatest is not known.
+    open_end = is_text and len(known.maximum) >= TEXT_MAX
+    try:
+        if values is not None and low is None:
+            return all(v < known.minimum or (v > known.maximum and not open_end) for v in values)
+        below = high is not None and high < known.minimum
+        above = low is not None and low > known.maximum and not open_end
+        return bool(below or above)
+    except TypeError:
+        return False

@@ -1,0 +1,192 @@
+"""Rows that are still growing: a table's inlined batches, appended in memory as they come.
+
+Vectors lie in one buffer with room to spare, so that a single-row insert costs a copy of one row.
+A snapshot sees the first rows of it; rows that are appended later lie beyond its view.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from vsql.core.protocols import Bits, Rows
+from vsql.core.schema import Column, Table
+from vsql.core.snapshot import SegmentFacts
+from vsql.core.types import Family
+from vsql.storage.segment import (
+    Located,
+    Vectors,
+    column_of_batch,
+    numbers_of,
+    validity_of,
+    vectors_of,
+)
+
+_ROOM = 1.5
+_CAPACITY_MIN = 64
+_DTYPES = {Family.VECTOR: np.float32, Family.HALFVEC: np.float16, Family.BIT: np.uint8}
+ReadBatch = Callable[[int], pa.RecordBatch]
+
+
+class Growing:
+    """The inlined batches of one table so far, in the order of their commits."""
+
+    def __init__(self) -> None:
+        self.part_ids: list[int] = []
+        self.starts: list[int] = [0]
+        self.lock = threading.RLock()
+        self._batches: list[pa.RecordBatch] = []
+        self._vectors: dict[int, Any] = {}
+        self._filled: dict[int, int] = {}
+        self._keys: dict[tuple[int, ...], dict[Any, int]] = {}
+        self._keyed: dict[tuple[int, ...], int] = {}
+
+    def view(
+        self, table: Table, parts: Sequence[SegmentFacts], read: ReadBatch
+    ) -> "GrowingSegment":
+        """Return the rows of `parts`, appending those that are new; see `holds`."""
+        with self.lock:
+            for part in parts[len(self.part_ids) :]:
+                self._batches.append(read(part.id))
+                self.part_ids.append(part.id)
+                self.starts.append(self.starts[-1] + part.row_count)
+            return GrowingSegment(self, table, tuple(parts))
+
+    def holds(self, parts: Sequence[SegmentFacts]) -> bool:
+        """Whether its batches are the first of `parts`, or `parts` the first of its own."""
+        count = min(len(parts), len(self.part_ids))
+        return all(parts[n].id == self.part_ids[n] for n in range(count))
+
+    def batches(self, count: int) -> list[pa.RecordBatch]:
+        """Return the first `count` batches."""
+        return self._batches[:count]
+
+    def vectors(self, table: Table, column: Column, rows: int) -> Vectors:
+        """Return the first `rows` vectors of a column, (rows, dimension)."""
+        type_, column_id = column.type, column.id
+        width = type_.dimension // 8 if type_.family is Family.BIT else type_.dimension
+        with self.lock:
+            filled = self._filled.get(column_id, 0)
+            buffer = self._vectors.get(column_id)
+            total = self.starts[-1]
+            if buffer is None or len(buffer) < total:
+                capacity = max(_CAPACITY_MIN, int(total * _ROOM))
+                larger = np.zeros((capacity, width), dtype=_DTYPES[type_.family])
+                if buffer is not None:
+                    larger[:filled] = buffer[:filled]
+                buffer = self._vectors[column_id] = larger
+            number = int(np.searchsorted(self.starts, filled, side="right")) - 1
+            for batch in self._batches[number:]:
+                found = column_of_batch(batch, table, column.id, column.type.arrow)
+                buffer[filled : filled + batch.num_rows] = vectors_of(found)
+                filled += batch.num_rows
+            self._filled[column_id] = filled
+            view: Vectors = buffer[:rows]
+            return view
+
+    def last_row(
+        self, table: Table, names: tuple[str, ...], key_of: Callable[[list[pa.Array]], pa.Array]
+    ) -> dict[Any, int]:
+        """Return the last row of each key so far, appended to as rows come; NULL is no key."""
+        columns = [table.column(name) for name in names]
+        ids = tuple(column.id for column in columns)
+        with self.lock:
+            known = self._keys.setdefault(ids, {})
+            for number in range(self._keyed.get(ids, 0), len(self._batches)):
+                arrays = [
+                    column_of_batch(self._batches[number], table, c.id, c.type.arrow)
+                    for c in columns
+                ]
+                start = self.starts[number]
+                for place, key in enumerate(key_of(arrays).to_pylist()):
+                    known[key] = start + place
+            self._keyed[ids] = len(self._batches)
+            return known
+
+
+class GrowingSegment:
+    """The rows of some inlined batches, one after the other; see `OpenSegment`."""
+
+    is_growing = True
+    id = 0
+    facts: SegmentFacts | None = None
+    cache_key: object = None
+
+    def __init__(self, growing: Growing, table: Table, parts: tuple[SegmentFacts, ...]) -> None:
+        self.growing = growing
+        self.parts = parts
+        self.row_count = growing.starts[len(parts)]
+        self.live = _live(parts, growing.starts, self.row_count)
+        self._table = table
+        self._columns: dict[int, pa.Array] = {}
+        self._numbers: dict[int, Any] = {}
+        self._bits: dict[int, Bits | None] = {}
+
+    @property
+    def batch(self) -> pa.RecordBatch:
+        """All columns of the table as one batch."""
+        arrays = [
+            self.column(column.id, column.type.arrow) for column in self._table.stored_columns
+        ]
+        return pa.RecordBatch.from_arrays(arrays, schema=self._table.arrow_schema)
+
+    def column(self, column_id: int, arrow_type: pa.DataType) -> pa.Array:
+        """Return a column, NULL where a batch was written before it existed."""
+        known = self._columns.get(column_id)
+        if known is None:
+            chunks = [
+                column_of_batch(batch, self._table, column_id, arrow_type)
+                for batch in self.growing.batches(len(self.parts))
+            ]
+            known = chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
+            self._columns[column_id] = known
+        return known
+
+    def numbers(self, column_id: int, arrow_type: pa.DataType) -> Any:
+        """Return a view of a column of integers or doubles, None where it is not that."""
+        if column_id not in self._numbers:
+            self._numbers[column_id] = numbers_of(self.column(column_id, arrow_type))
+        return self._numbers[column_id]
+
+    def vectors(self, column_id: int) -> Vectors:
+        """Return a view of a vector column, (rows, dimension); for BIT (rows, bytes)."""
+        return self.growing.vectors(self._table, self._column(column_id), self.row_count)
+
+    def vector_bits(self, column_id: int) -> Bits | None:
+        """Return which rows have a vector, None where all have."""
+        if column_id not in self._bits:
+            arrow_type = self._column(column_id).type.arrow
+            self._bits[column_id] = validity_of(self.column(column_id, arrow_type))
+        return self._bits[column_id]
+
+    def _column(self, column_id: int) -> Column:
+        return next(c for c in self._table.stored_columns if c.id == column_id)
+
+    def locate(self, rows: Rows) -> list[Located]:
+        """Return the rows by the inlined batch that holds them."""
+        starts = np.asarray(self.growing.starts[: len(self.parts) + 1])
+        owners = np.searchsorted(starts, rows, side="right") - 1
+        return [
+            (
+                self.parts[number].id,
+                self.parts[number].row_count,
+                rows[owners == number] - starts[number],
+            )
+            for number in np.unique(owners)
+        ]
+
+
+def _live(parts: Sequence[SegmentFacts], starts: list[int], row_count: int) -> Bits | None:
+    if not any(part.deletes for part in parts):
+        return None
+    from pyroaring import BitMap
+
+    flags = np.ones(row_count, dtype=np.uint8)
+    for number, part in enumerate(parts):
+        for deletes in part.deletes:
+            flags[starts[number] + np.array(BitMap.deserialize(deletes), dtype=np.int64)] = 0
+    bits = np.packbits(flags, bitorder="little")
+    bits.flags.writeable = False
+    return bits
