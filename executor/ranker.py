@@ -4,6 +4,7 @@ from vsql.core.distance import Metric
 from vsql.core.schema import Column
 from vsql.executor.context import Context
 from vsql.index.exact import ExactRanker
+from vsql.storage.growing import GrowingSegment
 from vsql.storage.segment import OpenSegment
 
 
@@ -11,8 +12,12 @@ def ranker_of(
     context: Context, segment: OpenSegment, column: Column, metric: Metric
 ) -> ExactRanker:
     """Return what computes exact distances to a column of a segment."""
-    if segment.is_growing:
-        return ExactRanker(metric, segment.vectors(column.id))
+    if isinstance(segment, GrowingSegment):
+        known: ExactRanker | None = segment.rankers.get((column.id, metric))
+        if known is None:
+            known = ExactRanker(metric, segment.vectors(column.id))
+            segment.rankers[column.id, metric] = known
+        return known
     key = (segment.id, column.id, metric)
     ranker: ExactRanker = context.resources.rankers.find(
         key,

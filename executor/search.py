@@ -19,11 +19,13 @@ from vsql.core.schema import Column
 from vsql.core.snapshot import TableSnapshot
 from vsql.executor.context import Context
 from vsql.executor.filter import mask_key, mask_of, passing
+from vsql.executor.interim import GRAPH_ROWS, candidates
 from vsql.executor.ranker import ranker_of
 from vsql.executor.row_mask import RowMask
 from vsql.index import registry
 from vsql.planner.choose import AccessPath, Choice, SearchFacts, Structure, consider
 from vsql.planner.nodes import Conjunct, TopK
+from vsql.storage.growing import GrowingSegment
 from vsql.storage.segment import OpenSegment
 
 # A first look at how dense the matches are around the query, before a graph takes a bitmap.
@@ -77,6 +79,10 @@ def search_segment(
     matches = segment.row_count if mask is None else mask.count
     if matches == 0 or search.k == 0:
         return np.empty(0, np.int64), np.empty(0, np.float32)
+    if isinstance(segment, GrowingSegment):
+        interim = _interim(search, segment, mask, matches, context)
+        if interim is not None:
+            return interim
     choice = choose(search, segment, matches, mask is not None, context)
     if context.trace is None:
         return _walk(search, segment, choice, mask, context)
@@ -88,6 +94,34 @@ def search_segment(
         + f": {matches} of {segment.row_count} rows match, {len(found[0])} returned, "
         + f"{(time.perf_counter_ns() - started) / 1e6:.3f} ms"
     )
+    return found
+
+
+def _interim(
+    search: Search,
+    segment: GrowingSegment,
+    mask: RowMask | None,
+    matches: int,
+    context: Context,
+) -> tuple[Rows, Distances] | None:
+    """Search growing rows through their graph, where there is one and it pays."""
+    if not segment.growing.graphs or matches < GRAPH_ROWS // 2:
+        return None
+    if context.settings["access_path"] not in ("auto", AccessPath.INDEX.value):
+        return None
+    key = (search.column.id, search.plan.metric)
+    recall = context.settings["target_recall"]
+    rows = candidates(segment.growing, key, search.unit, search.k, mask, segment.row_count, recall)
+    if rows is None:
+        return None
+    found = _ranked(search, segment, rows, context)
+    if len(found[0]) < min(search.k, matches) or _short(found[1]):
+        return None
+    if context.trace is not None:
+        context.trace.notes.append(
+            f"graph over growing rows: {matches} of {segment.row_count} rows match, "
+            f"{len(found[0])} returned"
+        )
     return found
 
 

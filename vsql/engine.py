@@ -35,6 +35,7 @@ from vsql.core.snapshot import Snapshot, TableSnapshot
 from vsql.core.types import from_arrow
 from vsql.database import Database, OpenDatabases
 from vsql.executor.context import Collected, Context, ProgressReport, StagedRows
+from vsql.executor.interim import extend_graphs
 from vsql.executor.moments import microseconds_long, microseconds_of, version_number
 from vsql.executor.result import Result
 from vsql.executor.run import Operator, prepare, run
@@ -496,9 +497,12 @@ class Session:
         from vsql.executor.seal import seal_when_due
 
         table = self._current().seen.tables[name]
-        if table.inlined:
-            times = _BACKLOG if self._has_worker() else 1
-            self._stage(seal_when_due(table, context, times=times), context)
+        if not table.inlined:
+            return
+        times = _BACKLOG if self._has_worker() else 1
+        self._stage(seal_when_due(table, context, times=times), context)
+        if times == 1:
+            extend_graphs(self._current().base.tables.get(name, table), context)
 
     def _utility(self, statement: st.Statement, context: Context) -> Result:
         own = self._session_statement(statement)

@@ -22,6 +22,7 @@ from vsql.core.snapshot import Snapshot, TableSnapshot
 from vsql.database import Database
 from vsql.engine import Session
 from vsql.executor.context import Context
+from vsql.executor.interim import GRAPH_ROWS, extend_graphs
 from vsql.executor.maintain import (
     INLINED_PARTS,
     adapted,
@@ -197,6 +198,15 @@ def _complete(table: TableSnapshot, context: Context) -> Rewrite | None:
     return (changes, Moved((), ())) if changes else None
 
 
+def _graph_lags(table: TableSnapshot, context: Context) -> bool:
+    rows = sum(segment.row_count for segment in table.inlined)
+    return rows >= GRAPH_ROWS and any(i.metric is not None for i in table.indexes)
+
+
+def _extend_graph(table: TableSnapshot, context: Context) -> None:
+    extend_graphs(table, context, threads=1)
+
+
 def _lacks_index(table: TableSnapshot, context: Context) -> bool:
     # A segment with fewer files than another lacks some, or has all that its kind needs.
     counts = {len(segment.index_files) for segment in table.sealed}
@@ -211,6 +221,7 @@ _STEPS = (
             merged_inlined,
         ),
     ),
+    ("extend graph", Plan(_graph_lags, _extend_graph)),
     ("seal", Plan(_is_full, _seal)),
     (
         "compact",

@@ -6,11 +6,12 @@ A snapshot sees the first rows of it; rows that are appended later lie beyond it
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from vsql.core.distance import Metric
 from vsql.core.protocols import Bits, Rows
 from vsql.core.schema import Column, Table
 from vsql.core.snapshot import SegmentFacts
@@ -24,8 +25,12 @@ from vsql.storage.segment import (
     vectors_of,
 )
 
+if TYPE_CHECKING:
+    from vsql.index.hnsw import GrowingGraph
+
 _ROOM = 1.5
 _CAPACITY_MIN = 64
+_GRAPH_BLOCK = 256
 _DTYPES = {Family.VECTOR: np.float32, Family.HALFVEC: np.float16, Family.BIT: np.uint8}
 ReadBatch = Callable[[int], pa.RecordBatch]
 
@@ -42,6 +47,25 @@ class Growing:
         self._filled: dict[int, int] = {}
         self._keys: dict[tuple[int, ...], dict[Any, int]] = {}
         self._keyed: dict[tuple[int, ...], int] = {}
+        self.graphs: dict[tuple[int, Metric], GrowingGraph] = {}
+
+    def graph(self, column_id: int, metric: Metric) -> "GrowingGraph | None":
+        """Return the graph over the first rows of a column, None where there is none yet."""
+        return self.graphs.get((column_id, metric))
+
+    def extend_graph(self, table: Table, column: Column, metric: Metric, threads: int) -> None:
+        """Add all rows that a column's graph lacks; long work, without the lock."""
+        from vsql.index.hnsw import GrowingGraph
+
+        graph = self.graphs.get((column.id, metric))
+        if graph is None:
+            graph = GrowingGraph(column.type.dimension, metric)
+            self.graphs[column.id, metric] = graph
+        total = self.starts[-1]
+        vectors = self.vectors(table, column, total)
+        for start in range(len(graph), total, _GRAPH_BLOCK):
+            block = vectors[start : min(start + _GRAPH_BLOCK, total)]
+            graph.add(np.ascontiguousarray(block, dtype=np.float32), start, threads)
 
     def view(
         self, table: Table, parts: Sequence[SegmentFacts], read: ReadBatch
@@ -123,6 +147,7 @@ class GrowingSegment:
         self._columns: dict[int, pa.Array] = {}
         self._numbers: dict[int, Any] = {}
         self._bits: dict[int, Bits | None] = {}
+        self.rankers: dict[tuple[int, Metric], Any] = {}
 
     @property
     def batch(self) -> pa.RecordBatch:
