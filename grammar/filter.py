@@ -43,7 +43,7 @@ from sqlglot import exp
 from vsql.core import sqlstate
 from vsql.core.errors import DatabaseError, ProgrammingError, Span
 from vsql.grammar.filter_build import Builder
-from vsql.grammar.filter_calls import ELEMENT, MATCHES
+from vsql.grammar.filter_names import ELEMENT, MATCH_FUNCTIONS
 from vsql.grammar.filter_terms import refused
 
 NESTING_MAX = 100
@@ -163,7 +163,7 @@ def _check_elements(condition: exp.Expr, text: str) -> None:
 
 
 def _is_match(node: exp.Expr) -> bool:
-    return isinstance(node, exp.Anonymous) and node.name.removeprefix("vsql_") in MATCHES
+    return isinstance(node, exp.Anonymous) and node.name in MATCH_FUNCTIONS
 
 
 def _syntax_error(error: UnexpectedInput, text: str) -> ProgrammingError:

@@ -12,6 +12,7 @@ from vsql.core.errors import Span
 from vsql.grammar import filter_calls as calls
 from vsql.grammar import filter_leaves as leaves
 from vsql.grammar import filter_literals as literals
+from vsql.grammar.filter_names import ELEMENT
 from vsql.grammar.filter_terms import (
     Constant,
     Field,
@@ -154,7 +155,7 @@ class Builder(Transformer_NonRecursive[Token, Any]):
                     f"{token}: a subscript is a string or a number; vsql has no struct fields", span
                 )
             case "ELEMENT":
-                return Field(exp.Anonymous(this=calls.ELEMENT), False, span)
+                return Field(exp.Anonymous(this=ELEMENT), False, span)
             case "PATH":
                 name, steps = literals.path(str(token), span)
                 return Field(leaves.path_node(name, steps), True, span)

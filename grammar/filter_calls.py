@@ -7,6 +7,7 @@ from sqlglot import exp
 from vsql.core import sqlstate
 from vsql.core.errors import Span, did_you_mean
 from vsql.grammar.filter_leaves import leaf_of, literal, operand, value_node
+from vsql.grammar.filter_names import ARRAY_LENGTH, CONTAINS, EXISTS, MATCH_FUNCTIONS, MATCHES
 from vsql.grammar.filter_terms import (
     Computed,
     Constant,
@@ -21,11 +22,6 @@ from vsql.grammar.filter_terms import (
 Options = dict[str, Constant]
 _Call = Callable[[str, list[Term], Options, Span], Computed | Predicate]
 
-ELEMENT = "vsql_element"
-ARRAY_LENGTH = "vsql_array_length"
-EXISTS = "vsql_exists"
-CONTAINS = {"": "vsql_contains", "_all": "vsql_contains_all", "_any": "vsql_contains_any"}
-MATCHES = ("match_all", "match_any", "match_least", "match_most", "match_exact")
 _FULL_TEXT = ("text_match", "text_match_fuzzy", "phrase_match")
 _SPATIAL = (
     *("st_equals", "st_touches", "st_overlaps", "st_crosses", "st_contains"),
@@ -116,7 +112,7 @@ def _match(name: str, arguments: list[Term], options: Options, span: Span) -> Pr
     if not isinstance(condition, Predicate) or condition.sampled:
         raise refused(f"the second argument of {name} is a condition on $", condition.span)
     node = condition.node
-    nested = [a for a in node.find_all(exp.Anonymous) if a.name.startswith("vsql_match_")]
+    nested = [a for a in node.find_all(exp.Anonymous) if a.name in MATCH_FUNCTIONS]
     if nested or node.find(exp.Column):
         raise refused(f"the condition in {name} reads $ and nothing else", condition.span)
     counted = name not in ("match_all", "match_any")

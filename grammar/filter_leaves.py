@@ -15,6 +15,7 @@ from sqlglot.dialects.postgres import Postgres
 from vsql.core import sqlstate
 from vsql.core.errors import Span
 from vsql.grammar.filter_literals import calculated, checked, compared
+from vsql.grammar.filter_names import FILTER
 from vsql.grammar.filter_terms import (
     Computed,
     Constant,
@@ -27,7 +28,6 @@ from vsql.grammar.filter_terms import (
     refused,
 )
 
-FILTER = "vsql_filter"
 _COMPARISONS: dict[str, type[exp.Binary]] = {
     "==": exp.EQ,
     "!=": exp.NEQ,
