@@ -111,8 +111,10 @@ def _parser() -> Lark:
 def parse_filter(text: str, values: Mapping[str, Any] | None = None) -> exp.Expr:
     """Return the condition that a filter states; a blank one is TRUE.
 
-    A `{name}` becomes `exp.Placeholder(this=name)`, or its literal where `values` are given. Raises
-    ProgrammingError with the place: 42601 for what can't be read or means nothing, 54001 for
+    A `{name}` becomes `exp.Placeholder(this=name)`, or where `values` are given its literal; an SQL
+    expression among them stays as it is.
+
+    Raises ProgrammingError with the place: 42601 for what can't be read or means nothing, 54001 for
     brackets nested more than 100 deep, 42883 for unknown functions, 22003 for numbers too large,
     42P02 where a value is missing; NotSupportedError for full-text, spatial and struct functions.
     """
@@ -124,6 +126,27 @@ def parse_filter(text: str, values: Mapping[str, Any] | None = None) -> exp.Expr
         error.statement = text
         raise
     return condition
+
+
+def filter_to_sql(text: str) -> str:
+    """Return the condition as SQL, its `{name}`s as parameters `:name`; raises as `parse_filter`.
+
+    Also raises ProgrammingError (54001) where the condition is too deep to be written.
+    """
+    condition = parse_filter(text).transform(_named)
+    try:
+        return condition.sql(dialect="postgres", normalize_functions=False)
+    except RecursionError:
+        raise refused(
+            "the filter is nested too deeply",
+            Span(0, len(text)),
+            "simplify the filter",
+            sqlstate.STATEMENT_TOO_COMPLEX,
+        ) from None
+
+
+def _named(node: exp.Expr) -> exp.Expr:
+    return exp.var(f":{node.name}") if isinstance(node, exp.Placeholder) else node
 
 
 def _condition(text: str, values: Mapping[str, Any] | None) -> exp.Expr:

@@ -143,8 +143,10 @@ class Builder(Transformer_NonRecursive[Token, Any]):
             raise refused(
                 f"there is no value for {{{name}}}", span, code=sqlstate.UNDEFINED_PARAMETER
             )
-        value = literals.template_value(str(name), self._values[name], span)
-        return Constant(value, span, bound=True)
+        value = self._values[name]
+        if isinstance(value, exp.Expr):
+            return Template(str(name), span, value)
+        return Constant(literals.template_value(str(name), value, span), span, bound=True)
 
     def field(self, children: _Children) -> Term:
         token = children[0]
@@ -158,9 +160,9 @@ class Builder(Transformer_NonRecursive[Token, Any]):
                 return Field(exp.Anonymous(this=ELEMENT), False, span)
             case "PATH":
                 name, steps = literals.path(str(token), span)
-                return Field(leaves.path_node(name, steps), True, span)
+                return Field(leaves.path_node(name, steps, span), True, span)
             case _:
-                return Field(leaves.column(str(token)), False, span)
+                return Field(leaves.column(str(token), span), False, span)
 
     def integer(self, children: _Children) -> Term:
         return Constant(literals.integer(str(children[0])), span_of(children[0]))

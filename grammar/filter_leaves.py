@@ -54,20 +54,27 @@ _TYPED_TEXT = re.compile(
     r"\s*[-+.\d\[{(]|\s*(?:true|false|yes|no|on|off|t|f|y|n|nan|inf|infinity)\s*$|[\da-f-]{32}",
     re.IGNORECASE,
 )
+# Every word of a keyword such as ORDER BY.
+_KEYWORDS = frozenset(word for keyword in Postgres.Tokenizer.KEYWORDS for word in keyword.split())
 _PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 # Beyond 2^24 a REAL doesn't hold every integer.
 _REAL_INTEGER_MAX = 2**24
 
 
-def column(name: str) -> exp.Column:
-    """Return a column, quoted where SQL would fold its case or take it for a keyword."""
-    quoted = _PLAIN_NAME.fullmatch(name) is None or name.upper() in Postgres.Tokenizer.KEYWORDS
-    return exp.column(exp.to_identifier(name, quoted=quoted))
+def column(name: str, span: Span) -> exp.Column:
+    """Return a column, quoted where SQL would fold its case or take it for a keyword.
+
+    Its place is kept where SQL's reader keeps it: `end` is the last character.
+    """
+    quoted = _PLAIN_NAME.fullmatch(name) is None or name.upper() in _KEYWORDS
+    identifier = exp.to_identifier(name, quoted=quoted)
+    identifier.meta.update(start=span.start, end=span.start + len(name) - 1)
+    return exp.column(identifier)
 
 
-def path_node(name: str, steps: tuple[int | str, ...]) -> exp.Expr:
+def path_node(name: str, steps: tuple[int | str, ...], span: Span) -> exp.Expr:
     """Return `name -> step -> …`, as SQL's own reader builds it."""
-    node: exp.Expr = column(name)
+    node: exp.Expr = column(name, span)
     for step in steps:
         part = (
             exp.JSONPathSubscript(this=step)
@@ -106,7 +113,7 @@ def literal(value: Any) -> exp.Expr:
 def value_node(term: Constant | Template) -> exp.Expr:
     """Return a constant's literal or a template's placeholder."""
     if isinstance(term, Template):
-        return exp.Placeholder(this=term.name)
+        return exp.Placeholder(this=term.name) if term.value is None else term.value.copy()
     if isinstance(term.value, Duration):
         raise refused("an INTERVAL is added to a column, or taken from it", term.span)
     return literal(checked(term))

@@ -50,10 +50,11 @@ _KINDS: dict[type, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A `{name}` whose value comes later."""
+    """A `{name}` whose value comes later; `value` where it is an SQL expression already."""
 
     name: str
     span: Span
+    value: exp.Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)

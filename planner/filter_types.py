@@ -73,6 +73,11 @@ def resolve_filters(where: exp.Expr, table: TableSnapshot, alias: str) -> exp.Ex
     return _resolved(where, scope)
 
 
+def is_filter(node: exp.Expr) -> bool:
+    """Whether only the executor can evaluate some part of this expression."""
+    return any(function_name(call) is not None for call in node.find_all(exp.Anonymous))
+
+
 def _concerns(node: exp.Expr, scope: _Scope) -> bool:
     if isinstance(node, exp.Column):
         return _is_dynamic(node, scope) or scope.types.get(folded(node.this)) == JSON
@@ -315,12 +320,12 @@ def _value(value: exp.Expr, operand: _Operand) -> exp.Expr:
     value, type_ = value.unnest(), operand.type
     category = _category(value)
     if type_ == JSON and operand.wants_integer and category not in ("integer", "unknown"):
-        raise _unfit(type_, category, value)
+        raise _unfit(type_, category, operand.node)
     if type_ == JSON or category == "unknown":
         return value.copy()
     if type_.element is not None:
         if category != "list":
-            raise _unfit(type_, category, value)
+            raise _unfit(type_, category, operand.node)
         inner = _Operand(operand.node, type_.element)
         return exp.Array(expressions=[_value(v, inner) for v in value.expressions])
     fits = {
@@ -330,7 +335,7 @@ def _value(value: exp.Expr, operand: _Operand) -> exp.Expr:
         "boolean": type_.family is Family.BOOLEAN,
     }
     if not fits.get(category, False):
-        raise _unfit(type_, category, value)
+        raise _unfit(type_, category, operand.node)
     if type_.family is Family.REAL:
         return _literal(_rounded(_number(value)))
     if type_.family is Family.DOUBLE:
@@ -383,4 +388,6 @@ def _unfit(type_: SqlType, category: str, node: exp.Expr) -> ProgrammingError:
 
 
 def _mismatch(message: str, node: exp.Expr, hint: str | None = None) -> ProgrammingError:
-    return ProgrammingError(message, code=sqlstate.DATATYPE_MISMATCH, span=span_of(node), hint=hint)
+    column = node.find(exp.Column)
+    span = None if column is None else span_of(column)
+    return ProgrammingError(message, code=sqlstate.DATATYPE_MISMATCH, span=span, hint=hint)
