@@ -264,19 +264,19 @@ def _reference(node: exp.Expr, scope: _Scope) -> _Operand:
         )
         meta = exp.column(exp.to_identifier(DYNAMIC_COLUMN, quoted=True))
         below = exp.JSONExtract(this=meta, expression=key, only_json_types=True)
-        return _Operand(_replaced(node, root, below), JSON)
+        return _Operand(exp.Paren(this=_replaced(node, root, below)), JSON)
     type_ = scope.types.get(folded(root.this))
-    if type_ is None or not steps:
+    if not steps:
         # An unknown column is the binder's to report.
         return _Operand(node.copy(), type_ or JSON)
-    if type_ == JSON:
-        return _Operand(node.copy(), JSON)
+    if type_ is None or type_ == JSON:
+        return _Operand(exp.Paren(this=node.copy()), JSON)
     if type_.element is None:
         raise _mismatch(f'"{folded(root.this)}" is {type_}: only JSON and arrays have [ ]', node)
     last = node.expression.expressions[-1]
     if steps > 1 or not isinstance(last, exp.JSONPathSubscript):
         raise _mismatch("an array has one subscript, a whole number", node)
-    return _Operand(node.copy(), type_.element)
+    return _Operand(exp.Paren(this=node.copy()), type_.element)
 
 
 def _replaced(node: exp.Expr, old: exp.Expr, new: exp.Expr) -> exp.Expr:

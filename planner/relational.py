@@ -262,8 +262,10 @@ def _pushed_down(table: exp.Table, facts: Facts) -> tuple[Conjunct, ...]:
     pushed: list[Conjunct] = []
     rest: list[exp.Expr] = []
     for written in conjuncts_of(where.this):
-        part = resolve_filters(written, snapshot, shown)
-        if part.find(exp.Query) or not _reads_only(part, shown, snapshot.table.columns):
+        # The columns inside a subquery are not this table's.
+        has_query = written.find(exp.Query) is not None
+        part = written if has_query else resolve_filters(written, snapshot, shown)
+        if has_query or not _reads_only(part, shown, snapshot.table.columns):
             rest.append(part)
             continue
         planned = plan_predicate(part, snapshot, shown)

@@ -40,7 +40,7 @@ def to_duckdb(tree: exp.Expr, types: Types) -> exp.Expr:
     for call in tree.find_all(exp.Anonymous):
         if function_name(call) is not None:
             raise NotSupportedError(
-                "a filter over JSON, arrays or floats can't stand beside a join yet",
+                "a filter over JSON, arrays or floats can stand in a WHERE without joins only",
                 hint="put it into a subquery: FROM (SELECT * FROM t WHERE matches(...)) AS t",
             )
     tree = tree.transform(lambda node: _distance(node, types), copy=False)
