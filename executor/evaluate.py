@@ -19,7 +19,7 @@ from vsql.core.distance import METRIC_BY_FUNCTION, Metric
 from vsql.core.errors import DatabaseError, DataError, ProgrammingError
 from vsql.core.protocols import Rows
 from vsql.core.schema import Table
-from vsql.core.types import SqlType
+from vsql.core.types import Family, SqlType
 from vsql.executor.context import Context, column_of
 from vsql.executor.ranker import ranker_of
 from vsql.executor.type_names import type_named
@@ -96,16 +96,18 @@ def evaluate(node: exp.Expr, frame: Frame) -> Datum:
             return _is(node, frame)
         case exp.Escape():
             return _pattern(node.this, frame, _text(evaluate(node.expression, frame)))
-        case exp.Like() | exp.ILike():
+        case exp.Like() | exp.ILike() | exp.RegexpLike():
             return _pattern(node, frame, "\\")
         case exp.ArrayContainsAll() | exp.ArrayOverlaps():
             return _array_operator(node, frame)
         case exp.Cast():
             return _cast(node, frame)
+        case exp.JSONExtract() if _is_element(node, frame):
+            return _element(node, frame)
         case exp.JSONExtract() | exp.JSONExtractScalar() | exp.Bracket():
             return _derived(node, frame)
         case exp.Anonymous():
-            return _distance(node, frame)
+            return _function(node, frame)
         case exp.Neg():
             value = evaluate(node.this, frame)
             return _guarded(pc.negate_checked, value) if isinstance(value, pa.Array) else -value
@@ -113,7 +115,7 @@ def evaluate(node: exp.Expr, frame: Frame) -> Datum:
             kernel = _COMPARISONS.get(type(node))
             if kernel is not None:
                 return _comparison(kernel, node, frame)
-            return _arithmetic(_ARITHMETIC[type(node)], node, frame)
+            return _arithmetic(node, frame)
 
 
 _COMPARISONS: dict[type[exp.Expr], str] = {
@@ -130,6 +132,9 @@ _ARITHMETIC: dict[type[exp.Expr], str] = {
     exp.Mul: "multiply_checked",
     exp.Div: "divide_checked",
     exp.Mod: "mod",
+    exp.BitwiseAnd: "bit_wise_and",
+    exp.BitwiseOr: "bit_wise_or",
+    exp.BitwiseXor: "bit_wise_xor",
 }
 
 
@@ -165,7 +170,11 @@ def _comparison(kernel: str, node: exp.Expr, frame: Frame) -> Datum:
 
 
 def _compare(kernel: str, left: exp.Expr, right: exp.Expr, frame: Frame) -> Datum:
-    one, other = evaluate(left, frame), evaluate(right, frame)
+    return compare_values(kernel, evaluate(left, frame), evaluate(right, frame), frame)
+
+
+def compare_values(kernel: str, one: Datum, other: Datum, frame: Frame) -> Datum:
+    """Return a comparison of two values, as SQL has it."""
     if not isinstance(one, pa.Array) and not isinstance(other, pa.Array):
         one = pa.repeat(pa.scalar(one), frame.length) if one is not None else None
         if one is None:
@@ -178,8 +187,16 @@ def _compare(kernel: str, left: exp.Expr, right: exp.Expr, frame: Frame) -> Datu
         other = constant_of(other, one.type)
     else:
         _check_comparable(one.type, other.type)
+    one, other = _widened(one, other), _widened(other, one)
     result = _guarded(getattr(pc, kernel), one, other)
     return _nan_equal(kernel, one, other, result)
+
+
+def _widened(datum: Datum, beside: Datum) -> Datum:
+    """A whole number beside a float becomes a double, rounded: Arrow refuses those past 2^53."""
+    if pa.types.is_integer(datum.type) and pa.types.is_floating(beside.type):
+        return datum.cast(pa.float64(), safe=False)
+    return datum
 
 
 def _nan_equal(kernel: str, one: Datum, other: Datum, result: pa.Array) -> pa.Array:
@@ -299,15 +316,24 @@ def _membership(node: exp.In, frame: Frame) -> pa.Array:
     if not filled:
         found = pa.repeat(pa.scalar(False), frame.length)
     else:
-        common = key.type if all(s.type == key.type for s in filled) else filled[0].type
-        wanted = pa.array([s.as_py() for s in filled], common if common == key.type else None)
-        searched = key if wanted.type == key.type else key.cast(wanted.type)
+        common = _common_type(key.type, {scalar.type for scalar in filled})
+        wanted = pa.array([s.as_py() for s in filled], common)
+        searched = key if common == key.type else key.cast(common, safe=False)
         found = pc.is_in(searched, value_set=wanted)
     found = pc.if_else(pc.is_valid(key), found, pa.scalar(None, pa.bool_()))
     if len(filled) < len(values):
         # x IN (1, NULL) is never false: it is NULL where nothing matched.
         found = pc.if_else(found, found, pa.scalar(None, pa.bool_()))
     return found
+
+
+def _common_type(key: pa.DataType, values: set[pa.DataType]) -> pa.DataType:
+    """Return the type in which a key is looked up among values."""
+    if values == {key}:
+        return key
+    if any(map(pa.types.is_floating, (key, *values))):
+        return pa.float64()
+    return next(iter(values))
 
 
 def _spelled_out(node: exp.In) -> exp.Expr:
@@ -331,7 +357,22 @@ def _pattern(node: exp.Expr, frame: Frame, escape: str) -> Datum:
     text = _array(value, frame)
     if not pa.types.is_string(text.type):
         raise _incomparable(text.type, "TEXT in LIKE")
-    ignore_case = isinstance(node, exp.ILike)
+    if isinstance(node, exp.RegexpLike):
+        return match_regex(text, pattern)
+    return match_like(text, pattern, escape, ignore_case=isinstance(node, exp.ILike))
+
+
+def match_regex(text: pa.Array, pattern: str) -> pa.Array:
+    """Return which texts hold a match of an RE2 pattern; raises DataError (2201B)."""
+    try:
+        return pc.match_substring_regex(text, pattern)
+    except pa.ArrowInvalid as error:
+        message = str(error).splitlines()[0]
+        raise DataError(f"invalid regular expression: {message}", code="2201B") from None
+
+
+def match_like(text: pa.Array, pattern: str, escape: str, *, ignore_case: bool = False) -> pa.Array:
+    """Return which texts match a LIKE pattern; raises DataError (22025)."""
     if escape == "\\" and not pattern.endswith("\\"):
         return pc.match_like(text, pattern, ignore_case=ignore_case)
     return pc.match_substring_regex(text, _like_regex(pattern, escape), ignore_case=ignore_case)
@@ -451,6 +492,30 @@ def _derive(node: exp.Expr, frame: Frame) -> pa.Array:
     return frame.context.relational().expression(node, columns, frame.context.parameters)
 
 
+def _is_element(node: exp.JSONExtract, frame: Frame) -> bool:
+    column = node.this.unnest()
+    if not isinstance(column, exp.Column):
+        return False
+    return frame.table.column(column.name).type.family is Family.ARRAY
+
+
+def _element(node: exp.JSONExtract, frame: Frame) -> pa.Array:
+    """`array -> n`, counted from 0; NULL beyond the end."""
+    lists = evaluate(node.this, frame)
+    place = int(node.expression.expressions[-1].this)
+    found = pc.fill_null(pc.greater(pc.list_value_length(lists), place), False)
+    starts = lists.offsets.slice(0, len(lists))
+    return lists.values.take(pc.if_else(found, pc.add(starts, place), pa.scalar(None, pa.int32())))
+
+
+def _function(node: exp.Anonymous, frame: Frame) -> pa.Array:
+    if node.name.lower() in METRIC_BY_FUNCTION:
+        return _distance(node, frame)
+    from vsql.executor.filter_functions import filter_function
+
+    return filter_function(node, frame)
+
+
 def _distance(node: exp.Anonymous, frame: Frame) -> pa.Array:
     metric: Metric = METRIC_BY_FUNCTION[node.name.lower()]
     left, right = (side.unnest() for side in node.expressions)
@@ -470,7 +535,13 @@ def _distance(node: exp.Anonymous, frame: Frame) -> pa.Array:
     return pc.if_else(pa.array(valid), result, pa.scalar(None, pa.float64()))
 
 
-def _arithmetic(kernel: str, node: exp.Expr, frame: Frame) -> Datum:
+def calculate(operation: type[exp.Expr], left: Datum, right: Datum) -> pa.Array:
+    """Return arithmetic on values of one type; raises DataError (22003, 22012)."""
+    return _calculate(_ARITHMETIC[operation], left, right)
+
+
+def _arithmetic(node: exp.Expr, frame: Frame) -> Datum:
+    kernel = _ARITHMETIC[type(node)]
     left, right = evaluate(node.this, frame), evaluate(node.expression, frame)
     if left is None or right is None:
         return None

@@ -59,6 +59,8 @@ def mask_key(
         return None
     values: list[Hashable] = []
     for conjunct in conjuncts:
+        if "RANDOM(" in conjunct.text:
+            return None
         values.append(conjunct.text)
         for name in conjunct.parameters:
             value = _hashable(context.parameter(name))

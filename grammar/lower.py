@@ -6,6 +6,7 @@
 | `?` | `Placeholder("1")`, `Placeholder("2")`, … in order of the text |
 | `$2` | `Placeholder("2")` |
 | `:name` | `Placeholder("name")` |
+| `matches('<filter>')` | the filter's condition |
 | `a NOT LIKE b`, `a IS NOT NULL` | `Not(Like(a, b))`, `Not(Is(a, Null))` |
 """
 
@@ -14,6 +15,7 @@ from sqlglot import exp
 from vsql.core import sqlstate
 from vsql.core.distance import METRIC_BY_FUNCTION, Metric
 from vsql.core.errors import ProgrammingError, Span
+from vsql.grammar.matches import FUNCTION, lower_matches
 from vsql.grammar.operators import Rewritten, pieces
 
 _WORDS = {f"vsql.{metric.value}": metric for metric in Metric}
@@ -57,6 +59,8 @@ def lower(tree: exp.Expr, rewritten: Rewritten) -> tuple[exp.Expr, tuple[str, ..
             return _distance(metric, node.this, node.expression, node)
         if isinstance(node, exp.Anonymous) and node.name.lower() in METRIC_BY_FUNCTION:
             node.set("this", node.name.lower())
+        if isinstance(node, exp.Anonymous) and node.name.lower() == FUNCTION:
+            return lower_matches(node)
         return node
 
     # From the leaves up, so that what stands inside a distance is lowered before it.

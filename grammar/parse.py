@@ -15,7 +15,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from vsql.core import sqlstate
-from vsql.core.errors import NotSupportedError, ProgrammingError, Span, did_you_mean
+from vsql.core.errors import DatabaseError, NotSupportedError, ProgrammingError, Span, did_you_mean
 from vsql.grammar import statements as st
 from vsql.grammar.lower import lower, statement_spans
 from vsql.grammar.operators import check_nesting, pieces, rewrite
@@ -68,7 +68,7 @@ def parse(text: str, *, statement_bytes_max: int = 64 << 20, nesting_max: int = 
     try:
         check_nesting(text, nesting_max)
         return _parse_one(text)
-    except ProgrammingError as error:
+    except DatabaseError as error:
         error.statement = text
         raise
 

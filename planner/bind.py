@@ -62,12 +62,14 @@ def conjuncts_of(predicate: exp.Expr | None) -> Iterator[exp.Expr]:
     """Yield the parts of nested ANDs, without the parentheses around them."""
     if predicate is None:
         return
-    predicate = predicate.unnest()
-    if isinstance(predicate, exp.And):
-        yield from conjuncts_of(predicate.left)
-        yield from conjuncts_of(predicate.right)
-    else:
-        yield predicate
+    # A loop, not recursion: chains of thousands are left-deep.
+    stack = [predicate]
+    while stack:
+        part = stack.pop().unnest()
+        if isinstance(part, exp.And):
+            stack.extend((part.right, part.left))
+        else:
+            yield part
 
 
 def distance_of(node: exp.Expr) -> tuple[Metric, exp.Expr, exp.Expr] | None:

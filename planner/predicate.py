@@ -8,8 +8,10 @@ from vsql.core.distance import METRIC_BY_FUNCTION
 from vsql.core.protocols import Comparison
 from vsql.core.schema import Index
 from vsql.core.snapshot import TableSnapshot
+from vsql.grammar.filter_names import function_name
 from vsql.grammar.render import render
 from vsql.planner.bind import bind_columns, conjuncts_of, distance_of
+from vsql.planner.filter_types import resolve_filters
 from vsql.planner.nodes import Conjunct, IndexCondition
 from vsql.planner.rules import simplify
 from vsql.planner.selectivity import estimate
@@ -22,6 +24,7 @@ NATIVE_NODES: frozenset[type[exp.Expr]] = frozenset(
         *(exp.Like, exp.ILike, exp.Escape, exp.ArrayContainsAll, exp.ArrayOverlaps, exp.Any),
         *(exp.Column, exp.Identifier, exp.Literal, exp.Placeholder, exp.Array),
         *(exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.Cast, exp.DataType),
+        *(exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.RegexpLike),
         *(exp.DataTypeParam, exp.JSONExtract, exp.JSONExtractScalar, exp.JSONPath),
         *(exp.JSONPathRoot, exp.JSONPathKey, exp.JSONPathSubscript, exp.Bracket, exp.Anonymous),
     }
@@ -52,6 +55,7 @@ def plan_predicate(
     """
     if where is None:
         return ()
+    where = resolve_filters(where, table, alias)
     bound = simplify(bind_columns(where, table, alias))
     conjuncts = [_conjunct(part, table) for part in conjuncts_of(bound)]
     # The rank of a predicate: cost per row it removes (Hellerstein and Stonebraker, SIGMOD 1993).
@@ -80,9 +84,13 @@ def is_native(part: exp.Expr) -> bool:
     """Whether the executor's kernels evaluate this expression without DuckDB."""
     return all(
         type(node) in NATIVE_NODES
-        and (not isinstance(node, exp.Anonymous) or node.name.lower() in METRIC_BY_FUNCTION)
+        and (not isinstance(node, exp.Anonymous) or _is_native_function(node))
         for node in part.walk()
     )
+
+
+def _is_native_function(node: exp.Anonymous) -> bool:
+    return node.name.lower() in METRIC_BY_FUNCTION or function_name(node) is not None
 
 
 def _row_cost(part: exp.Expr) -> float:
@@ -92,7 +100,7 @@ def _row_cost(part: exp.Expr) -> float:
             cost += _DUCKDB_COST
         elif isinstance(node, exp.JSONExtract | exp.JSONExtractScalar):
             cost += _JSON_COST
-        elif isinstance(node, exp.Like | exp.ILike):
+        elif isinstance(node, exp.Like | exp.ILike | exp.RegexpLike):
             cost += _PATTERN_COST
         elif distance_of(node) is not None:
             cost += _DISTANCE_COST

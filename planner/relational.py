@@ -17,6 +17,7 @@ from vsql.core.schema import Column
 from vsql.core.types import DOUBLE
 from vsql.planner.bind import conjuncts_of, folded, span_of, vector_distance
 from vsql.planner.facts import Facts, unknown_table
+from vsql.planner.filter_types import is_filter, resolve_filters
 from vsql.planner.lateral import find_lateral_searches
 from vsql.planner.nodes import (
     ORDINAL,
@@ -269,12 +270,15 @@ def _pushed_down(table: exp.Table, facts: Facts) -> tuple[Conjunct, ...]:
     shown = folded(alias.this) if alias is not None else snapshot.table.name
     pushed: list[Conjunct] = []
     rest: list[exp.Expr] = []
-    for part in conjuncts_of(where.this):
-        if part.find(exp.Query) or not _reads_only(part, shown, snapshot.table.columns):
+    for written in conjuncts_of(where.this):
+        # The columns inside a subquery are not this table's.
+        has_query = written.find(exp.Query) is not None
+        part = written if has_query else resolve_filters(written, snapshot, shown)
+        if has_query or not _reads_only(part, shown, snapshot.table.columns):
             rest.append(part)
             continue
         planned = plan_predicate(part, snapshot, shown)
-        if all(c.native and _is_worth_pushing(c) for c in planned):
+        if all(c.native and (is_filter(c.expression) or _is_worth_pushing(c)) for c in planned):
             pushed.extend(planned)
         else:
             rest.append(part)

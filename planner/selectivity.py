@@ -5,6 +5,7 @@ executor corrects every estimate with the true count before it chooses an access
 """
 
 import datetime
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from decimal import Decimal
@@ -36,10 +37,9 @@ def estimate(predicate: exp.Expr, table: TableSnapshot) -> float:
     node = predicate.unnest()
     match node:
         case exp.And():
-            return estimate(node.left, table) * estimate(node.right, table)
+            return math.prod(estimate(part, table) for part in node.flatten())
         case exp.Or():
-            left, right = estimate(node.left, table), estimate(node.right, table)
-            return left + right - left * right
+            return 1.0 - math.prod(1.0 - estimate(part, table) for part in node.flatten())
         case exp.Not():
             return 1.0 - estimate(node.this, table)
         case exp.Boolean():

@@ -16,8 +16,9 @@ from sqlglot import exp, parse_one
 
 from vsql.core import sqlstate
 from vsql.core.distance import Metric
-from vsql.core.errors import DataError, ProgrammingError, did_you_mean
+from vsql.core.errors import DataError, NotSupportedError, ProgrammingError, did_you_mean
 from vsql.core.types import Family, SqlType
+from vsql.grammar.filter_names import function_name
 from vsql.planner.bind import distance_of, folded, qualifier, span_of
 
 _ARRAY_FUNCTIONS = {
@@ -33,8 +34,15 @@ Types = Mapping[tuple[str, str], SqlType]
 def to_duckdb(tree: exp.Expr, types: Types) -> exp.Expr:
     """Return `tree` with every vector expression in DuckDB's words; changes it in place.
 
-    Raises ProgrammingError (42725-like, as 42804) where a dimension can't be told.
+    Raises ProgrammingError (42725-like, as 42804) where a dimension can't be told, and
+    NotSupportedError for what only vsql's executor evaluates.
     """
+    for call in tree.find_all(exp.Anonymous):
+        if function_name(call) is not None:
+            raise NotSupportedError(
+                "a filter over JSON, arrays or floats can stand in a WHERE without joins only",
+                hint="put it into a subquery: FROM (SELECT * FROM t WHERE matches(...)) AS t",
+            )
     tree = tree.transform(lambda node: _distance(node, types), copy=False)
     tree = tree.transform(_vector_function, copy=False)
     return tree.transform(_vector_cast, copy=False)

@@ -32,22 +32,26 @@ def push_negation(predicate: exp.Expr) -> exp.Expr:
             return push_negation(inner.this)
         opposite = _OPPOSITE.get(type(inner))
         if opposite is exp.And or opposite is exp.Or:
-            return opposite(
-                this=_wrapped(push_negation(exp.Not(this=inner.left.copy()))),
-                expression=_wrapped(push_negation(exp.Not(this=inner.right.copy()))),
-            )
+            negated = [exp.Not(this=part.copy()) for part in inner.flatten(unnest=False)]
+            return _joined(opposite, [push_negation(part) for part in negated])
         quantified = isinstance(inner, exp.Binary) and isinstance(inner.right, exp.Any | exp.All)
         if opposite is not None and not quantified:
             return opposite(this=inner.left.copy(), expression=inner.right.copy())
         return predicate
     if isinstance(predicate, exp.And | exp.Or):
-        return type(predicate)(
-            this=_wrapped(push_negation(predicate.left)),
-            expression=_wrapped(push_negation(predicate.right)),
-        )
+        # A loop, not recursion: chains of thousands are left-deep.
+        parts = [push_negation(part) for part in predicate.flatten(unnest=False)]
+        return _joined(type(predicate), parts)
     if isinstance(predicate, exp.Paren):
         return push_negation(predicate.this)
     return predicate
+
+
+def _joined(kind: type[exp.Expr], parts: list[exp.Expr]) -> exp.Expr:
+    result = _wrapped(parts[0])
+    for part in parts[1:]:
+        result = kind(this=result, expression=_wrapped(part))
+    return result
 
 
 def _wrapped(node: exp.Expr) -> exp.Expr:

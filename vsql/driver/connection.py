@@ -83,6 +83,16 @@ class Connection:
         """Forget a registered name."""
         self._open_session().unregister(name.lower())
 
+    def parse_filter(self, text: str) -> str:
+        """Return the SQL condition that a filter in Milvus's language states.
+
+        Its `{name}`s become parameters `:name`. Raises ProgrammingError, NotSupportedError.
+        """
+        self._open_session()
+        from vsql.grammar.filter import filter_to_sql
+
+        return filter_to_sql(text)
+
     @property
     def autocommit(self) -> bool:
         """Whether every statement commits itself."""
