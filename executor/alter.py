@@ -35,7 +35,7 @@ from vsql.executor.incoming import constrained, is_steady
 from vsql.executor.scan import pick
 from vsql.executor.seal import add_rows, batch_of
 from vsql.executor.values import value_of
-from vsql.grammar import statements as st
+from vsql.grammar import utility_statements as st
 from vsql.grammar.parse import parse_expression
 from vsql.grammar.render import render
 from vsql.planner.facts import Facts, unknown_column

@@ -17,7 +17,7 @@ from vsql.executor.incoming import stored_batch
 from vsql.executor.keys import check_new_keys, unique_keys
 from vsql.executor.seal import add_rows, sealed_segments
 from vsql.executor.written import Written
-from vsql.grammar.statements import CopyFrom, CopyTo
+from vsql.grammar.utility_statements import CopyFrom, CopyTo
 from vsql.planner.facts import Facts, unknown_column
 
 FORMATS = ("parquet", "csv", "jsonl", "arrow")

@@ -38,7 +38,7 @@ from vsql.executor.result import Result, table_result
 from vsql.executor.run import run
 from vsql.executor.scan import pick
 from vsql.executor.seal import add_rows, batch_of, seal_when_due
-from vsql.grammar import statements as st
+from vsql.grammar import utility_statements as st
 from vsql.grammar.parse import parse_expression
 from vsql.grammar.render import render
 from vsql.index import registry

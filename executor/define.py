@@ -13,7 +13,7 @@ from vsql.executor.coerce import from_values
 from vsql.executor.context import Context
 from vsql.executor.moments import microseconds_long
 from vsql.executor.values import value_of
-from vsql.grammar import statements as st
+from vsql.grammar import utility_statements as st
 from vsql.grammar.parse import parse_expression
 from vsql.grammar.render import render
 from vsql.index import registry

@@ -14,7 +14,7 @@ from vsql.executor.context import Context
 from vsql.executor.copy import copy_to
 from vsql.executor.scan import pick
 from vsql.executor.seal import batch_of
-from vsql.grammar.statements import CopyTo
+from vsql.grammar.utility_statements import CopyTo
 from vsql.planner.facts import Facts
 
 SCRIPT = "database.sql"

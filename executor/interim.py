@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from vsql.core.distance import Metric
 from vsql.core.protocols import Bits, Rows
+from vsql.core.schema import Column
 from vsql.core.snapshot import TableSnapshot
 from vsql.executor.context import Context
 from vsql.executor.row_mask import RowMask
@@ -17,6 +18,7 @@ from vsql.storage.growing import Growing, GrowingSegment
 GRAPH_ROWS = 1_500
 # So many rows beyond the graph are worth adding to it.
 GRAPH_LAG = 500
+_BLOCK = 256
 _EFFORT = 64
 _EFFORT_HIGH = 200
 _RECALL_HIGH = 0.975
@@ -39,12 +41,26 @@ def extend_graphs(table: TableSnapshot, context: Context, *, threads: int | None
                 continue
             if column.type.family not in COLUMN_FAMILIES or index.kind == "FLAT":
                 continue
-            graph = segment.growing.graph(column.id, index.metric)
+            graph = segment.growing.graphs.get((column.id, index.metric))
             if graph is None or segment.row_count - len(graph) >= GRAPH_LAG:
                 own = context.settings["threads"] or os.cpu_count() or 1
-                segment.growing.extend_graph(table.table, column, index.metric, threads or own)
+                _extend(segment, column, index.metric, threads or own)
                 done = True
     return done
+
+
+def _extend(segment: GrowingSegment, column: Column, metric: Metric, threads: int) -> None:
+    """Add the rows that a column's graph lacks, in blocks: searches go on between them."""
+    from vsql.index.hnsw import GrowingGraph
+
+    graphs = segment.growing.graphs
+    graph = graphs.get((column.id, metric))
+    if graph is None:
+        graph = graphs[column.id, metric] = GrowingGraph(column.type.dimension, metric)
+    vectors = segment.vectors(column.id)
+    for start in range(len(graph), segment.row_count, _BLOCK):
+        block = vectors[start : min(start + _BLOCK, segment.row_count)]
+        graph.add(np.ascontiguousarray(block, dtype=np.float32), start, threads)
 
 
 def candidates(

@@ -9,7 +9,7 @@ from vsql.core.errors import ProgrammingError, did_you_mean
 from vsql.core.schema import NamedObject, new_id
 from vsql.executor.context import Context
 from vsql.executor.define import refuse_taken_name
-from vsql.grammar import statements as st
+from vsql.grammar import utility_statements as st
 from vsql.planner.facts import Facts, unknown_column
 
 

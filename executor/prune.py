@@ -5,16 +5,15 @@ from typing import Any
 
 from sqlglot import exp
 
+from vsql.core.partitions import partition_of
 from vsql.core.schema import Partitioning
 from vsql.core.snapshot import SegmentFacts, TableSnapshot
-from vsql.core.statistics import ColumnStatistics
+from vsql.core.statistics import TEXT_MAX, ColumnStatistics
 from vsql.core.types import Family
 from vsql.executor.context import Context
 from vsql.executor.values import value_of
 from vsql.planner.bind import is_constant
 from vsql.planner.nodes import Conjunct
-from vsql.storage.partition import partition_of
-from vsql.storage.statistics import TEXT_MAX
 
 _FLIPPED: dict[type[exp.Expr], type[exp.Expr]] = {
     exp.LT: exp.GT,

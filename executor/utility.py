@@ -11,7 +11,8 @@ from vsql.executor.modify import truncate
 from vsql.executor.result import Result, table_result
 from vsql.executor.run import run
 from vsql.executor.seal import seal_when_due
-from vsql.grammar import statements as st
+from vsql.grammar import utility_statements as st
+from vsql.grammar.statements import Statement
 from vsql.planner.facts import Facts
 from vsql.planner.plan import plan_query
 
@@ -26,7 +27,7 @@ class Done:
     result: Result | None = None
 
 
-def run_utility(statement: st.Statement, facts: Facts, context: Context) -> Done:
+def run_utility(statement: Statement, facts: Facts, context: Context) -> Done:
     """Run a utility statement; raises what it raises, always a vsql error."""
     definition = _DEFINITIONS.get(type(statement))
     if definition is not None:

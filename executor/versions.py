@@ -21,7 +21,7 @@ from vsql.executor.context import Context, column_of
 from vsql.executor.keys import key_of
 from vsql.executor.result import Result, table_result
 from vsql.executor.take import from_numpy
-from vsql.grammar import statements as st
+from vsql.grammar import utility_statements as st
 from vsql.planner.facts import Facts
 
 _CHANGE = "vsql_change"

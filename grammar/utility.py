@@ -10,7 +10,7 @@ from lark.exceptions import UnexpectedEOF, UnexpectedInput, UnexpectedToken
 from vsql.core import sqlstate, types
 from vsql.core.errors import ProgrammingError, Span
 from vsql.core.types import SqlType
-from vsql.grammar import statements as st
+from vsql.grammar import utility_statements as st
 from vsql.grammar.parse import parse_expression, parse_query
 from vsql.grammar.render import render
 
@@ -40,14 +40,14 @@ def _parser() -> Lark:
     return Lark(grammar, parser="lalr", propagate_positions=True, maybe_placeholders=False)
 
 
-def parse_utility(text: str) -> st.Statement:
+def parse_utility(text: str) -> st.Utility:
     """Return the statement; raises ProgrammingError (42601), which says what was expected."""
     try:
         tree = _parser().parse(text)
     except UnexpectedInput as error:
         raise _syntax_error(error, text) from None
     node: _Node = tree.children[0]
-    statement: st.Statement = _READERS[node.data](node, text)
+    statement: st.Utility = _READERS[node.data](node, text)
     return statement
 
 

@@ -526,44 +526,48 @@ class Session:
     def _with_resolved_query(
         self, statement: st.Statement
     ) -> tuple[st.Statement, dict[str, TableSnapshot]]:
+        from vsql.grammar.utility_statements import CopyTo, CreateTableAs
+
         older: dict[str, TableSnapshot] = {}
-        if isinstance(statement, st.CopyTo | st.CreateTableAs):
+        if isinstance(statement, CopyTo | CreateTableAs):
             statement = replace(statement, query=self._resolved(statement.query, older))
         return statement, older
 
     def _session_statement(self, statement: st.Statement) -> Result | None:
         """Run what concerns this session alone; None for any other statement."""
+        from vsql.grammar import utility_statements as ut
+
         match statement:
             case st.Empty():
                 return Result("")
-            case st.Begin(read_only):
+            case ut.Begin(read_only):
                 self._explicit = True
                 if read_only is not None:
                     self._transaction = replace(self._current(), read_only=read_only)
                 return Result("BEGIN")
-            case st.SetTransaction(read_only):
+            case ut.SetTransaction(read_only):
                 if read_only is not None:
                     self._transaction = replace(self._current(), read_only=read_only)
                 return Result("SET")
-            case st.Commit():
+            case ut.Commit():
                 self.commit()
                 return Result("COMMIT")
-            case st.Rollback():
+            case ut.Rollback():
                 self.rollback()
                 return Result("ROLLBACK")
-            case st.SetSavepoint(name):
+            case ut.SetSavepoint(name):
                 self._refuse_outside_transaction("SAVEPOINT")
                 self._transaction = self._current().save(name)
                 return Result("SAVEPOINT")
-            case st.RollbackTo(name):
+            case ut.RollbackTo(name):
                 self._refuse_outside_transaction("ROLLBACK TO SAVEPOINT")
                 self._undo_to(self._current().rolled_back_to(name))
                 return Result("ROLLBACK")
-            case st.ReleaseSavepoint(name):
+            case ut.ReleaseSavepoint(name):
                 self._refuse_outside_transaction("RELEASE SAVEPOINT")
                 self._transaction = self._current().released(name)
                 return Result("RELEASE")
-            case st.ShowSetting() | st.ResetSetting() | st.SetSetting():
+            case ut.ShowSetting() | ut.ResetSetting() | ut.SetSetting():
                 return self._setting_statement(statement)
             case _:
                 return None
@@ -587,17 +591,18 @@ class Session:
 
     def _setting_statement(self, statement: st.Statement) -> Result:
         from vsql.executor.ddl import show_settings
+        from vsql.grammar import utility_statements as ut
 
         match statement:
-            case st.ShowSetting(name):
+            case ut.ShowSetting(name):
                 current = {**self._settings, **self._local_settings}
                 return show_settings(current, known_settings.canonical(name) if name else None)
-            case st.ResetSetting(name):
+            case ut.ResetSetting(name):
                 names = [known_settings.canonical(name)] if name else list(known_settings.DEFAULTS)
                 for one in names:
                     self._set(one, known_settings.DEFAULTS[one])
                 return Result("RESET")
-            case st.SetSetting(name, written, scope):
+            case ut.SetSetting(name, written, scope):
                 own = known_settings.canonical(name)
                 default = written.lower() == "default"
                 value = (

@@ -6,6 +6,7 @@ from hypothesis import strategies as some
 
 import vsql
 from vsql.grammar import statements as st
+from vsql.grammar import utility_statements as ut
 from vsql.grammar.operators import rewrite
 from vsql.grammar.parse import parse, parse_expression, split_statements
 from vsql.grammar.render import render
@@ -79,24 +80,24 @@ def test_parameters(text: str, keys: tuple[str, ...]) -> None:
         ("  -- nothing\n", st.Empty),
         ("TABLE t", st.Query),
         ("VALUES (1)", st.Query),
-        ("SHOW TABLES;", st.ShowTables),
-        ("SHOW INDEXES FROM t", st.ShowIndexes),
-        ("DESC t", st.ShowColumns),
-        ("SET LOCAL target_recall TO 0.9", st.SetSetting),
-        ("RESET ALL", st.ResetSetting),
+        ("SHOW TABLES;", ut.ShowTables),
+        ("SHOW INDEXES FROM t", ut.ShowIndexes),
+        ("DESC t", ut.ShowColumns),
+        ("SET LOCAL target_recall TO 0.9", ut.SetSetting),
+        ("RESET ALL", ut.ResetSetting),
         ("EXPLAIN (ANALYZE, FORMAT JSON) DELETE FROM t", st.Explain),
-        ("START TRANSACTION", st.Begin),
-        ("END", st.Commit),
-        ("ABORT", st.Rollback),
-        ("FLUSH TABLE t", st.Flush),
-        ("DROP TABLE IF EXISTS a, b", st.DropTable),
-        ("COPY t (a, b) FROM 'x.csv' (HEADER false)", st.CopyFrom),
-        ("COPY (SELECT ')' FROM t) TO 'x.csv'", st.CopyTo),
+        ("START TRANSACTION", ut.Begin),
+        ("END", ut.Commit),
+        ("ABORT", ut.Rollback),
+        ("FLUSH TABLE t", ut.Flush),
+        ("DROP TABLE IF EXISTS a, b", ut.DropTable),
+        ("COPY t (a, b) FROM 'x.csv' (HEADER false)", ut.CopyFrom),
+        ("COPY (SELECT ')' FROM t) TO 'x.csv'", ut.CopyTo),
         (
             "CREATE TABLE t (key INT, index TEXT, format TEXT, time TIME, name VARCHAR(3))",
-            st.CreateTable,
+            ut.CreateTable,
         ),
-        ("CREATE INDEX ON t ((meta->>'a'))", st.CreateIndex),
+        ("CREATE INDEX ON t ((meta->>'a'))", ut.CreateIndex),
     ],
 )
 def test_kinds(text: str, kind: type[object]) -> None:
@@ -108,7 +109,7 @@ def test_create_table() -> None:
         "CREATE TABLE t (id BIGINT, a DECIMAL(10, 2) NOT NULL DEFAULT 1 + 2, b TEXT[],"
         " c TIMESTAMP WITH TIME ZONE, d DOUBLE PRECISION, PRIMARY KEY (id))"
     ).statement
-    assert isinstance(statement, st.CreateTable)
+    assert isinstance(statement, ut.CreateTable)
     shown = [(c.name, str(c.type), c.nullable, c.default) for c in statement.columns]
     assert shown == [
         ("id", "BIGINT", True, None),

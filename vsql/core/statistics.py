@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+TEXT_MAX = 64
+"""Longer texts are kept cut short: as a minimum, a maximum or a bound."""
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnStatistics:

@@ -6,13 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from vsql.core import errors
 from vsql.core.errors import InterfaceError
+from vsql.database import Database
 from vsql.driver.cursor import Cursor
 from vsql.driver.rows import arrow_table
 from vsql.engine import Session
-from vsql.worker import wake_worker
 
 if TYPE_CHECKING:
     from vsql.executor.context import ProgressReport
+
+
+def _wake_worker(database: Database) -> None:
+    # Imported when the first table changes: who only reads does without.
+    from vsql.worker import wake_worker
+
+    wake_worker(database)
 
 
 class Connection:
@@ -42,7 +49,7 @@ class Connection:
             str(database), autocommit=autocommit, read_only=read_only, settings=settings
         )
         if not read_only:
-            session.after_commit = wake_worker
+            session.after_commit = _wake_worker
         return cls(session)
 
     def cursor(self) -> Cursor:

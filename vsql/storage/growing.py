@@ -6,7 +6,7 @@ A snapshot sees the first rows of it; rows that are appended later lie beyond it
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,18 +25,17 @@ from vsql.storage.segment import (
     vectors_of,
 )
 
-if TYPE_CHECKING:
-    from vsql.index.hnsw import GrowingGraph
-
 _ROOM = 1.5
 _CAPACITY_MIN = 64
-_GRAPH_BLOCK = 256
 _DTYPES = {Family.VECTOR: np.float32, Family.HALFVEC: np.float16, Family.BIT: np.uint8}
 ReadBatch = Callable[[int], pa.RecordBatch]
 
 
 class Growing:
-    """The inlined batches of one table so far, in the order of their commits."""
+    """The inlined batches of one table so far, in the order of their commits.
+
+    `graphs` are interim indexes over the first rows of a column, kept by who makes them.
+    """
 
     def __init__(self) -> None:
         self.part_ids: list[int] = []
@@ -47,25 +46,7 @@ class Growing:
         self._filled: dict[int, int] = {}
         self._keys: dict[tuple[int, ...], dict[Any, int]] = {}
         self._keyed: dict[tuple[int, ...], int] = {}
-        self.graphs: dict[tuple[int, Metric], GrowingGraph] = {}
-
-    def graph(self, column_id: int, metric: Metric) -> "GrowingGraph | None":
-        """Return the graph over the first rows of a column, None where there is none yet."""
-        return self.graphs.get((column_id, metric))
-
-    def extend_graph(self, table: Table, column: Column, metric: Metric, threads: int) -> None:
-        """Add all rows that a column's graph lacks; long work, without the lock."""
-        from vsql.index.hnsw import GrowingGraph
-
-        graph = self.graphs.get((column.id, metric))
-        if graph is None:
-            graph = GrowingGraph(column.type.dimension, metric)
-            self.graphs[column.id, metric] = graph
-        total = self.starts[-1]
-        vectors = self.vectors(table, column, total)
-        for start in range(len(graph), total, _GRAPH_BLOCK):
-            block = vectors[start : min(start + _GRAPH_BLOCK, total)]
-            graph.add(np.ascontiguousarray(block, dtype=np.float32), start, threads)
+        self.graphs: dict[tuple[int, Metric], Any] = {}
 
     def view(
         self, table: Table, parts: Sequence[SegmentFacts], read: ReadBatch

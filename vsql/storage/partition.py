@@ -1,7 +1,5 @@
-"""Which partition a row belongs to, and which partitions a value may be in."""
+"""Rows by partition."""
 
-import json
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,10 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vsql.core.partitions import partition_of
 from vsql.core.protocols import Rows
 from vsql.core.schema import Partitioning, Table
-
-DEFAULT_PARTITION = "default"
 
 
 def split(batch: pa.RecordBatch, table: Table) -> Iterator[tuple[str, Rows | None]]:
@@ -37,14 +34,3 @@ def rows_in(partition: str, column: pa.Array, partitioning: Partitioning) -> Any
         [partition_of(v, partitioning) == partition for v in encoded.dictionary.to_pylist()], bool
     )
     return inside[encoded.indices.to_numpy(zero_copy_only=False)]
-
-
-def partition_of(value: Any, partitioning: Partitioning) -> str:
-    """Return the partition of a value: a number as text for a hash, a name for a list."""
-    text = json.dumps(value, default=str)
-    if partitioning.kind == "key":
-        return str(zlib.crc32(text.encode()) % partitioning.count)
-    for name, values in partitioning.parts:
-        if text in values:
-            return name
-    return DEFAULT_PARTITION

@@ -10,13 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vsql.core.statistics import ColumnStatistics
+from vsql.core.statistics import TEXT_MAX, ColumnStatistics
 from vsql.core.types import Family, SqlType
 
 SAMPLE_ROWS = 30_000
 COMMON_VALUES = 32
 BUCKETS = 64
-TEXT_MAX = 64
 _PLAIN = (Family.JSON, Family.VECTOR, Family.HALFVEC, Family.BIT, Family.INTERVAL, Family.NULL)
 
 
