@@ -17,19 +17,25 @@ from vsql.storage.growing import Growing, GrowingSegment
 # Fewer growing rows than this are searched exactly: a graph would save nothing.
 GRAPH_ROWS = 1_500
 # So many rows beyond the graph are worth adding to it.
-GRAPH_LAG = 500
+GRAPH_LAG = 128
 _BLOCK = 256
-_EFFORT = 64
+_EFFORT = 48
 _EFFORT_HIGH = 200
 _RECALL_HIGH = 0.975
 
 
-def extend_graphs(table: TableSnapshot, context: Context, *, threads: int | None = None) -> bool:
+def extend_graphs(
+    table: TableSnapshot | None, context: Context, *, threads: int | None = None
+) -> bool:
     """Add growing rows to the graphs of a table's vector indexes; returns whether there were any.
 
     Only committed rows: those of a transaction may be rolled back.
     """
     done = False
+    if table is None or not any(index.metric is not None for index in table.indexes):
+        return done
+    if sum([part.row_count for part in table.inlined]) < GRAPH_ROWS:
+        return done
     for segment in context.segments(table):
         if not isinstance(segment, GrowingSegment) or segment.row_count < GRAPH_ROWS:
             continue

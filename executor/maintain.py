@@ -18,8 +18,11 @@ from vsql.core.snapshot import SegmentFacts, Snapshot, TableSnapshot
 from vsql.executor.build_index import build
 from vsql.executor.context import Context
 from vsql.executor.scan import pick
-from vsql.executor.seal import Moved, batch_of, inlined, rewrite
+from vsql.executor.seal import Moved, batch_of, inlined, rewrite, with_rows
 from vsql.index import registry
+
+Rewrite = tuple[tuple[Change, ...], Moved]
+"""The changes of a rewrite, and where its rows went."""
 
 # Segments of like size are merged once there are so many.
 _TIER = 4
@@ -27,7 +30,7 @@ _TIER_RATIO = 4
 # A segment is written again when this share of its rows is deleted.
 _DELETED_SHARE = 0.2
 # Inlined batches are merged into one once there are so many.
-INLINED_PARTS = 256
+INLINED_PARTS = 64
 
 
 def due_for_rewrite(
@@ -123,14 +126,30 @@ def missing_indexes(table: TableSnapshot, context: Context) -> tuple[Change, ...
     return tuple(staged)
 
 
-def merged_inlined(
-    table: TableSnapshot, context: Context
-) -> tuple[tuple[Change, ...], Moved] | None:
-    """Return the changes that make one inlined batch of many, None where they are few."""
+def parts_to_merge(table: TableSnapshot) -> tuple[SegmentFacts, ...]:
+    """Return the newest inlined batches of like size, empty where they are few.
+
+    Each merge makes a batch of the next size, so that a row is written a few times at most.
+    """
     parts = table.inlined
     if len(parts) < INLINED_PARTS:
+        return ()
+    limit = INLINED_PARTS
+    while True:
+        count = 0
+        while count < len(parts) and parts[-1 - count].row_count < limit:
+            count += 1
+        if count >= INLINED_PARTS or count == len(parts):
+            return parts[len(parts) - count :] if count >= INLINED_PARTS else ()
+        limit *= INLINED_PARTS
+
+
+def merged_inlined(table: TableSnapshot, context: Context) -> Rewrite | None:
+    """Return the changes that make one inlined batch of many, None where they are few."""
+    parts = parts_to_merge(table)
+    if not parts or table.table.temporary:
         return None
-    picked = pick((), TableSnapshot(table.table, parts, table.indexes), context)
+    picked = with_rows(pick((), TableSnapshot(table.table, parts, table.indexes), context))
     removed = tuple(
         change.RemoveSegment(table.table.id, s.id, rewritten=bool(s.live_count)) for s in parts
     )
@@ -142,11 +161,11 @@ def merged_inlined(
     sources = tuple(
         (segment_id, rows)
         for p in picked
-        for segment_id, _, rows in p.segment.locate(
-            np.arange(p.segment.row_count) if p.rows is None else p.rows
-        )
+        if p.rows is not None
+        for segment_id, _, rows in p.segment.locate(p.rows)
     )
-    return (added, *removed), Moved(sources, ((added.segment.id, np.arange(batch.num_rows)),))
+    # Removed first: the merged batch then comes last, where its rows were.
+    return (*removed, added), Moved(sources, ((added.segment.id, np.arange(batch.num_rows)),))
 
 
 def adapted(

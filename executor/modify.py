@@ -103,9 +103,8 @@ def _updated(
             arrays[column.name] = from_arrow_column(values[column.name], column)
         elif column.name in assigned:
             node = assigned[column.name]
-            used = {c.name: before(c.name) for c in node.find_all(exp.Column)}
-            if is_default(node):
-                used = {}
+            named = [] if is_default(node) else node.find_all(exp.Column)
+            used = {c.name: before(c.name) for c in named}
             arrays[column.name] = _new_value(node, column, used, count, context)
         else:
             arrays[column.name] = before(column.name)

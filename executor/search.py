@@ -32,6 +32,8 @@ from vsql.storage.segment import OpenSegment
 _PROBE_ROWS = 50
 _POSTFILTER_ROUNDS = 3
 _WIDENING = 4
+# A mask that keeps more than this share, without a predicate, are deleted rows and NULLs.
+_MOSTLY_LIVE = 0.7
 # How much further than its share a random filter's nearest matches may lie by chance.
 _DENSITY_TOLERANCE = 1.25
 
@@ -83,7 +85,7 @@ def search_segment(
         interim = _interim(search, segment, mask, matches, context)
         if interim is not None:
             return interim
-    choice = choose(search, segment, matches, mask is not None, context)
+    choice = _choice(search, segment, matches, mask is not None, context)
     if context.trace is None:
         return _walk(search, segment, choice, mask, context)
     started = time.perf_counter_ns()
@@ -95,6 +97,15 @@ def search_segment(
         + f"{(time.perf_counter_ns() - started) / 1e6:.3f} ms"
     )
     return found
+
+
+def _choice(
+    search: Search, segment: OpenSegment, matches: int, masked: bool, context: Context
+) -> Choice:
+    """Choose a path; few deleted rows are no filter: an index passes over them on its way."""
+    few = masked and not search.plan.conjuncts and matches > _MOSTLY_LIVE * segment.row_count
+    forced = context.settings["access_path"] != "auto"
+    return choose(search, segment, matches, masked and (forced or not few), context)
 
 
 def _interim(

@@ -490,19 +490,27 @@ class Session:
         self._tag(tag)
         self._seal_backlog(plan.table, context)
         self._commit_when_alone()
+        if not self._has_worker():
+            extend_graphs(self._committed.tables.get(plan.table), context)
         return result if result is not None else Result(tag, None, (), count)
 
     def _seal_backlog(self, name: str, context: Context) -> None:
         """Seal a table's growing rows where no worker does, or where it does not keep up."""
+        from vsql.executor.maintain import INLINED_PARTS, merged_inlined
         from vsql.executor.seal import seal_when_due
 
         table = self._current().seen.tables[name]
         if not table.inlined:
             return
-        times = _BACKLOG if self._has_worker() else 1
-        self._stage(seal_when_due(table, context, times=times), context)
-        if times == 1:
-            extend_graphs(self._current().base.tables.get(name, table), context)
+        if self._has_worker():
+            self._stage(seal_when_due(table, context, times=_BACKLOG), context)
+            return
+        self._stage(seal_when_due(table, context), context)
+        table = self._current().seen.tables[name]
+        if len(table.inlined) >= INLINED_PARTS:
+            merged = merged_inlined(table, context)
+            if merged is not None:
+                self._stage(merged[0], context)
 
     def _utility(self, statement: st.Statement, context: Context) -> Result:
         own = self._session_statement(statement)

@@ -24,11 +24,12 @@ from vsql.engine import Session
 from vsql.executor.context import Context
 from vsql.executor.interim import GRAPH_ROWS, extend_graphs
 from vsql.executor.maintain import (
-    INLINED_PARTS,
+    Rewrite,
     adapted,
     due_for_rewrite,
     merged_inlined,
     missing_indexes,
+    parts_to_merge,
 )
 from vsql.executor.seal import Moved, rewrite
 
@@ -36,7 +37,6 @@ _TICK_SECONDS = 1.0
 _COLLECT_SECONDS = 600.0
 _REMEMBERED = 100
 _NICENESS = 10
-Rewrite = tuple[tuple[Change, ...], Moved]
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ _STEPS = (
     (
         "merge inlined",
         Plan(
-            lambda table, context: len(table.inlined) >= INLINED_PARTS,
+            lambda table, context: bool(parts_to_merge(table)),
             merged_inlined,
         ),
     ),

@@ -96,15 +96,15 @@ class TableSnapshot:
     @property
     def live_count(self) -> int:
         """The exact number of rows, in time proportional to the number of segments."""
-        return sum(segment.live_count for segment in self.segments)
+        return sum([segment.row_count - segment.deleted_count for segment in self.segments])
 
     @property
     def sealed(self) -> tuple[SegmentFacts, ...]:
-        return tuple(segment for segment in self.segments if not segment.is_inlined)
+        return tuple([segment for segment in self.segments if segment.name is not None])
 
     @property
     def inlined(self) -> tuple[SegmentFacts, ...]:
-        return tuple(segment for segment in self.segments if segment.is_inlined)
+        return tuple([segment for segment in self.segments if segment.name is None])
 
 
 @dataclass(frozen=True, slots=True)

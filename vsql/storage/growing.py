@@ -4,6 +4,7 @@ Vectors lie in one buffer with room to spare, so that a single-row insert costs 
 A snapshot sees the first rows of it; rows that are appended later lie beyond its view.
 """
 
+import bisect
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -34,6 +35,7 @@ ReadBatch = Callable[[int], pa.RecordBatch]
 class Growing:
     """The inlined batches of one table so far, in the order of their commits.
 
+    Batches that the catalog merges stay as they are here: only the parts get other bounds.
     `graphs` are interim indexes over the first rows of a column, kept by who makes them.
     """
 
@@ -41,12 +43,13 @@ class Growing:
         self.part_ids: list[int] = []
         self.starts: list[int] = [0]
         self.lock = threading.RLock()
+        self.graphs: dict[tuple[int, Metric], Any] = {}
         self._batches: list[pa.RecordBatch] = []
+        self._batch_starts: list[int] = [0]
         self._vectors: dict[int, Any] = {}
         self._filled: dict[int, int] = {}
         self._keys: dict[tuple[int, ...], dict[Any, int]] = {}
         self._keyed: dict[tuple[int, ...], int] = {}
-        self.graphs: dict[tuple[int, Metric], Any] = {}
 
     def view(
         self, table: Table, parts: Sequence[SegmentFacts], read: ReadBatch
@@ -55,18 +58,39 @@ class Growing:
         with self.lock:
             for part in parts[len(self.part_ids) :]:
                 self._batches.append(read(part.id))
+                self._batch_starts.append(self._batch_starts[-1] + part.row_count)
                 self.part_ids.append(part.id)
                 self.starts.append(self.starts[-1] + part.row_count)
-            return GrowingSegment(self, table, tuple(parts))
+            return GrowingSegment(self, table, tuple(parts), self.starts)
 
     def holds(self, parts: Sequence[SegmentFacts]) -> bool:
         """Whether its batches are the first of `parts`, or `parts` the first of its own."""
         count = min(len(parts), len(self.part_ids))
-        return all(parts[n].id == self.part_ids[n] for n in range(count))
+        return [part.id for part in parts[:count]] == self.part_ids[:count]
 
-    def batches(self, count: int) -> list[pa.RecordBatch]:
-        """Return the first `count` batches."""
-        return self._batches[:count]
+    def merged(self, parts: Sequence[SegmentFacts]) -> "Growing | None":
+        """Return the same rows under the bounds of `parts`, None where these are other rows.
+
+        They are the same where, after the parts that are there too, one that was rewritten holds
+        as many rows as all the others did: a merge keeps their order, and drops deleted rows.
+        """
+        same = 0
+        while same < min(len(parts), len(self.part_ids)) and parts[same].id == self.part_ids[same]:
+            same += 1
+        if same == len(parts) or not parts[same].rewritten:
+            return None
+        rows = self.starts[same] + parts[same].row_count
+        if rows != self.starts[-1]:
+            return None
+        found = Growing()
+        found.__dict__.update(self.__dict__)
+        found.part_ids = [*self.part_ids[:same], parts[same].id]
+        found.starts = [*self.starts[: same + 1], rows]
+        return found
+
+    def batches(self, rows: int) -> list[pa.RecordBatch]:
+        """Return the batches of the first `rows` rows."""
+        return self._batches[: bisect.bisect_left(self._batch_starts, rows)]
 
     def vectors(self, table: Table, column: Column, rows: int) -> Vectors:
         """Return the first `rows` vectors of a column, (rows, dimension)."""
@@ -75,14 +99,14 @@ class Growing:
         with self.lock:
             filled = self._filled.get(column_id, 0)
             buffer = self._vectors.get(column_id)
-            total = self.starts[-1]
+            total = self._batch_starts[-1]
             if buffer is None or len(buffer) < total:
                 capacity = max(_CAPACITY_MIN, int(total * _ROOM))
                 larger = np.zeros((capacity, width), dtype=_DTYPES[type_.family])
                 if buffer is not None:
                     larger[:filled] = buffer[:filled]
                 buffer = self._vectors[column_id] = larger
-            number = int(np.searchsorted(self.starts, filled, side="right")) - 1
+            number = bisect.bisect_right(self._batch_starts, filled) - 1
             for batch in self._batches[number:]:
                 found = column_of_batch(batch, table, column.id, column.type.arrow)
                 buffer[filled : filled + batch.num_rows] = vectors_of(found)
@@ -104,7 +128,7 @@ class Growing:
                     column_of_batch(self._batches[number], table, c.id, c.type.arrow)
                     for c in columns
                 ]
-                start = self.starts[number]
+                start = self._batch_starts[number]
                 for place, key in enumerate(key_of(arrays).to_pylist()):
                     known[key] = start + place
             self._keyed[ids] = len(self._batches)
@@ -119,11 +143,14 @@ class GrowingSegment:
     facts: SegmentFacts | None = None
     cache_key: object = None
 
-    def __init__(self, growing: Growing, table: Table, parts: tuple[SegmentFacts, ...]) -> None:
+    def __init__(
+        self, growing: Growing, table: Table, parts: tuple[SegmentFacts, ...], starts: list[int]
+    ) -> None:
         self.growing = growing
         self.parts = parts
-        self.row_count = growing.starts[len(parts)]
-        self.live = _live(parts, growing.starts, self.row_count)
+        self.row_count = starts[len(parts)]
+        self.live = _live(parts, starts, self.row_count)
+        self._starts = starts
         self._table = table
         self._columns: dict[int, pa.Array] = {}
         self._numbers: dict[int, Any] = {}
@@ -144,7 +171,7 @@ class GrowingSegment:
         if known is None:
             chunks = [
                 column_of_batch(batch, self._table, column_id, arrow_type)
-                for batch in self.growing.batches(len(self.parts))
+                for batch in self.growing.batches(self.row_count)
             ]
             known = chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
             self._columns[column_id] = known
@@ -172,7 +199,7 @@ class GrowingSegment:
 
     def locate(self, rows: Rows) -> list[Located]:
         """Return the rows by the inlined batch that holds them."""
-        starts = np.asarray(self.growing.starts[: len(self.parts) + 1])
+        starts = np.asarray(self._starts[: len(self.parts) + 1])
         owners = np.searchsorted(starts, rows, side="right") - 1
         return [
             (

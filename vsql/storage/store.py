@@ -44,7 +44,8 @@ class Growings:
             known = self._by_table.setdefault(table.id, [])
             found = next((growing for growing in known if growing.holds(parts)), None)
             if found is None:
-                found = Growing()
+                merged = (growing.merged(parts) for growing in known)
+                found = next((g for g in merged if g is not None), None) or Growing()
                 # The newest and one before it: readers of an older snapshot come back.
                 known[:] = [found, *known[:1]]
         return found.view(table, parts, read)
