@@ -158,6 +158,9 @@ def merged_inlined(table: TableSnapshot, context: Context) -> Rewrite | None:
         return removed, Moved((), ())
     added = inlined(table.table, batch, context, rewritten=True)
     assert isinstance(added, change.AddSegment)
+    if not any(part.deleted_count for part in parts):
+        part_ids = tuple(part.id for part in parts)
+        context.resources.store.growings.note_merge(added.segment.id, part_ids)
     sources = tuple(
         (segment_id, rows)
         for p in picked

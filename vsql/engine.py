@@ -313,8 +313,6 @@ class Session:
         return prepared
 
     def _plan(self, parsed: Parsed, snapshot: Snapshot) -> Prepared:
-        from vsql.planner import write
-
         statement = parsed.statement
         inner = statement.statement if isinstance(statement, st.Explain) else statement
         settings: dict[str, Any] = {}
@@ -330,13 +328,13 @@ class Session:
                 settings = {n: known_settings.checked(n, v) for n, v in written.items()}
                 plan = plan_query(*known(tree))
             case st.Insert(tree, upsert):
-                plan = write.plan_insert(*known(tree), upsert=upsert)
+                plan = _writes().plan_insert(*known(tree), upsert=upsert)
             case st.Update(tree):
-                plan = write.plan_update(*known(tree))
+                plan = _writes().plan_update(*known(tree))
             case st.Delete(tree):
-                plan = write.plan_delete(*known(tree))
+                plan = _writes().plan_delete(*known(tree))
             case st.Merge(tree):
-                plan = write.plan_merge(*known(tree))
+                plan = _writes().plan_merge(*known(tree))
             case _:
                 return Prepared(parsed, None)
         depends = tuple((name, _definition(name, snapshot)) for name in tables_of(plan))
@@ -823,6 +821,13 @@ class Session:
     def _wake_worker(self) -> None:
         if self.after_commit is not None and self._has_worker():
             self.after_commit(self.database)
+
+
+def _writes() -> Any:
+    # Imported for the first write: who only reads does without.
+    from vsql.planner import write
+
+    return write
 
 
 def _stop_worker(database: Database) -> None:

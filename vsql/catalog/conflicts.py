@@ -7,8 +7,6 @@ first took. Source: Berenson et al., https://arxiv.org/abs/cs/0701157, snapshot 
 
 from collections.abc import Sequence
 
-from pyroaring import BitMap
-
 from vsql.core import changes as change
 from vsql.core import sqlstate
 from vsql.core.changes import Change
@@ -76,6 +74,8 @@ def _refuse_same_rows(one: change.AddDeletes, before: TableSnapshot, after: Tabl
     now = next((s for s in after.segments if s.id == one.segment_id), None)
     if now is None:
         raise conflict(f'rows of table "{before.table.name}" were moved or removed')
+    from pyroaring import BitMap
+
     known = set(was.deletes)
     theirs = [BitMap.deserialize(bits) for bits in now.deletes if bits not in known]
     mine = BitMap.deserialize(one.rows)

@@ -6,7 +6,7 @@ A snapshot sees the first rows of it; rows that are appended later lie beyond it
 
 import bisect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,24 +68,22 @@ class Growing:
         count = min(len(parts), len(self.part_ids))
         return [part.id for part in parts[:count]] == self.part_ids[:count]
 
-    def merged(self, parts: Sequence[SegmentFacts]) -> "Growing | None":
+    def merged(
+        self, parts: Sequence[SegmentFacts], merges: Mapping[int, tuple[int, ...]]
+    ) -> "Growing | None":
         """Return the same rows under the bounds of `parts`, None where these are other rows.
 
-        They are the same where, after the parts that are there too, one that was rewritten holds
-        as many rows as all the others did: a merge keeps their order, and drops deleted rows.
+        `merges` tells of which parts, in order and none of their rows deleted, one was made.
         """
         same = 0
         while same < min(len(parts), len(self.part_ids)) and parts[same].id == self.part_ids[same]:
             same += 1
-        if same == len(parts) or not parts[same].rewritten:
-            return None
-        rows = self.starts[same] + parts[same].row_count
-        if rows != self.starts[-1]:
+        if same == len(parts) or merges.get(parts[same].id) != tuple(self.part_ids[same:]):
             return None
         found = Growing()
         found.__dict__.update(self.__dict__)
         found.part_ids = [*self.part_ids[:same], parts[same].id]
-        found.starts = [*self.starts[: same + 1], rows]
+        found.starts = [*self.starts[: same + 1], self.starts[-1]]
         return found
 
     def batches(self, rows: int) -> list[pa.RecordBatch]:

@@ -29,11 +29,15 @@ _BLOCK = 1024 * 1024
 FOLDERS = ("segments", "indexes")
 
 
+_MERGES_MAX = 1_000
+
+
 class Growings:
     """The growing rows of several tables; safe to share among threads."""
 
     def __init__(self) -> None:
         self._by_table: dict[int, list[Growing]] = {}
+        self._merges: dict[int, tuple[int, ...]] = {}
         self._lock = threading.Lock()
 
     def view(
@@ -44,15 +48,18 @@ class Growings:
             known = self._by_table.setdefault(table.id, [])
             found = next((growing for growing in known if growing.holds(parts)), None)
             if found is None:
-                merged = (growing.merged(parts) for growing in known)
+                merged = (growing.merged(parts, self._merges) for growing in known)
                 found = next((g for g in merged if g is not None), None) or Growing()
                 # The newest and one before it: readers of an older snapshot come back.
                 known[:] = [found, *known[:1]]
         return found.view(table, parts, read)
 
-    def clear(self) -> None:
-        """Forget all rows."""
-        self._by_table.clear()
+    def note_merge(self, merged_id: int, part_ids: tuple[int, ...]) -> None:
+        """Remember that a part holds the rows of others, in order: no row must be read again."""
+        with self._lock:
+            self._merges[merged_id] = part_ids
+            if len(self._merges) > _MERGES_MAX:
+                del self._merges[next(iter(self._merges))]
 
 
 class Store:
@@ -67,7 +74,7 @@ class Store:
         self._batches: dict[str, pa.RecordBatch] = {}
         self._sealed_segments: dict[int, tuple[SegmentFacts, Table, SealedSegment]] = {}
         self._opened: dict[int, tuple[TableSnapshot, tuple[OpenSegment, ...]]] = {}
-        self._growings = Growings()
+        self.growings = Growings()
         self._lock = threading.RLock()
         self.pending: set[str] = set()
 
@@ -90,7 +97,7 @@ class Store:
             parts = table.inlined
             committed = tuple(part for part in parts if part.id not in staged_ids)
             if committed:
-                segments.append(self._growings.view(table.table, committed, read))
+                segments.append(self.growings.view(table.table, committed, read))
             if len(committed) < len(parts):
                 own = tuple(part for part in parts if part.id in staged_ids)
                 segments.append(staged.view(table.table, own, read))
