@@ -6,7 +6,6 @@ divides integers as PostgreSQL does, loads no extension, and lives as long as it
 
 import re
 import threading
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,11 +69,9 @@ class Relational:
 
     def _run(self, sql: str, parameters: Mapping[str, Any]) -> pa.Table:
         bound = {name: _bindable(value) for name, value in parameters.items()}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            cursor = self._connection.execute(sql, bound or None)
-            names = [column[1] for column in cursor.description or ()]
-            table = cursor.to_arrow_table()
+        relation = self._connection.sql(sql, params=bound or None)
+        names = [column[1] for column in relation.description]
+        table = relation.to_arrow_table()
         return _presentable(table, [str(name) for name in names])
 
     def expression(
