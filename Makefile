@@ -1,12 +1,14 @@
 # make demo   the main job on real data        make test        lint, types, imports, tests
 # make bench  benchmarks beside bare libraries  make test-fast   the tests with sqlglot's compiled build
+# make crash  300 kills of a writing process    make stress      threads and processes for a minute
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+KILLS ?= 300
 STAMP_FAST := $(VENV)-fast/.installed
 
-.PHONY: demo test lint types imports unit test-fast bench format clean
+.PHONY: demo test lint types imports unit test-fast bench crash stress format clean
 
 demo: $(STAMP)
 	$(BIN)/vsql demo
@@ -32,6 +34,13 @@ test-fast: $(STAMP_FAST)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/writes.py
+
+crash: $(STAMP)
+	$(BIN)/python tests/crash/harness.py --kills $(KILLS) --seconds 600
+
+stress: $(STAMP)
+	$(BIN)/python tests/crash/stress.py --seconds 60
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -25,7 +25,7 @@ def connection() -> Any:
 
 def test_module_interface() -> None:
     assert (vsql.apilevel, vsql.paramstyle) == ("2.0", "qmark")
-    assert vsql.threadsafety in (1, 2, 3)
+    assert vsql.threadsafety == 2
     for name in ("Error", "DatabaseError", "DataError", "ProgrammingError", "NotSupportedError"):
         assert getattr(Connection, name) is getattr(vsql, name)
     assert issubclass(vsql.IntegrityError, vsql.DatabaseError)
@@ -193,3 +193,32 @@ def test_interrupt(connection: Any) -> None:
     assert caught.value.sqlstate == "57014"
     timer.join()
     assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_threads_may_share_a_connection(tmp_path: Any) -> None:
+    import threading
+
+    failed: list[BaseException] = []
+    with vsql.connect(str(tmp_path / "db"), autocommit=True) as connection:
+        connection.execute("CREATE TABLE t (id INT PRIMARY KEY, e VECTOR(2))")
+
+        def work(first: int) -> None:
+            try:
+                for number in range(first, first + 50):
+                    connection.execute("INSERT INTO t VALUES (?, ?)", (number, [number, 1]))
+                    found = connection.execute("SELECT id FROM t WHERE id = ?", (number,))
+                    assert found.fetchall() == [(number,)]
+                    query = "SELECT id FROM t ORDER BY e <-> ? LIMIT 1"
+                    assert connection.execute(query, ([number, 1],)).fetchone() == (number,)
+                    total = connection.execute("SELECT sum(id) FROM t").fetchone()
+                    assert total[0] >= number
+            except BaseException as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=work, args=(1_000 * n,)) for n in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failed, failed[0]
+        assert connection.execute("SELECT count(*) FROM t").fetchone() == (300,)

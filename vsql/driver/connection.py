@@ -23,7 +23,7 @@ def _wake_worker(database: Database) -> None:
 
 
 class Connection:
-    """One connection; use it from one thread at a time, `interrupt` from any."""
+    """One connection. Threads that share it take turns; `interrupt` may come from any."""
 
     Warning = errors.Warning
     Error = errors.Error
