@@ -332,6 +332,11 @@ def _set_properties(
     one: st.SetProperties, table: TableSnapshot, context: Context
 ) -> tuple[Change, ...]:
     given = check_properties(one.properties, table.table.columns)
+    if "dynamic" in one.properties:
+        raise ProgrammingError(
+            "whether a table is dynamic is said when it is created",
+            code=sqlstate.FEATURE_NOT_SUPPORTED,
+        )
     removed = [name for name, value in one.properties.items() if value is None]
     kept = {n: v for n, v in table.table.properties.items() if n not in removed}
     return (_altered(table, properties={**kept, **given}),)

@@ -18,9 +18,9 @@ from vsql.core.errors import (
     Span,
     did_you_mean,
 )
-from vsql.core.schema import Column, Index, Partitioning, Table, new_id
+from vsql.core.schema import DYNAMIC, Column, Index, Partitioning, Table, new_id
 from vsql.core.snapshot import TableSnapshot
-from vsql.core.types import TEXT, Family, SqlType, from_arrow
+from vsql.core.types import JSON, TEXT, Family, SqlType, from_arrow
 from vsql.executor.build_index import build
 from vsql.executor.context import Context
 from vsql.executor.define import (
@@ -58,6 +58,8 @@ def create_table(statement: st.CreateTable, facts: Facts, context: Context) -> t
         for d in statement.columns
     )
     _check_columns(statement, columns)
+    if statement.properties.get("dynamic") == "true":
+        columns = (*columns, Column(new_id(), DYNAMIC, JSON))
     table = Table(
         new_id(),
         statement.name,

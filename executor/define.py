@@ -148,6 +148,11 @@ def check_properties(
             continue
         if name == "ttl":
             microseconds_long(value)
+        if name == "dynamic" and value not in ("true", "false"):
+            raise ProgrammingError(
+                f'property "dynamic" is true or false, not {value}',
+                code=sqlstate.INVALID_PARAMETER_VALUE,
+            )
         if name == "cluster_by":
             for column_name in value.split(","):
                 if not any(column.name == column_name for column in columns):

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from vsql.core import sqlstate
 from vsql.core.errors import IntegrityError, ProgrammingError
-from vsql.core.schema import INSERTED_AT, Column, Table
+from vsql.core.schema import DYNAMIC, INSERTED_AT, Column, Table
 from vsql.core.snapshot import TableSnapshot
 from vsql.executor.coerce import from_arrow_column, from_values
 from vsql.executor.context import Context
@@ -33,12 +33,15 @@ def rows_of_values(
         context.parameters = parameters
         for row in plan.rows:
             for name, node in zip(plan.columns, row, strict=True):
-                column = table.table.column(name)
-                if is_default(node):
+                column = table.table.find(name)
+                if column is None:
+                    given[name].append(value_of(node, context))
+                elif is_default(node):
                     given[name].append(_single_default(column, context))
                 else:
                     _refuse_given(column, plan.overriding)
                     given[name].append(value_of(node, context))
+    _gather_dynamic(given, table.table, count)
     arrays: dict[str, Any] = {}
     for name, values in given.items():
         column = table.table.column(name)
@@ -55,9 +58,38 @@ def rows_of_query(plan: InsertRows, rows: pa.Table, table: TableSnapshot, contex
             f"the query gives {rows.num_columns} columns, but {len(columns)} are to be filled",
             hint="columns: " + ", ".join(columns),
         )
+    given: dict[str, Any] = dict(zip(columns, rows.columns, strict=True))
     for name in columns:
-        _refuse_given(table.table.column(name), plan.overriding)
-    return stored_batch(table, dict(zip(columns, rows.columns, strict=True)), context)
+        column = table.table.find(name)
+        if column is None:
+            given[name] = given[name].to_pylist()
+        else:
+            _refuse_given(column, plan.overriding)
+    _gather_dynamic(given, table.table, rows.num_rows)
+    if isinstance(given.get(DYNAMIC), list):
+        given[DYNAMIC] = from_values(given[DYNAMIC], table.table.column(DYNAMIC))
+    return stored_batch(table, given, context)
+
+
+def _gather_dynamic(given: dict[str, Any], table: Table, count: int) -> None:
+    """Put the values that have no column together as one JSON object per row; NULL is left out."""
+    names = [name for name in given if table.find(name) is None]
+    if not names:
+        return
+    values = {name: given.pop(name) for name in names}
+    if DYNAMIC in given:
+        raise ProgrammingError(
+            f'"{DYNAMIC}" and keys of it ({names[0]}) cannot be given together',
+            code=sqlstate.DUPLICATE_COLUMN,
+        )
+    given[DYNAMIC] = [
+        {name: _plain(column[row]) for name, column in values.items() if column[row] is not None}
+        for row in range(count)
+    ]
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _refuse_given(column: Column, overriding: bool) -> None:

@@ -11,8 +11,8 @@ from sqlglot import exp
 
 from vsql.core import sqlstate
 from vsql.core.errors import ProgrammingError
-from vsql.core.schema import NamedObject
-from vsql.grammar.parse import parse_query
+from vsql.core.schema import DYNAMIC, NamedObject
+from vsql.grammar.parse import parse_expression, parse_query
 from vsql.planner.bind import folded, span_of
 
 VIEW_DEPTH_MAX = 32
@@ -24,12 +24,14 @@ Objects = Mapping[tuple[str, str], NamedObject]
 class Names:
     """What names may mean.
 
-    `has_table` tells whether a qualified name is a table; `at` returns the name under which a
-    table at another version is known: it is given the table, VERSION or TIMESTAMP, and a constant.
+    `has_table` tells whether a qualified name is a table; `columns` gives the columns of a dynamic
+    table, None for any other; `at` returns the name under which a table at another version is
+    known: it is given the table, VERSION or TIMESTAMP, and a constant.
     """
 
     objects: Objects
     has_table: Callable[[str], bool]
+    columns: Callable[[str], tuple[str, ...] | None]
     at: Callable[[str, str, exp.Expr], str]
 
 
@@ -47,7 +49,7 @@ def resolve(tree: exp.Expr, names: Names, depth: int = 0) -> exp.Expr:
     is no table.
     """
     if not any(_needs(table, names) for table in tree.find_all(exp.Table)):
-        return tree
+        return _with_dynamic_keys(tree, names)
     if depth > VIEW_DEPTH_MAX:
         raise ProgrammingError("views refer to each other without end", code="42P17")
     tree = tree.copy()
@@ -57,7 +59,76 @@ def resolve(tree: exp.Expr, names: Names, depth: int = 0) -> exp.Expr:
     for column in tree.find_all(exp.Column):
         if column.args.get("db") is not None:
             column.set("db", None)
+    return _with_dynamic_keys(tree, names)
+
+
+def _with_dynamic_keys(tree: exp.Expr, names: Names) -> exp.Expr:
+    """Read names that no column has as keys of a dynamic table, where one is the only source.
+
+    `color` becomes `"$meta" ->> 'color'`, text as JSON's `->>` gives it.
+    """
+    dynamic = [
+        (table, known)
+        for table in tree.find_all(exp.Table)
+        for known in (names.columns(table_name(table)),)
+        if known is not None and DYNAMIC in known
+    ]
+    if not dynamic:
+        return tree
+    tree = tree.copy()
+    for scope in list(tree.find_all(exp.Select, exp.Update, exp.Delete)):
+        tables = _own_tables(scope)
+        if len(tables) != 1 or not isinstance(tables[0].this, exp.Identifier):
+            continue
+        columns = names.columns(table_name(tables[0]))
+        if columns is None or DYNAMIC not in columns:
+            continue
+        shown = folded(tables[0].args.get("alias") or tables[0].this)
+        outputs = {folded(a.args["alias"]) for a in scope.find_all(exp.Alias)}
+        for column in list(scope.find_all(exp.Column)):
+            name = folded(column.this)
+            if isinstance(column.this, exp.Star) or name in columns or name in outputs:
+                continue
+            if _inside_filter(column):
+                continue
+            owner = column.args.get("table")
+            if owner is not None and folded(owner) != shown:
+                continue
+            if column.find_ancestor(exp.Select, exp.Update, exp.Delete) is scope:
+                _read_key(column, name, owner)
     return tree
+
+
+def _inside_filter(column: exp.Expr) -> bool:
+    """Whether the filter language wrote it: that knows dynamic keys, with the types of JSON."""
+    node = column.find_ancestor(exp.Anonymous)
+    while node is not None:
+        if node.name.startswith("vsql_"):
+            return True
+        node = node.find_ancestor(exp.Anonymous)
+    return False
+
+
+def _own_tables(scope: exp.Expr) -> list[exp.Table]:
+    kinds = (exp.Select, exp.Update, exp.Delete)
+    return [t for t in scope.find_all(exp.Table) if t.find_ancestor(*kinds) is scope]
+
+
+def _read_key(column: exp.Column, name: str, owner: exp.Expr | None) -> None:
+    read = parse_expression(f'"{DYNAMIC}" ->> {exp.Literal.string(name).sql()}').copy()
+    if owner is not None:
+        inner = read.find(exp.Column)
+        assert inner is not None
+        inner.set("table", owner.copy())
+    parent = column.parent
+    if (
+        isinstance(parent, exp.EQ)
+        and isinstance(parent.parent, exp.Update)
+        and parent.this is column
+    ):
+        return
+    is_output = isinstance(parent, exp.Select) and column.arg_key == "expressions"
+    column.replace(exp.alias_(read, name, quoted=True) if is_output else exp.Paren(this=read))
 
 
 def _needs(table: exp.Table, names: Names) -> bool:

@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from vsql.core import sqlstate
 from vsql.core.errors import NotSupportedError, ProgrammingError
-from vsql.core.schema import Column
+from vsql.core.schema import DYNAMIC, Column
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import NULL_TYPE
 from vsql.planner.bind import bind_columns, folded, qualifier, span_of
@@ -84,6 +84,8 @@ def _check_widths(rows: Sequence[tuple[exp.Expr, ...]], given: tuple[str, ...]) 
 
 def _upsert(table: TableSnapshot, columns: tuple[str, ...]) -> Conflict:
     key = table.table.primary_key
+    if any(table.table.find(name) is None for name in columns):
+        raise NotSupportedError("UPSERT of keys that have no column: name the column $meta")
     if not key:
         raise ProgrammingError(
             f'table "{table.table.name}" has no primary key to upsert by',
@@ -449,11 +451,12 @@ def _carried(
 
 def _insert_columns(schema: exp.Schema | None, table: TableSnapshot) -> tuple[str, ...]:
     if schema is None:
-        return tuple(c.name for c in table.table.columns if c.generated is None)
+        shown = (c for c in table.table.columns if c.generated is None)
+        return tuple(c.name for c in shown if c.name != DYNAMIC)
     names: list[str] = []
     for node in schema.expressions:
         name = folded(node)
-        if table.table.find(name) is None:
+        if table.table.find(name) is None and not table.table.is_dynamic:
             raise unknown_column(
                 name, table.table.columns, span_of(node), f'table "{table.table.name}"'
             )

@@ -360,7 +360,13 @@ class Session:
         def has_table(name: str) -> bool:
             return name in self._outside_columns or name in seen.tables
 
-        return resolve(tree, Names(seen.objects, has_table, at))
+        def columns(name: str) -> tuple[str, ...] | None:
+            table = older.get(name) or seen.tables.get(name)
+            if name in self._outside_columns or table is None or not table.table.is_dynamic:
+                return None
+            return tuple(column.name for column in table.table.columns)
+
+        return resolve(tree, Names(seen.objects, has_table, columns, at))
 
     def version_of(self, kind: str, moment: Any) -> int:
         """Return the version that a constant expression means; raises ProgrammingError (22023)."""

@@ -41,6 +41,8 @@ class Column:
     initial: str | None = None
 
 
+DYNAMIC = "$meta"
+"""The JSON column of a dynamic table, which holds what has no column of its own."""
 INSERTED_AT = Column(0, "vsql_inserted_at", TIMESTAMPTZ)
 """When a row of a table whose rows expire was inserted; no SQL shows it."""
 
@@ -84,6 +86,11 @@ class Table:
     comment: str | None = None
     partitioning: Partitioning | None = None
     temporary: bool = False
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether names that no column has are keys of the JSON column `DYNAMIC`."""
+        return self.properties.get("dynamic") == "true"
 
     @property
     def stored_columns(self) -> tuple[Column, ...]:

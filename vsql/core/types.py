@@ -106,6 +106,7 @@ BOOLEAN = SqlType(Family.BOOLEAN)
 BIGINT = SqlType(Family.BIGINT)
 DOUBLE = SqlType(Family.DOUBLE)
 TEXT = SqlType(Family.TEXT)
+JSON = SqlType(Family.JSON)
 TIMESTAMPTZ = SqlType(Family.TIMESTAMPTZ)
 
 _ARROW_OF_FAMILY: dict[Family, pa.DataType] = {
