@@ -27,10 +27,10 @@ imports: $(STAMP)
 	$(BIN)/lint-imports
 
 unit: $(STAMP)
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 test-fast: $(STAMP_FAST)
-	$(VENV)-fast/bin/pytest
+	$(VENV)-fast/bin/pytest -n auto
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/search.py

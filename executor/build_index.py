@@ -12,7 +12,8 @@ from vsql.core.protocols import Progress
 from vsql.core.schema import Index
 from vsql.core.snapshot import CurvePoint, IndexFile, SegmentFacts, TableSnapshot
 from vsql.executor.context import Context, column_of
-from vsql.executor.evaluate import Frame, evaluate
+from vsql.executor.evaluate import evaluate
+from vsql.executor.frame import Frame
 from vsql.grammar.parse import parse_expression
 from vsql.index import registry
 from vsql.planner.predicate import is_native

@@ -11,10 +11,9 @@ from vsql.core import sqlstate
 from vsql.core.errors import OperationalError, ProgrammingError
 from vsql.core.protocols import Bits, Rows
 from vsql.core.schema import Column, Table
-from vsql.core.snapshot import IndexFile, SegmentFacts, Snapshot, TableSnapshot
+from vsql.core.snapshot import SegmentFacts, Snapshot, TableSnapshot
 from vsql.executor.cache import ByteCache
 from vsql.executor.expiry import unexpired
-from vsql.index import registry
 from vsql.storage.segment import OpenSegment
 from vsql.storage.segment_file import decode_batch
 from vsql.storage.store import Growings, Store
@@ -155,22 +154,6 @@ class Context:
             raise OperationalError(
                 "canceling statement due to user request", code=sqlstate.QUERY_CANCELED
             )
-
-    def index(self, file: IndexFile) -> Any:
-        """Return an opened index structure."""
-        name = file.structure
-        kind = (
-            registry.vector_kind(name)
-            if registry.is_vector_kind(name)
-            else registry.scalar_kind(name)
-        )
-        store = self.resources.store
-        try:
-            return store.open_index(file, kind.load)
-        except OperationalError as error:
-            from vsql.executor.integrity import rebuilt_in_memory
-
-            return rebuilt_in_memory(file, error, self, kind.load)
 
 
 def shown_parameter(key: str) -> str:

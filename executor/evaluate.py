@@ -6,7 +6,6 @@ Errors of kernels become vsql's: overflow 22003, division by zero 22012, failed 
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,35 +16,15 @@ from sqlglot import exp
 from vsql.core import sqlstate, types
 from vsql.core.distance import METRIC_BY_FUNCTION, Metric
 from vsql.core.errors import DatabaseError, DataError, ProgrammingError
-from vsql.core.protocols import Rows
-from vsql.core.schema import Table
 from vsql.core.types import Family, SqlType
-from vsql.executor.context import Context, column_of
+from vsql.executor.context import column_of
+from vsql.executor.frame import Frame
 from vsql.executor.ranker import ranker_of
 from vsql.executor.type_names import type_named
 from vsql.executor.vectors import to_vector
-from vsql.storage.segment import OpenSegment
 
 Datum = Any
 """An Arrow array of the frame's length, or a Python constant."""
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """Rows of one segment: all, or those in `rows`."""
-
-    context: Context
-    table: Table
-    segment: OpenSegment
-    rows: Rows | None = None
-
-    @property
-    def length(self) -> int:
-        return self.segment.row_count if self.rows is None else len(self.rows)
-
-    def column(self, name: str) -> pa.Array:
-        array = column_of(self.segment, self.table.column(name))
-        return array if self.rows is None else array.take(pa.array(self.rows))
 
 
 def evaluate_condition(node: exp.Expr, frame: Frame) -> pa.Array:

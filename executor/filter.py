@@ -14,6 +14,8 @@ from vsql.core.protocols import Bits, Condition, Rows
 from vsql.core.snapshot import TableSnapshot
 from vsql.executor import row_mask
 from vsql.executor.context import Context, column_of
+from vsql.executor.frame import Frame
+from vsql.executor.open_index import open_index
 from vsql.executor.prune import is_excluded
 from vsql.executor.row_mask import RowMask
 from vsql.planner.nodes import Conjunct
@@ -117,7 +119,7 @@ def passing(
 ) -> pa.Array:
     """Return a boolean array: which rows (all, or `rows`) pass one conjunct."""
     # The kernels take long to import, and a search without a filter needs none.
-    from vsql.executor.evaluate import Frame, evaluate_condition
+    from vsql.executor.evaluate import evaluate_condition
 
     frame = Frame(context, table.table, segment, rows)
     if conjunct.native:
@@ -141,7 +143,7 @@ def _by_index(
     condition = _condition(conjunct, table, segment, context)
     if condition is None:
         return None
-    searcher = context.index(file)
+    searcher = open_index(file, context)
     estimate = searcher.estimate(condition)
     if estimate is not None and estimate > segment.row_count * _INDEX_SHARE_MAX:
         return None
@@ -152,7 +154,7 @@ def _by_index(
 def _condition(
     conjunct: Conjunct, table: TableSnapshot, segment: OpenSegment, context: Context
 ) -> Condition | None:
-    from vsql.executor.evaluate import Frame, constant_of, evaluate
+    from vsql.executor.evaluate import constant_of, evaluate
 
     wanted = conjunct.condition
     assert wanted is not None

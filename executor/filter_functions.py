@@ -20,7 +20,6 @@ from vsql.core import sqlstate
 from vsql.core.errors import DataError, NotSupportedError, ProgrammingError
 from vsql.core.types import Family
 from vsql.executor.evaluate import (
-    Frame,
     calculate,
     compare_values,
     evaluate,
@@ -28,6 +27,7 @@ from vsql.executor.evaluate import (
     match_like,
     match_regex,
 )
+from vsql.executor.frame import Frame
 from vsql.grammar.filter_literals import INT64_MAX, truncated_quotient
 from vsql.grammar.filter_names import (
     ARRAY_LENGTH,

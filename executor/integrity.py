@@ -1,16 +1,14 @@
 """CHECK DATABASE: every file against its checksum, every delete against its segment."""
 
-import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 from pyroaring import BitMap
 
 from vsql.core.changes import Change
-from vsql.core.errors import Error, OperationalError
+from vsql.core.errors import Error
 from vsql.core.snapshot import IndexFile, SegmentFacts, TableSnapshot
 from vsql.executor.build_index import build
 from vsql.executor.context import Context
@@ -97,17 +95,3 @@ def rebuilt(
     index = next(i for i in table.indexes if i.id == file.index_id)
     context.resources.store.forget([file.name])
     return build(index, table, segment, context)
-
-
-def rebuilt_in_memory(file: IndexFile, error: OperationalError, context: Context, load: Any) -> Any:
-    """Return the structure of a damaged index file, built anew, with a warning.
-
-    CHECK DATABASE writes it into the catalog too, for other processes.
-    """
-    warnings.warn(f"{error.message}; it is built anew", RuntimeWarning, stacklevel=2)
-    for table in context.snapshot.tables.values():
-        for segment in table.segments:
-            if segment.id == file.segment_id and file in segment.index_files:
-                rebuilt(file, table, segment, context)
-                return context.resources.store.open_index(file, load)
-    raise error

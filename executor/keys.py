@@ -12,6 +12,7 @@ from vsql.core.errors import IntegrityError
 from vsql.core.protocols import Rows
 from vsql.core.snapshot import TableSnapshot
 from vsql.executor.context import Context, column_of
+from vsql.executor.open_index import open_index
 from vsql.executor.row_mask import RowMask
 from vsql.storage.growing import GrowingSegment
 from vsql.storage.segment import OpenSegment
@@ -97,7 +98,7 @@ def _stored_rows(
     if segment.facts is not None:
         file = next((f for f in segment.facts.index_files if f.index_id == key.index_id), None)
         if file is not None:
-            found: Rows = context.index(file).find(keys).astype(np.int64)
+            found: Rows = open_index(file, context).find(keys).astype(np.int64)
             return found
     columns = [column_of(segment, table.table.column(name)) for name in key.columns]
     stored = key_of(columns)

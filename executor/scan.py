@@ -9,6 +9,7 @@ from vsql.core.types import BIGINT
 from vsql.executor import row_mask
 from vsql.executor.context import Context, column_of
 from vsql.executor.filter import mask_of, passing
+from vsql.executor.open_index import open_index
 from vsql.executor.result import Result, rows_result
 from vsql.executor.take import Picked, slice_picked, take_outputs
 from vsql.executor.values import count_of, value_of
@@ -74,7 +75,7 @@ def _rows_with_key(
     if segment.facts is not None:
         file = next((f for f in segment.facts.index_files if f.index_id == plan.index_id), None)
     if file is not None and constant.type == keys.type:
-        rows: Rows = context.index(file).find(pa.array([constant.as_py()], keys.type))
+        rows: Rows = open_index(file, context).find(pa.array([constant.as_py()], keys.type))
         rows = rows[rows >= 0].astype(np.int64)
     else:
         import pyarrow.compute as pc

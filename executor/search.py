@@ -20,6 +20,7 @@ from vsql.core.snapshot import TableSnapshot
 from vsql.executor.context import Context
 from vsql.executor.filter import mask_key, mask_of, passing
 from vsql.executor.interim import GRAPH_ROWS, candidates
+from vsql.executor.open_index import open_index
 from vsql.executor.ranker import ranker_of
 from vsql.executor.row_mask import RowMask
 from vsql.index import registry
@@ -296,7 +297,7 @@ def _searcher(search: Search, segment: OpenSegment, structure: str, context: Con
     assert segment.facts is not None
     for file in segment.facts.index_files:
         if file.structure == structure and file.index_id in search.plan.index_ids:
-            return context.index(file)
+            return open_index(file, context)
     raise AssertionError(structure)
 
 

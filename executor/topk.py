@@ -16,6 +16,7 @@ from vsql.core.types import BIGINT
 from vsql.executor import row_mask
 from vsql.executor.context import Context
 from vsql.executor.filter import mask_of
+from vsql.executor.open_index import open_index
 from vsql.executor.ranker import ranker_of
 from vsql.executor.result import Result, picked_result
 from vsql.executor.row_mask import RowMask
@@ -252,7 +253,7 @@ def _search_segment_batch(
         return ranker.nearest(matrix, search.k, within)
     assert segment.facts is not None
     file = next(f for f in segment.facts.index_files if f.structure == choice.structure)
-    searcher = context.index(file)
+    searcher = open_index(file, context)
     effort = choice.effort
     if mask is not None and registry.vector_kind(choice.structure).shape is Shape.LISTS:
         effort = _EVERY_LIST

@@ -294,6 +294,6 @@ def _reads_only(part: exp.Expr, alias: str, columns: tuple[Column, ...]) -> bool
     known = {column.name for column in columns}
     return all(
         (folded(c.this) in known and c.args.get("table") is None)
-        or folded(c.args["table"]) == alias
+        or (c.args.get("table") is not None and folded(c.args["table"]) == alias)
         for c in part.find_all(exp.Column)
     )

@@ -89,7 +89,8 @@ def _with_dynamic_keys(tree: exp.Expr, names: Names) -> exp.Expr:
             name = folded(column.this)
             if isinstance(column.this, exp.Star) or name in columns or name in outputs:
                 continue
-            if _inside_filter(column):
+            if _is_compared(column):
+                _spell_out_between(column)
                 continue
             owner = column.args.get("table")
             if owner is not None and folded(owner) != shown:
@@ -99,14 +100,26 @@ def _with_dynamic_keys(tree: exp.Expr, names: Names) -> exp.Expr:
     return tree
 
 
-def _inside_filter(column: exp.Expr) -> bool:
-    """Whether the filter language wrote it: that knows dynamic keys, with the types of JSON."""
+def _is_compared(column: exp.Expr) -> bool:
+    """Whether a condition of WHERE compares it: the planner gives that JSON's own meaning."""
+    if column.find_ancestor(exp.Where) is None:
+        return False
+    parent = column.parent
+    while isinstance(parent, exp.Paren):
+        parent = parent.parent
+    if isinstance(parent, exp.Predicate | exp.In | exp.Like | exp.Is):
+        return True
     node = column.find_ancestor(exp.Anonymous)
-    while node is not None:
-        if node.name.startswith("vsql_"):
-            return True
-        node = node.find_ancestor(exp.Anonymous)
-    return False
+    return node is not None and node.name.startswith("vsql_")
+
+
+def _spell_out_between(column: exp.Expr) -> None:
+    """Write BETWEEN as the two comparisons that it is, which the planner knows for JSON."""
+    parent = column.parent
+    if isinstance(parent, exp.Between) and parent.this is column:
+        low = exp.GTE(this=column.copy(), expression=parent.args["low"].copy())
+        high = exp.LTE(this=column.copy(), expression=parent.args["high"].copy())
+        parent.replace(exp.Paren(this=exp.And(this=low, expression=high)))
 
 
 def _own_tables(scope: exp.Expr) -> list[exp.Table]:

@@ -452,7 +452,7 @@ def _carried(
 def _insert_columns(schema: exp.Schema | None, table: TableSnapshot) -> tuple[str, ...]:
     if schema is None:
         shown = (c for c in table.table.columns if c.generated is None)
-        return tuple(c.name for c in shown if c.name != DYNAMIC)
+        return tuple(c.name for c in shown if not table.table.is_dynamic or c.name != DYNAMIC)
     names: list[str] = []
     for node in schema.expressions:
         name = folded(node)

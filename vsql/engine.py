@@ -717,6 +717,8 @@ class Session:
     def _refuse_taken_keys(self, transaction: Transaction, newest: Snapshot) -> None:
         """Refuse keys that others committed since the transaction began; raises 40001."""
         from vsql.executor.keys import check_new_keys
+        from vsql.executor.scan import pick
+        from vsql.executor.seal import batch_of
 
         context = self._context(self._settings, {})
         for table in newest.tables.values():
@@ -729,12 +731,12 @@ class Session:
             added = tuple(s for s in mine.segments if s.id not in old)
             if not others or not added:
                 continue
-            theirs = replace(table, segments=others)
-            for segment in context.segments(replace(mine, segments=added)):
-                try:
-                    check_new_keys(theirs, segment.batch, context)
-                except IntegrityError as error:
-                    raise conflict(f"the same key was inserted ({error.message})") from None
+            # Only rows that live: a transaction may have replaced what it inserted itself.
+            rows = batch_of(mine.table, pick((), replace(mine, segments=added), context))
+            try:
+                check_new_keys(replace(table, segments=others), rows, context)
+            except IntegrityError as error:
+                raise conflict(f"the same key was inserted ({error.message})") from None
 
     def run_script(self, text: str) -> None:
         """Run the statements of a script inside the current transaction."""

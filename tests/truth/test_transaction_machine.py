@@ -24,9 +24,15 @@ class Open:
     """A transaction of the model: what it sees, what it wrote, and where it began."""
 
     began: int
+    base: dict[int, int]
     seen: dict[int, int]
-    written: set[int] = field(default_factory=set)
-    savepoints: list[tuple[str, dict[int, int], set[int]]] = field(default_factory=list)
+    savepoints: list[tuple[str, dict[int, int]]] = field(default_factory=list)
+
+    @property
+    def written(self) -> set[int]:
+        """The keys whose rows are others than they were; what was made and undone is not."""
+        keys = set(self.base) | set(self.seen)
+        return {key for key in keys if self.base.get(key) != self.seen.get(key)}
 
 
 class Transactions(RuleBasedStateMachine):
@@ -44,7 +50,7 @@ class Transactions(RuleBasedStateMachine):
 
     def transaction(self, number: int) -> Open:
         if number not in self.open:
-            self.open[number] = Open(len(self.writes), dict(self.committed))
+            self.open[number] = Open(len(self.writes), dict(self.committed), dict(self.committed))
         return self.open[number]
 
     def value(self) -> int:
@@ -62,7 +68,6 @@ class Transactions(RuleBasedStateMachine):
             return
         assert not keys & set(mine.seen)
         mine.seen.update(rows)
-        mine.written |= keys
 
     @rule(number=CONNECTIONS, keys=st.sets(KEYS, min_size=1, max_size=4))
     def upsert(self, number: int, keys: set[int]) -> None:
@@ -70,7 +75,6 @@ class Transactions(RuleBasedStateMachine):
         rows = [(key, value) for key in sorted(keys)]
         self.connections[number].executemany("UPSERT INTO t VALUES (?, ?)", rows)
         mine.seen.update(rows)
-        mine.written |= keys
 
     @rule(number=CONNECTIONS, low=KEYS, high=KEYS)
     def update(self, number: int, low: int, high: int) -> None:
@@ -81,7 +85,6 @@ class Transactions(RuleBasedStateMachine):
         touched = {key for key in mine.seen if low <= key <= high}
         assert cursor.rowcount == len(touched)
         mine.seen.update(dict.fromkeys(touched, value))
-        mine.written |= touched
 
     @rule(number=CONNECTIONS, keys=st.sets(KEYS, max_size=3))
     def delete(self, number: int, keys: set[int]) -> None:
@@ -91,13 +94,12 @@ class Transactions(RuleBasedStateMachine):
         assert cursor.rowcount == len(touched)
         for key in touched:
             del mine.seen[key]
-        mine.written |= touched
 
     @rule(number=CONNECTIONS, name=st.sampled_from("ab"))
     def save(self, number: int, name: str) -> None:
         mine = self.transaction(number)
         self.connections[number].execute(f"SAVEPOINT {name}")
-        mine.savepoints.append((name, dict(mine.seen), set(mine.written)))
+        mine.savepoints.append((name, dict(mine.seen)))
 
     @rule(number=CONNECTIONS, name=st.sampled_from("ab"))
     def roll_back_to(self, number: int, name: str) -> None:
@@ -109,8 +111,7 @@ class Transactions(RuleBasedStateMachine):
             assert not places
             assert error.sqlstate == "3B001"
             return
-        _, seen, written = mine.savepoints[places[-1]]
-        mine.seen, mine.written = dict(seen), set(written)
+        mine.seen = dict(mine.savepoints[places[-1]][1])
         del mine.savepoints[places[-1] + 1 :]
 
     @rule(number=CONNECTIONS)
@@ -157,7 +158,7 @@ class Transactions(RuleBasedStateMachine):
 
 TestTransactions = Transactions.TestCase
 TestTransactions.settings = settings(
-    max_examples=40,
+    max_examples=120,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

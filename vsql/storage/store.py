@@ -260,6 +260,10 @@ class Store:
             raise segment_file.cannot_write(path, error) from None
         return name, size, f"{checksum:08x}"
 
+    def opened(self, name: str) -> Any:
+        """Return an index structure that was opened before, or None."""
+        return self._objects.get(name)
+
     def open_index(self, file: IndexFile, load: Callable[[Path], object]) -> Any:
         """Return an opened index structure; raises OperationalError (XX001) naming the file."""
         known = self._objects.get(file.name)
