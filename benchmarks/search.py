@@ -198,6 +198,8 @@ def main() -> None:
         for where, target in FILTERS:
             say(_filter_line(connection, where, target, queries, similarities, ids, bare))
         say(_batch_line(connection, queries, bare))
+        say(_overhead(connection, queries))
+        say(_cold_start(f"{folder}/bench.vsql"))
         connection.close()
     results = ROOT / "benchmarks" / "results"
     results.mkdir(exist_ok=True)
@@ -261,6 +263,95 @@ def _batch_line(connection: Any, queries: Any, bare: Bare) -> str:
     return (
         f"\nBatch of {len(queries)} in one statement: {len(queries) / ours:.0f} queries/s, "
         f"bare HNSW ef 32 {len(queries) / theirs:.0f}, ratio {theirs / ours:.2f}"
+    )
+
+
+def _overhead(connection: Any, queries: Any) -> str:
+    """Return where a repeated statement's time goes, in microseconds: medians of parts."""
+    from vsql.executor import topk
+    from vsql.executor.topk import TopKOperator
+    from vsql.index.faiss_hnsw import Graph
+    from vsql.index.faiss_scann import Lists
+
+    spent: dict[str, list[int]] = {}
+
+    def timed(owner: Any, name: str, label: str) -> None:
+        inner = getattr(owner, name)
+
+        def run(*arguments: Any, **named: Any) -> Any:
+            started = time.perf_counter_ns()
+            try:
+                return inner(*arguments, **named)
+            finally:
+                spent.setdefault(label, []).append(time.perf_counter_ns() - started)
+
+        setattr(owner, name, run)
+        undo.append(lambda: setattr(owner, name, inner))
+
+    undo: list[Callable[[], None]] = []
+    session = connection._session
+    connection.execute("SET target_recall = 0.96")
+    sql = f"SELECT id, name, embedding <=> ? AS d FROM packages ORDER BY d LIMIT {K}"
+    cursor = connection.cursor()
+    for query in queries[:50]:
+        cursor.execute(sql, (query,)).fetchall()
+    timed(type(session), "_begin_statement", "snapshot")
+    timed(TopKOperator, "__call__", "operator")
+    timed(topk, "query_vector", "query vector")
+    timed(topk, "search_segment", "search and exact ranking")
+    timed(Graph, "search", "index")
+    timed(Lists, "search", "index")
+    whole, fetch = [], []
+    for query in queries:
+        started = time.perf_counter_ns()
+        cursor.execute(sql, (query,))
+        executed = time.perf_counter_ns()
+        cursor.fetchall()
+        fetch.append(time.perf_counter_ns() - executed)
+        whole.append(time.perf_counter_ns() - started)
+    for restore in undo:
+        restore()
+    part = {label: statistics.median(times) / 1e3 for label, times in spent.items()}
+    total, fetched = statistics.median(whole) / 1e3, statistics.median(fetch) / 1e3
+    rest = {
+        "index call": part["index"],
+        "exact ranking": part["search and exact ranking"] - part["index"],
+        "query vector": part["query vector"],
+        "merge and order": part["operator"]
+        - part["search and exact ranking"]
+        - part["query vector"],
+        "fetch": fetched,
+        "snapshot": part["snapshot"],
+        "cursor, plan cache, binding": total - fetched - part["operator"] - part["snapshot"],
+    }
+    shown = ", ".join(f"{label} {micros:.1f}" for label, micros in rest.items())
+    return f"\nOne statement, us by part (of {total:.0f}, timers included): {shown}"
+
+
+def _cold_start(place: str) -> str:
+    """Return the time of a first query in a new process beside importing the bare libraries."""
+    import subprocess
+    import sys
+
+    first = (
+        "import vsql\n"
+        f"c = vsql.connect({place!r}, autocommit=True)\n"
+        "c.execute('SELECT id, name, embedding <=> ? AS d FROM packages ORDER BY d LIMIT 10', "
+        "([0.1] * 384,)).fetchall()"
+    )
+
+    def spent(code: str) -> float:
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        return time.perf_counter() - started
+
+    bare, ours = [], []
+    for _ in range(7):
+        bare.append(spent("import numpy, pyarrow, faiss, sqlglot"))
+        ours.append(spent(first))
+    a, b = statistics.median(ours), statistics.median(bare)
+    return (
+        f"\nFirst query in a new process: {a:.3f} s, the bare imports {b:.3f} s, ratio {a / b:.2f}"
     )
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -27,15 +27,22 @@ def explained(
     context: Context,
     execute: Callable[[], Result] | None,
     format_: Literal["text", "json"],
+    spent: Mapping[str, int],
 ) -> Result:
-    """Return the plan as rows of text, or as one JSON document; `execute` runs it for ANALYZE."""
+    """Return the plan as rows of text, or as one JSON document; `execute` runs it for ANALYZE.
+
+    `spent` is what was spent before, in nanoseconds by phase.
+    """
     lines = [*explain(plan), *_pruned(plan, context)]
     weighed = [list(_weighed(search, context)) for search in searches_of(plan)]
     actual: list[str] = []
     if execute is not None:
-        context.trace = Trace()
+        context.trace = Trace(phases=dict(spent))
         started = time.perf_counter_ns()
         result = execute()
+        done = time.perf_counter_ns()
+        result.gather()
+        context.trace.add("fetch", time.perf_counter_ns() - done)
         actual = _actual(context.trace, result, time.perf_counter_ns() - started)
     if format_ == "json":
         document = {"plan": lines, "paths": weighed, "actual": actual}

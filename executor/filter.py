@@ -4,6 +4,7 @@ Conjuncts come ordered by rank; once no row is left the others are not evaluated
 immutable segment is kept, so that a repeated predicate costs a look-up.
 """
 
+import time
 from collections.abc import Hashable
 from typing import Any
 
@@ -45,9 +46,11 @@ def mask_of(
             if context.trace is not None:
                 context.trace.mask_hits += 1
             return known
+    started = time.perf_counter_ns()
+    mask = _evaluate(conjuncts, table, segment, context, valid)
     if context.trace is not None:
         context.trace.mask_misses += 1
-    mask = _evaluate(conjuncts, table, segment, context, valid)
+        context.trace.add("filter", time.perf_counter_ns() - started)
     if key is not None and mask is not None:
         context.resources.masks.put(key, mask, mask.bits.nbytes + 8 * mask.count)
     return mask

@@ -28,9 +28,14 @@ class Result:
     @property
     def table(self) -> pa.Table | None:
         """The rows as Arrow, gathered now where that is still to be done."""
+        self.gather()
+        assert not isinstance(self.source, PickedRows)
+        return self.source
+
+    def gather(self) -> None:
+        """Read the columns of chosen rows now."""
         if isinstance(self.source, PickedRows):
             self.source = self.source.gather()
-        return self.source
 
 
 def picked_result(rows: PickedRows, types: tuple[SqlType, ...]) -> Result:

@@ -97,6 +97,7 @@ def search_segment(
         + f": {matches} of {segment.row_count} rows match, {len(found[0])} returned, "
         + f"{(time.perf_counter_ns() - started) / 1e6:.3f} ms"
     )
+    context.trace.add("search", time.perf_counter_ns() - started)
     return found
 
 

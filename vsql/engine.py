@@ -80,6 +80,7 @@ class Prepared:
     settings: Mapping[str, Any] = field(default_factory=dict)
     objects: Mapping[Any, Any] = field(default_factory=dict)
     older: Mapping[str, TableSnapshot] = field(default_factory=dict)
+    nanoseconds: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -300,12 +301,16 @@ class Session:
             and all(_definition(name, snapshot) == before for name, before in known.depends)
         ):
             return known
+        started = time.perf_counter_ns()
         parsed = parse(
             text,
             statement_bytes_max=self._settings["statement_bytes_max"],
             nesting_max=self._settings["nesting_max"],
         )
+        read = time.perf_counter_ns()
         prepared = self._plan(parsed, snapshot)
+        spent = {"parse": read - started, "plan": time.perf_counter_ns() - read}
+        prepared = replace(prepared, nanoseconds=spent)
         if prepared.plan is not None and not prepared.older:
             self._plans[text] = prepared
             if len(self._plans) > _PLANS_MAX:
@@ -461,7 +466,8 @@ class Session:
                 return self._write(plan, context, parameter_sets)
             return run(plan, context)
 
-        return explained(plan, context, execute if statement.analyze else None, statement.format)
+        wanted = execute if statement.analyze else None
+        return explained(plan, context, wanted, statement.format, prepared.nanoseconds)
 
     def _write(self, plan: Write, context: Context, parameter_sets: Sequence[Parameters]) -> Result:
         from vsql.executor.insert import insert

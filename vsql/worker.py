@@ -34,6 +34,7 @@ from vsql.executor.maintain import (
 from vsql.executor.seal import Moved, rewrite
 
 _TICK_SECONDS = 1.0
+_PAUSE_SECONDS = 0.1
 _COLLECT_SECONDS = 600.0
 _REMEMBERED = 100
 _NICENESS = 10
@@ -100,6 +101,8 @@ class Worker:
         while not self._stopping.is_set():
             self._wanted.wait(_TICK_SECONDS)
             woken = self._wanted.is_set()
+            # A burst of commits is one piece of work.
+            self._stopping.wait(_PAUSE_SECONDS if woken else 0)
             self._wanted.clear()
             if self._stopping.is_set():
                 break

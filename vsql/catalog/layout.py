@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS object_ (
     id BIGINT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL, comment TEXT,
     added BIGINT NOT NULL, removed BIGINT);
 CREATE TABLE IF NOT EXISTS sequence (column_id BIGINT PRIMARY KEY, next_value BIGINT NOT NULL);
-CREATE INDEX IF NOT EXISTS segment_by_table ON segment (table_id);
+CREATE INDEX IF NOT EXISTS segment_by_removal ON segment (removed);
 CREATE INDEX IF NOT EXISTS deleted_by_segment ON deleted (segment_id)
 """
 

@@ -86,6 +86,7 @@ class Table:
     comment: str | None = None
     partitioning: Partitioning | None = None
     temporary: bool = False
+    _schema: pa.Schema | None = field(default=None, init=False, compare=False, repr=False)
 
     @property
     def is_dynamic(self) -> bool:
@@ -113,16 +114,20 @@ class Table:
     @property
     def arrow_schema(self) -> pa.Schema:
         """The Arrow schema of a segment of this table; column ids are in the fields' metadata."""
-        return pa.schema(
-            [
-                pa.field(
-                    column.name,
-                    column.type.arrow,
-                    metadata={"vsql:column_id": str(column.id)},
-                )
-                for column in self.stored_columns
-            ]
-        )
+        if self._schema is None:
+            made = pa.schema(
+                [
+                    pa.field(
+                        column.name,
+                        column.type.arrow,
+                        metadata={"vsql:column_id": str(column.id)},
+                    )
+                    for column in self.stored_columns
+                ]
+            )
+            # Made once: every write asks for it.
+            object.__setattr__(self, "_schema", made)
+        return self._schema
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ _BLOCK_BYTES = 8 * 1024 * 1024
 _NORMS_SHARE = 0.05
 """Of the rows ranked so far, when computing every norm once pays."""
 
+_FEW = 128
+"""Sorting so few costs less than finding the k-th first."""
+
 _SHORTCUT_ROWS = 256
 """From here on, choosing by product and measuring few rows beats measuring all."""
 
@@ -68,7 +71,7 @@ def top_k(distances: Floats, rows: Rows, k: int) -> tuple[Rows, Floats]:
     """Return the nearest `k` rows and their distances, by (distance, row), NaN last."""
     if k <= 0:
         return rows[:0], distances[:0]
-    if k < len(distances):
+    if _FEW < len(distances) > k:
         worst = np.partition(distances, k - 1)[k - 1]
         # All ties at the edge stay in, so that the row number decides among them.
         if worst == worst:
