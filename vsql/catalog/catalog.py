@@ -336,8 +336,11 @@ class Catalog:
         changes: Sequence[Change],
         adapt: Callable[[Snapshot], Sequence[Change]] | None = None,
         operation: str = "",
+        seen: Snapshot | None = None,
     ) -> Snapshot:
         """Write a transaction's changes as the next version and return the new snapshot.
+
+        `seen` is what the changes make of `base`, where that is known.
 
         Where another transaction came between, `adapt` sees its snapshot and returns the changes
         that fit it, or refuses; without it the changes stay as they are, unless they conflict.
@@ -371,11 +374,12 @@ class Catalog:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
-        seen = newest
-        for one in changes:
-            seen = apply(seen, one)
+        if newest is not base or seen is None:
+            seen = newest
+            for one in changes:
+                seen = apply(seen, one)
+            self._data_version = self._connection.execute("PRAGMA data_version").fetchone()[0]
         self._last = seen.tables
-        self._data_version = self._connection.execute("PRAGMA data_version").fetchone()[0]
         return replace(seen, version=version)
 
     def _newest_version(self) -> int:
