@@ -29,7 +29,7 @@ _ENDINGS = {
     ".arrow": "arrow",
     ".feather": "arrow",
 }
-_BATCH_ROWS = 65_536
+_BATCH_ROWS = 8_192
 _FILE_ERRORS = (OSError, pa.ArrowException, ValueError, KeyError)
 
 
@@ -206,9 +206,12 @@ def _unreadable(path: Path, kind: str, error: Exception) -> OperationalError:
 def _parquet(path: Path, table: TableSnapshot, statement: CopyFrom) -> Iterator[pa.Table]:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path, memory_map=True) as file:
+    with pq.ParquetFile(path, pre_buffer=False) as file:
         for batch in file.iter_batches(batch_size=_BATCH_ROWS):
             yield pa.Table.from_batches([batch])
+            # What decoding took goes back, or it would add up to the file's size again.
+            del batch
+            pa.default_memory_pool().release_unused()
 
 
 def _arrow(path: Path, table: TableSnapshot, statement: CopyFrom) -> Iterator[pa.Table]:

@@ -703,9 +703,7 @@ class Session:
         if durable:
             operation = "; ".join(transaction.tags[:5])
             seen = None if private else transaction.seen
-            self._committed = self.catalog.commit(
-                transaction.base, durable, adapt, operation, seen
-            )
+            self._committed = self.catalog.commit(transaction.base, durable, adapt, operation, seen)
         for one in durable:
             if isinstance(one, AddSegment) and one.rows is not None:
                 batch = self._staged.batches.pop(one.segment.id, None)

@@ -40,15 +40,19 @@ class _Checksummed:
 
 
 def one_batch(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
-    """Return batches as one; a single one is not copied."""
-    collected = list(batches)
-    if len(collected) == 1:
-        return collected[0]
+    """Return batches as one, their columns in the schema's order; a single one is not copied."""
+    parts: list[list[pa.Array]] = [[] for _ in schema]
+    for batch in batches:
+        for column, array in zip(parts, batch.columns, strict=True):
+            column.append(array)
     columns = []
-    for number, field in enumerate(schema):
-        # Column by column, letting go of the parts, so that only one column is there twice.
-        parts = [batch.column(number) for batch in collected]
-        columns.append(pa.concat_arrays(parts) if parts else pa.array([], field.type))
+    for column, field in zip(parts, schema, strict=True):
+        if len(column) == 1:
+            columns.append(column[0])
+        else:
+            columns.append(pa.concat_arrays(column) if column else pa.array([], field.type))
+        # Its parts go before the next one is joined: only one column is there twice.
+        column.clear()
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
