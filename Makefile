@@ -1,6 +1,7 @@
 # make demo   the main job on real data        make test        lint, types, imports, tests
 # make bench  benchmarks beside bare libraries  make test-fast   the tests with sqlglot's compiled build
 # make crash  300 kills of a writing process    make stress      threads and processes for a minute
+# make fuzz   broken statements for 5 minutes
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +9,7 @@ STAMP := $(VENV)/.installed
 KILLS ?= 300
 STAMP_FAST := $(VENV)-fast/.installed
 
-.PHONY: demo test lint types imports unit test-fast bench crash stress format clean
+.PHONY: demo test lint types imports unit test-fast bench crash stress fuzz format clean
 
 demo: $(STAMP)
 	$(BIN)/vsql demo
@@ -41,6 +42,9 @@ crash: $(STAMP)
 
 stress: $(STAMP)
 	$(BIN)/python tests/crash/stress.py --seconds 60
+
+fuzz: $(STAMP)
+	$(BIN)/python tests/crash/fuzz.py --seconds 300
 
 format: $(STAMP)
 	$(BIN)/ruff format .

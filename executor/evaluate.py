@@ -323,6 +323,11 @@ def _is(node: exp.Is, frame: Frame) -> pa.Array:
     value = evaluate(node.this, frame)
     if isinstance(node.expression, exp.Null):
         return pc.is_null(value) if isinstance(value, pa.Array) else _array(value is None, frame)
+    if not isinstance(node.expression, exp.Boolean):
+        raise ProgrammingError(
+            f"IS takes NULL, TRUE or FALSE, not {node.expression.sql()}",
+            code=sqlstate.SYNTAX_ERROR,
+        )
     wanted = pa.scalar(bool(node.expression.this))
     return pc.fill_null(pc.equal(_array(value, frame), wanted), False)
 

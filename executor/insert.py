@@ -71,7 +71,7 @@ def _insert_new(
 def _insert_or_update(
     conflict: Conflict, batch: pa.RecordBatch, table: TableSnapshot, context: Context
 ) -> Written:
-    (key,) = _keys_of(conflict, table)
+    key = _keys_of(conflict, table)[0]
     keys = keys_in(key, batch)
     repeated = repeats(keys)
     if len(repeated):

@@ -15,6 +15,7 @@ from vsql.core import sqlstate
 from vsql.core.changes import Change
 from vsql.core.errors import ProgrammingError, did_you_mean
 from vsql.core.protocols import Rows
+from vsql.core.schema import Index
 from vsql.core.snapshot import SegmentFacts, TableSnapshot
 from vsql.core.types import TIMESTAMPTZ
 from vsql.executor.context import Context, column_of
@@ -22,6 +23,7 @@ from vsql.executor.keys import key_of
 from vsql.executor.result import Result, table_result
 from vsql.executor.take import from_numpy
 from vsql.grammar import utility_statements as st
+from vsql.grammar.parse import parse_expression
 from vsql.planner.facts import Facts
 
 _CHANGE = "vsql_change"
@@ -64,6 +66,7 @@ def restore_table(statement: st.RestoreTable, facts: Facts, context: Context) ->
     staged: list[Change] = []
     if before.table != table.table:
         staged.append(change.AlterTable(replace(before.table, name=table.table.name)))
+        staged += _restored_indexes(before, table)
     now = {segment.id: segment for segment in table.segments}
     then = {segment.id: segment for segment in before.segments}
     staged += [change.RemoveSegment(table.table.id, id_) for id_ in now if id_ not in then]
@@ -77,6 +80,28 @@ def restore_table(statement: st.RestoreTable, facts: Facts, context: Context) ->
                 )
             )
     return tuple(staged)
+
+
+def _restored_indexes(before: TableSnapshot, now: TableSnapshot) -> list[Change]:
+    """Return the changes that make today's indexes fit the columns of an older definition."""
+    older = {index.id: index for index in before.indexes}
+    names = {column.name for column in before.table.columns}
+    staged: list[Change] = []
+    for index in now.indexes:
+        known = older.get(index.id)
+        if known is not None and known != index:
+            staged.append(change.AlterIndex(known))
+        elif known is None:
+            read = {c.name for key in index.key_columns for c in _columns_in(key, index)}
+            if not read <= names:
+                staged.append(change.DropIndex(now.table.id, index.id))
+    return staged
+
+
+def _columns_in(key: str, index: Index) -> list[exp.Column]:
+    if index.unique:
+        return [exp.column(key)]
+    return list(parse_expression(index.key).find_all(exp.Column))
 
 
 def undrop_table(statement: st.UndropTable, facts: Facts, context: Context) -> tuple[Change, ...]:

@@ -24,6 +24,7 @@ SQL_KEYWORDS = (
     *("select", "with", "values", "insert", "update", "delete", "merge", "upsert", "table"),
     *("from", "("),
 )
+QUERY_KEYWORDS = ("select", "with", "values", "table", "from", "(")
 UTILITY_KEYWORDS = (
     *("create", "drop", "copy", "show", "describe", "desc", "set", "reset", "begin", "start"),
     *("commit", "end", "rollback", "abort", "flush", "alter", "comment", "truncate", "savepoint"),
@@ -129,6 +130,13 @@ def _explain(padded: str, start: int, text: str) -> Parsed:
                 span=Span(match.start(2), match.end(2)),
                 hint="known: ANALYZE, FORMAT TEXT, FORMAT JSON",
             )
+    following = _FIRST_WORD.match(padded, match.end())
+    if following is None or following.group(1).lower() not in SQL_KEYWORDS:
+        raise ProgrammingError(
+            "EXPLAIN takes a query, INSERT, UPDATE, DELETE or MERGE",
+            code=sqlstate.SYNTAX_ERROR,
+            span=Span(following.start(1), following.end(1)) if following is not None else None,
+        )
     inner = _sql(" " * match.end() + padded[match.end() :], text)
     assert isinstance(inner.statement, st.Query | st.Insert | st.Update | st.Delete | st.Merge)
     shape = "json" if format_ == "json" else "text"
@@ -248,6 +256,9 @@ def parse_expression(text: str) -> exp.Expr:
 
 def parse_query(text: str) -> exp.Expr:
     """Return the tree of a query; raises ProgrammingError (42601)."""
+    match = _FIRST_WORD.match(text)
+    if match is None or match.group(1).lower() not in QUERY_KEYWORDS:
+        raise _near(text, Span(0, len(text)))
     statement = _sql(text, text).statement
     if not isinstance(statement, st.Query):
         raise _near(text, Span(0, len(text)))

@@ -161,6 +161,10 @@ def _resolve_table(table: exp.Table, names: Names, depth: int) -> None:
         name = alias.body
     view = names.objects.get(("view", name))
     moment = _moment(table)
+    if moment is not None and moment[1] is None:
+        raise ProgrammingError(
+            "AS OF needs a version or a time", code=sqlstate.SYNTAX_ERROR, span=span_of(table)
+        )
     if view is not None and not names.has_table(name):
         if moment is not None:
             raise ProgrammingError(

@@ -55,6 +55,10 @@ def plan_insert(tree: exp.Insert, facts: Facts, *, upsert: bool = False) -> Inse
     plan: InsertRows
     if tree.args.get("default"):
         plan = InsertRows(table.table.name, (), ((),))
+    elif not isinstance(source, exp.Query | exp.Values):
+        raise ProgrammingError(
+            "INSERT needs VALUES, a query or DEFAULT VALUES", code=sqlstate.SYNTAX_ERROR
+        )
     elif not isinstance(source, exp.Values):
         query = source.copy()
         if tree.args.get("with_"):
@@ -471,7 +475,10 @@ def _insert_columns(schema: exp.Schema | None, table: TableSnapshot) -> tuple[st
 
 
 def _target(node: exp.Expr, facts: Facts) -> tuple[TableSnapshot, str]:
-    assert isinstance(node, exp.Table)
+    if not isinstance(node, exp.Table) or not isinstance(node.this, exp.Identifier):
+        raise ProgrammingError(
+            "the target of a write is a table", code=sqlstate.SYNTAX_ERROR, span=span_of(node)
+        )
     name = table_name(node)
     alias = node.args.get("alias")
     shown = folded(alias) if alias is not None else folded(node.this)

@@ -198,3 +198,18 @@ def test_retention_forgets_and_gives_space_back(connection: Any, tmp_path: Any) 
         connection.execute(f"SELECT count(*) FROM t FOR VERSION AS OF {first}")
     assert connection.execute("SELECT count(*) FROM t").fetchone() == (2_000,)
     assert not connection.execute("CHECK DATABASE").fetchall()
+
+
+def test_restoring_an_older_definition_restores_its_keys(connection: Any) -> None:
+    connection.execute("ALTER TABLE t ADD CONSTRAINT k UNIQUE (v)")
+    connection.execute("INSERT INTO t (id, v) VALUES (1, 'a')")
+    before = version(connection)
+    connection.execute("ALTER TABLE t RENAME COLUMN v TO w")
+    connection.execute("ALTER TABLE t ADD COLUMN x INT")
+    connection.execute("CREATE INDEX ON t (x)")
+    connection.execute(f"RESTORE TABLE t TO VERSION {before}")
+    with pytest.raises(vsql.IntegrityError):
+        connection.execute("INSERT INTO t (id, v) VALUES (2, 'a')")
+    connection.execute("INSERT INTO t (id, v) VALUES (2, 'b')")
+    assert connection.execute("SELECT v FROM t ORDER BY id").fetchall() == [("a",), ("b",)]
+    assert [row[0] for row in connection.execute("SHOW INDEXES FROM t")] == ["t_pkey", "k"]

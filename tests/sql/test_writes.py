@@ -88,6 +88,9 @@ CASES: list[tuple[Any, ...]] = [
     ("TRUNCATE t", None),
     ("INSERT INTO t DEFAULT VALUES RETURNING id, n", [(4, 7)]),
     ("INSERT INTO t (name, e) VALUES ('v', '[1,2,3]')", vsql.DataError, "22000", "expected 2"),
+    ("INSERT INTO (n) VALUES (1)", vsql.ProgrammingError, "42601", "table"),
+    ("INSERT INTO t TABLE VALUES (1)", vsql.ProgrammingError, "42601", ""),
+    ("SELECT * FROM t FOR VERSION AS 3", vsql.ProgrammingError, "42601", "version"),
     ("INSERT INTO nope VALUES (1)", vsql.ProgrammingError, "42P01", "nope"),
 ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A few rounds of the crash and the stress harness; `make crash` and `make stress` run many."""
+"""A few rounds of the harnesses; `make crash`, `make stress` and `make fuzz` run many."""
 
 import importlib.util
 import sys
@@ -29,3 +29,9 @@ def test_readers_beside_writers_see_whole_transactions() -> None:
     counts = harness("stress").stress(4, 4, 2)
     assert counts["_transfer"] > 0
     assert counts["_look"] > 0
+
+
+def test_broken_text_raises_errors_of_vsql_alone() -> None:
+    tried, failures = harness("fuzz").fuzz(5, 17)
+    assert not failures
+    assert tried > 50
