@@ -169,7 +169,9 @@ def _condition(
     def value_of(node: Any) -> Any:
         value = evaluate(node, frame)
         if plain and column is not None and value is not None and not isinstance(value, list):
-            value = constant_of(value, column_of(segment, column).type).as_py()
+            arrow = column_of(segment, column).type
+            arrow = arrow.value_type if column.type.element is not None else arrow
+            value = constant_of(value, arrow).as_py()
         return value
 
     values: list[Any] = []

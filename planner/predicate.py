@@ -118,6 +118,10 @@ def _index_condition(part: exp.Expr, indexes: tuple[Index, ...]) -> IndexConditi
         return scalar.get(render(key.unnest()))
 
     match part:
+        case exp.EQ() if isinstance(part.expression, exp.Any):
+            return _element_condition(part.this, part.expression.this, index_on)
+        case exp.ArrayContainsAll() | exp.ArrayOverlaps():
+            return _array_condition(part, index_on)
         case exp.EQ() | exp.LT() | exp.LTE() | exp.GT() | exp.GTE():
             return _comparison_condition(part, index_on)
         case exp.In() if part.expressions and all(map(_is_value, part.expressions)):
@@ -135,6 +139,32 @@ def _index_condition(part: exp.Expr, indexes: tuple[Index, ...]) -> IndexConditi
             return IndexCondition(index.id, Comparison.IS_NULL) if index is not None else None
         case _:
             return None
+
+
+def _element_condition(
+    value: exp.Expr, array: exp.Expr, index_on: Callable[[exp.Expr], Index | None]
+) -> IndexCondition | None:
+    """`x = ANY(tags)`: the array contains x."""
+    index = index_on(array)
+    if index is None or not _is_value(value):
+        return None
+    return IndexCondition(index.id, Comparison.CONTAINS_ALL, (value,))
+
+
+def _array_condition(
+    part: exp.Expr, index_on: Callable[[exp.Expr], Index | None]
+) -> IndexCondition | None:
+    """`tags @> ARRAY[…]` and `tags && ARRAY[…]`, the latter from either side."""
+    is_all = isinstance(part, exp.ArrayContainsAll)
+    array, wanted = part.this, part.expression.unnest()
+    if not is_all and index_on(array) is None:
+        array, wanted = part.expression, part.this.unnest()
+    index = index_on(array)
+    values = tuple(wanted.expressions) if isinstance(wanted, exp.Array) else (wanted,)
+    if index is None or not values or not all(map(_is_value, values)):
+        return None
+    kind = Comparison.CONTAINS_ALL if is_all else Comparison.CONTAINS_ANY
+    return IndexCondition(index.id, kind, values)
 
 
 def _comparison_condition(

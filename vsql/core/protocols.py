@@ -111,13 +111,15 @@ class Comparison(Enum):
     IN = "IN"
     RANGE = "BETWEEN"
     IS_NULL = "IS NULL"
+    CONTAINS_ANY = "&&"
+    CONTAINS_ALL = "@>"
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A comparison of an index's key with constants.
 
-    EQUAL and IN use `values`; RANGE uses `low` and `high` (None: open) with their inclusiveness.
+    EQUAL, IN and those of arrays, whose elements they compare, use `values`; RANGE uses `low` and `high` (None: open) with their inclusiveness.
     Values are Python values of the key's type.
     """
 

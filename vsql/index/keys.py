@@ -182,6 +182,13 @@ def _compute(function: str) -> Any:
     return getattr(importlib.import_module("pyarrow.compute"), function)
 
 
+def equal_to_next(key: pa.Array) -> npt.NDArray[np.bool_]:
+    """Return for each stored key but the last whether the next one is the same; none is NULL."""
+    same = _compute("equal")(key.slice(1), key.slice(0, len(key) - 1))
+    found: npt.NDArray[np.bool_] = same.to_numpy(zero_copy_only=False)
+    return found
+
+
 def key_metadata(type_: pa.DataType) -> dict[bytes, bytes]:
     """Return schema metadata that remembers the key's own type."""
     return {b"vsql:key": pa.schema([("key", type_)]).serialize().to_pybytes()}

@@ -32,6 +32,7 @@ _VECTOR_MODULES: Mapping[str, str] = {
 _SCALAR_MODULES: Mapping[str, str] = {
     "STL_SORT": "vsql.index.sorted_values",
     "BITMAP": "vsql.index.bitmap",
+    "INVERTED": "vsql.index.inverted",
 }
 _COMPOSED: Mapping[str, tuple[str, ...]] = {"AUTOINDEX": ("HNSW", "SCANN"), "FLAT": ()}
 _ALIASES: Mapping[str, str] = {"BTREE": "STL_SORT"}
