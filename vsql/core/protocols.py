@@ -119,7 +119,8 @@ class Comparison(Enum):
 class Condition:
     """A comparison of an index's key with constants.
 
-    EQUAL, IN and those of arrays, whose elements they compare, use `values`; RANGE uses `low` and `high` (None: open) with their inclusiveness.
+    EQUAL, IN and those of arrays, whose elements they compare, use `values`; RANGE uses `low` and
+    `high` (None: open) with their inclusiveness.
     Values are Python values of the key's type.
     """
 
