@@ -29,8 +29,7 @@ def collect(
     if not alone:
         doomed = [name for name in doomed if _is_old(store.root, name)]
     size = sum(store.size(name) for name in doomed)
-    for name in doomed:
-        store.remove(name)
+    store.remove(doomed)
     if versions or doomed:
         catalog.shrink()
     return Collected(versions, len(doomed), size)

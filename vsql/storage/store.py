@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 import zlib
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,15 +136,16 @@ class Store:
 
     def abandon(self, names: Iterable[str]) -> None:
         """Remove files of a transaction that was rolled back."""
-        for name in names:
-            if name in self.pending:
-                self.remove(name)
-                self.pending.discard(name)
+        written = [name for name in names if name in self.pending]
+        self.remove(written)
+        self.pending.difference_update(written)
 
-    def remove(self, name: str) -> None:
-        """Remove a file, or the object in its place."""
-        self.forget([name])
-        if self.root is not None:
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove files, or the objects in their place."""
+        self.forget(names)
+        if self.root is None:
+            return
+        for name in names:
             path = self.root / name
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
@@ -153,9 +154,13 @@ class Store:
     def forget(self, names: Iterable[str]) -> None:
         """Let go of files that no snapshot needs any more."""
         with self._lock:
-            for name in names:
+            gone = set(names)
+            for name in gone:
                 self._objects.pop(name, None)
                 self._batches.pop(name, None)
+            for id_, (facts, _, _) in list(self._sealed_segments.items()):
+                if facts.name in gone:
+                    del self._sealed_segments[id_]
 
     def names(self) -> list[str]:
         """Return the names of all files, those being written too, or of the objects instead."""
