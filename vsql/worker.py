@@ -5,6 +5,7 @@ what others deleted meanwhile, and given up where they can't be. It runs at a lo
 the threads that users wait for.
 """
 
+import atexit
 import contextlib
 import datetime
 import os
@@ -64,7 +65,8 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="vsql-worker", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread; it ends before the interpreter does, whoever forgot to close."""
+        atexit.register(self.stop)
         self._thread.start()
 
     def wake(self) -> None:
@@ -73,6 +75,7 @@ class Worker:
 
     def stop(self) -> None:
         """End the thread; what it was building is given up."""
+        atexit.unregister(self.stop)
         self._stopping.set()
         self._wanted.set()
         if self._session is not None:

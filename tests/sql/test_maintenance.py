@@ -1,5 +1,7 @@
 """The background worker, OPTIMIZE, VACUUM, backups and exports."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -153,3 +155,25 @@ def test_what_backup_refuses(tmp_path: Any) -> None:
         assert len(shown(connection)) == 2
     with vsql.connect(autocommit=True) as memory, pytest.raises(vsql.OperationalError):
         memory.execute(f"BACKUP DATABASE TO '{tmp_path / 'b'}'")
+
+
+FORGOTTEN = """
+import sys, vsql
+connection = vsql.connect(sys.argv[1], autocommit=True)
+connection.execute("SET GLOBAL seal_rows = 500")
+connection.execute("CREATE TABLE t (id INT PRIMARY KEY, e VECTOR(64))")
+connection.execute("CREATE INDEX ON t (e)")
+for first in range(0, 4000, 400):
+    rows = [(i, [float(i % 7 + j) for j in range(64)]) for i in range(first, first + 400)]
+    connection.executemany("INSERT INTO t VALUES (?, ?)", rows)
+"""
+
+
+def test_a_process_ends_while_the_worker_works(tmp_path: Any) -> None:
+    place = str(tmp_path / "db")
+    done = subprocess.run(
+        [sys.executable, "-c", FORGOTTEN, place], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    with vsql.connect(place) as connection:
+        assert connection.execute("SELECT count(*) FROM t").fetchone() == (4_000,)
