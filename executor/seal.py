@@ -144,16 +144,13 @@ def _rows(picked: Picked) -> Rows:
 
 
 def seal_when_due(
-    table: TableSnapshot, context: Context, *, now: bool = False, times: int = 1
+    table: TableSnapshot, context: Context, *, now: bool = False
 ) -> tuple[Change, ...]:
-    """Return the changes that turn a table's inlined rows into segments, once they are many.
-
-    `times` is how many times the limits must be passed.
-    """
+    """Return the changes that turn a table's inlined rows into segments, once they are many."""
     rows = sum(segment.row_count for segment in table.inlined)
     size = sum(segment.byte_size for segment in table.inlined)
-    limits = context.settings["seal_rows"] * times, context.settings["seal_bytes"] * times
-    due = now or rows >= limits[0] or size >= limits[1]
+    settings = context.settings
+    due = now or rows >= settings["seal_rows"] or size >= settings["seal_bytes"]
     if not table.inlined or not due or table.table.temporary:
         return ()
     return rewrite(table, table.inlined, context)[0]

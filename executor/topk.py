@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from vsql.core.distance import Metric
 from vsql.core.protocols import Rows, Shape
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import BIGINT
@@ -20,10 +21,11 @@ from vsql.executor.open_index import open_index
 from vsql.executor.ranker import ranker_of
 from vsql.executor.result import Result, picked_result
 from vsql.executor.row_mask import RowMask
-from vsql.executor.search import Distances, Search, choose, search_segment, unit_vector
+from vsql.executor.search import Distances, Search, choose, search_segment
 from vsql.executor.take import Picked, PickedRows, take_column
 from vsql.executor.values import constant_count, count_of, query_vector
 from vsql.index import registry
+from vsql.index.exact import norms
 from vsql.planner.choose import AccessPath, Choice
 from vsql.planner.nodes import BatchTopK, TopK
 from vsql.storage.segment import OpenSegment
@@ -264,7 +266,12 @@ def _search_segment_batch(
 
 
 def _units(matrix: npt.NDArray[np.float32], metric: Any) -> npt.NDArray[np.float32]:
-    return np.stack([unit_vector(row, metric) for row in matrix]) if len(matrix) else matrix
+    """Return the queries as indexes want them, (queries, dimension)."""
+    if metric is not Metric.COSINE:
+        return matrix
+    lengths = norms(matrix)
+    usable = (lengths > 0) & np.isfinite(lengths)
+    return np.asarray(matrix / np.where(usable, lengths, np.float32(1))[:, None], np.float32)
 
 
 def _grouped(

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
+from vsql.core.distance import Metric
 from vsql.core.schema import Column
 from vsql.core.types import DOUBLE
-from vsql.planner.bind import conjuncts_of, folded, span_of, vector_distance
+from vsql.planner.bind import conjuncts_of, distance_of, folded, span_of, vector_distance
 from vsql.planner.facts import Facts, unknown_table
 from vsql.planner.filter_types import is_filter, resolve_filters
 from vsql.planner.lateral import find_lateral_searches
@@ -175,11 +176,28 @@ def _is_search(select: exp.Select) -> bool:
 
 def _search_with_needs(single: Single, ordering: Ordering) -> tuple[TopK, tuple[str, ...]]:
     """Return the search that gives the columns which the select list reads, and the distance."""
-    needed = named_columns(exp.Tuple(expressions=[e.copy() for e in single.tree.expressions]))
+    # The distance is given: its column is not read for it.
+    selected = exp.Tuple(expressions=[e.copy() for e in single.tree.expressions])
+    for node in list(selected.find_all(exp.Anonymous)):
+        found = distance_of(node)
+        if found is not None and _is_ordering(found, ordering):
+            node.replace(exp.null())
+    needed = named_columns(selected)
     columns = [c for c in single.columns if needed is None or c.name in needed]
     outputs = tuple(Output(c.name, c.type, c.name) for c in columns)
     plan = top_k(single, ordering, (*outputs, Output(DISTANCE, DOUBLE, None)), {})
     return plan, tuple(c.name for c in columns)
+
+
+def _is_ordering(found: tuple[Metric, exp.Expr, exp.Expr], ordering: Ordering) -> bool:
+    metric, left, right = found
+    sides = (left.unnest(), right.unnest())
+    return metric is ordering.metric and any(
+        isinstance(side, exp.Column)
+        and folded(side.this) == ordering.column.name
+        and other == ordering.query
+        for side, other in (sides, sides[::-1])
+    )
 
 
 def replace_distances(select: exp.Select, single: Single, ordering: Ordering, by: exp.Expr) -> None:

@@ -58,6 +58,8 @@ _NAME_IN_MESSAGE = re.compile(r'column "([^"]+)"|function (\w+) does')
 _SEARCH_PARAMETERS = ("target_recall", "ef_search", "nprobe", "access_path")
 # How far past its limits a table may grow before a writer seals it itself, worker or not.
 _BACKLOG = 4
+# So many inlined batches are merged by the writer itself, where no worker does.
+_PARTS_MAX = 64
 
 Parameters = dict[str, Any]
 Bind = Callable[[Parsed], Sequence[Parameters]]
@@ -506,18 +508,19 @@ class Session:
 
     def _seal_backlog(self, name: str, context: Context) -> None:
         """Seal a table's growing rows where no worker does, or where it does not keep up."""
-        from vsql.executor.maintain import INLINED_PARTS, merged_inlined
-        from vsql.executor.seal import seal_when_due
+        table = self._current().seen.tables[name]
+        times = _BACKLOG if self._has_worker() else 1
+        parts = table.inlined
+        rows = sum([part.row_count for part in parts])
+        size = sum([part.byte_size for part in parts])
+        settings = context.settings
+        if rows >= settings["seal_rows"] * times or size >= settings["seal_bytes"] * times:
+            from vsql.executor.seal import seal_when_due
 
-        table = self._current().seen.tables[name]
-        if not table.inlined:
-            return
-        if self._has_worker():
-            self._stage(seal_when_due(table, context, times=_BACKLOG), context)
-            return
-        self._stage(seal_when_due(table, context), context)
-        table = self._current().seen.tables[name]
-        if len(table.inlined) >= INLINED_PARTS:
+            self._stage(seal_when_due(table, context, now=True), context)
+        elif len(parts) >= _PARTS_MAX * times:
+            from vsql.executor.maintain import merged_inlined
+
             merged = merged_inlined(table, context)
             if merged is not None:
                 self._stage(merged[0], context)

@@ -173,12 +173,52 @@ class ExactRanker:
         """
         found_rows = np.full((len(queries), k), -1, dtype=np.int64)
         found_distances = np.full((len(queries), k), np.nan, dtype=np.float32)
-        for number, proposed in enumerate(candidates):
-            rows = proposed[proposed >= 0] if proposed[-1] < 0 else proposed
-            best, distances = top_k(self.distances(queries[number], rows), rows, k)
-            found_rows[number, : len(best)] = best
-            found_distances[number, : len(best)] = distances
+        if not candidates.size:
+            return found_rows, found_distances
+        # By row, none last: then a stable sort by distance leaves ties in the order of rows.
+        none = np.iinfo(np.int64).max
+        rows = np.sort(np.where(candidates < 0, none, candidates), axis=1)
+        rows[rows == none] = -1
+        distances = self._distances_of_each(np.ascontiguousarray(queries), rows)
+        order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        width = order.shape[1]
+        found_rows[:, :width] = np.take_along_axis(rows, order, axis=1)
+        found_distances[:, :width] = np.take_along_axis(distances, order, axis=1)
         return found_rows, found_distances
+
+    def _distances_of_each(self, queries: Vectors, rows: Rows) -> Floats:
+        """Return distances from each query to its own rows, NaN for row -1."""
+        distances = np.full(rows.shape, np.nan, dtype=np.float32)
+        if self._vectors_pointer is None or self.metric is Metric.L1:
+            for number, own in enumerate(rows):
+                count = int((own >= 0).sum())
+                distances[number, :count] = self.distances(queries[number], own[:count])
+            return distances
+        function = _squared_distances if self.metric is Metric.L2 else _inner_products
+        function(
+            _pointer(distances),
+            _pointer(queries),
+            self._vectors_pointer,
+            _pointer(rows),
+            self.dimension,
+            len(queries),
+            rows.shape[1],
+        )
+        if self.metric is Metric.L2:
+            np.sqrt(distances, out=distances)
+        elif self.metric is Metric.INNER_PRODUCT:
+            np.negative(distances, out=distances)
+        else:
+            inverse = self._inverse_lengths(np.maximum(rows, 0).reshape(-1)).reshape(rows.shape)
+            lengths = norms(queries)
+            scale = np.full(len(lengths), np.nan, dtype=np.float32)
+            np.divide(np.float32(-1), lengths, out=scale, where=lengths > 0)
+            np.multiply(distances, inverse, out=distances)
+            np.multiply(distances, scale[:, None], out=distances)
+            np.add(distances, np.float32(1), out=distances)
+            np.clip(distances, 0, 2, out=distances)
+        distances[rows < 0] = np.nan
+        return distances
 
     def _by_row_number(self, query: Vectors, rows: Rows) -> Floats:
         # The hot path of every indexed search: each numpy call costs as much as ten distances.

@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 import zlib
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ class Store:
         self,
         table: TableSnapshot,
         read: ReadBatch,
-        staged_ids: Container[int],
+        staged_ids: Collection[int],
         staged: Growings,
     ) -> tuple[OpenSegment, ...]:
         """Return the table's segments: sealed ones in order, then those that grow, if any.
@@ -95,7 +95,9 @@ class Store:
         with self._lock:
             segments: list[OpenSegment] = [self._sealed(f, table.table) for f in table.sealed]
             parts = table.inlined
-            committed = tuple(part for part in parts if part.id not in staged_ids)
+            committed = parts
+            if staged_ids:
+                committed = tuple(part for part in parts if part.id not in staged_ids)
             if committed:
                 segments.append(self.growings.view(table.table, committed, read))
             if len(committed) < len(parts):
