@@ -1,5 +1,6 @@
 """EXPORT and IMPORT DATABASE: a script and a Parquet file per table, for any other program."""
 
+import json
 import re
 from pathlib import Path
 
@@ -47,8 +48,9 @@ def export_database(path: str, facts: Facts, context: Context) -> int:
             copy_to(CopyTo(exp.null(), str(file), "parquet", {}), rows.select(names), context)
             shown = ", ".join(quoted(name) for name in names)
             before.append(create_statement(table))
+            before += _partitions(table)
             before.append(f"COPY {relation(table.table.name)} ({shown}) FROM '{file.name}';")
-            after += _index_statements(table)
+            after += [*_index_statements(table), *_comments(table)]
         for named in context.snapshot.named("alias").values():
             after.append(f"CREATE ALIAS {relation(named.name)} FOR {relation(named.body)};")
         for named in context.snapshot.named("view").values():
@@ -109,6 +111,30 @@ def create_statement(table: TableSnapshot) -> str:
         names = owner.properties["cluster_by"].split(",")
         text += f" CLUSTER BY ({', '.join(map(quoted, names))})"
     return text + ";"
+
+
+def _partitions(table: TableSnapshot) -> list[str]:
+    parts = table.table.partitioning
+    return [
+        f"CREATE PARTITION {quoted(name)} ON {relation(table.table.name)} "
+        f"VALUES ({', '.join(_constant(json.loads(value)) for value in values)});"
+        for name, values in (parts.parts if parts is not None else ())
+    ]
+
+
+def _constant(value: object) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return str(value)
+
+
+def _comments(table: TableSnapshot) -> list[str]:
+    name = relation(table.table.name)
+    found = [(f"TABLE {name}", table.table.comment)]
+    found += [(f"COLUMN {name}.{quoted(c.name)}", c.comment) for c in table.table.columns]
+    return [f"COMMENT ON {what} IS {_constant(text)};" for what, text in found if text is not None]
 
 
 def _partition_by(partitioning: Partitioning) -> str:

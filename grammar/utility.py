@@ -362,6 +362,18 @@ def _path(node: _Node) -> str:
     return _string(_tokens(node, "STRING")[0])
 
 
+def _export_database(node: _Node, text: str) -> st.ExportDatabase:
+    options = _options(_tree(node, "options"))
+    if options.pop("format", "parquet").lower() != "parquet" or options:
+        raise ProgrammingError(
+            "an export is written as Parquet",
+            code=sqlstate.INVALID_PARAMETER_VALUE,
+            span=_span(node),
+            hint="the only option is FORMAT parquet",
+        )
+    return st.ExportDatabase(_path(node), load=False)
+
+
 def _only(names: tuple[str, ...]) -> str | None:
     return names[0] if names else None
 
@@ -504,6 +516,6 @@ _READERS: dict[str, Any] = {
     "undrop_table": lambda node, text: st.UndropTable(_tables(node)[0]),
     "backup_database": lambda node, text: st.BackupDatabase(_path(node), restore=False),
     "restore_database": lambda node, text: st.BackupDatabase(_path(node), restore=True),
-    "export_database": lambda node, text: st.ExportDatabase(_path(node), load=False),
+    "export_database": _export_database,
     "import_database": lambda node, text: st.ExportDatabase(_path(node), load=True),
 }

@@ -72,6 +72,9 @@ def filled(place: Path) -> Any:
         "INSERT INTO s.t (name) VALUES ('c')",
         "DELETE FROM s.t WHERE name = 'b'",
         "CREATE TABLE p (k TEXT) PARTITION BY KEY (k) PARTITIONS 3",
+        "CREATE TABLE l (k TEXT) PARTITION BY LIST (k)",
+        "CREATE PARTITION it ON l VALUES ('it''s', 'x')",
+        "COMMENT ON COLUMN s.t.name IS 'it''s a name'",
         "CREATE VIEW v AS SELECT name, d FROM s.t",
         "CREATE ALIAS al FOR s.t",
     ):
@@ -127,6 +130,9 @@ def test_export_and_import(tmp_path: Any) -> None:
         assert shown(other) == before
         assert other.execute("SELECT count(*) FROM v").fetchone() == (2,)
         assert other.execute("SELECT count(*) FROM al").fetchone() == (2,)
+        other.execute("DROP PARTITION it ON l")
+        with pytest.raises(vsql.ProgrammingError):
+            other.execute(f"EXPORT DATABASE '{tmp_path / 'csv'}' (FORMAT csv)")
         indexes = {row[0]: row[2] for row in other.execute("SHOW INDEXES")}
         assert indexes["e_idx"] == "HNSW"
         with pytest.raises(vsql.IntegrityError):
