@@ -18,7 +18,6 @@ from vsql.grammar.render import render
 from vsql.planner.bind import bind_columns, folded, qualifier, span_of, vector_distance
 from vsql.planner.facts import Facts, unknown_column
 from vsql.planner.nodes import Conjunct, Count, Lookup, Output, Plan, Scan, TopK
-from vsql.planner.predicate import plan_predicate
 
 _PLAIN_CLAUSES = frozenset(
     {
@@ -145,7 +144,7 @@ def native_plan(single: Single, facts: Facts, settings: Mapping[str, str]) -> Pl
         return Count(
             single.table.table.name,
             _output_name(single.tree.expressions[0], "count"),
-            plan_predicate(single.where, single.table, single.alias),
+            _predicate(single),
         )
     if single.tree.args.get("order") is None:
         outputs = projected(single, None)
@@ -180,12 +179,21 @@ def top_k(
         metric=ordering.metric,
         query=ordering.query,
         outputs=outputs,
-        conjuncts=plan_predicate(single.where, single.table, single.alias),
+        conjuncts=_predicate(single),
         limit=single.limit,
         offset=single.offset,
         index_ids=serving,
         settings=settings,
     )
+
+
+def _predicate(single: Single) -> tuple[Conjunct, ...]:
+    if single.where is None:
+        return ()
+    # Imported for the first WHERE: a first search without one does not wait for it.
+    from vsql.planner.predicate import plan_predicate
+
+    return plan_predicate(single.where, single.table, single.alias)
 
 
 def column_key(column: Column) -> str:
@@ -195,7 +203,7 @@ def column_key(column: Column) -> str:
 
 def _scan_or_lookup(single: Single, outputs: tuple[Output, ...]) -> Plan:
     table = single.table.table
-    conjuncts = plan_predicate(single.where, single.table, single.alias)
+    conjuncts = _predicate(single)
     keys, rest = _key_equalities(single.table, conjuncts)
     if keys is None:
         return Scan(table.name, outputs, conjuncts, single.limit, single.offset)
