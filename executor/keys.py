@@ -66,9 +66,21 @@ def check_new_keys(table: TableSnapshot, batch: pa.RecordBatch, context: Context
         if len(repeated):
             raise _duplicate(table, key, batch, int(repeated[0]))
         for segment in context.segments(table):
+            if _is_new_to_growing(keys, key, table, segment):
+                continue
             present = np.flatnonzero(find_keys(keys, key, table, segment, context) >= 0)
             if len(present):
                 raise _duplicate(table, key, batch, int(present[0]))
+
+
+def _is_new_to_growing(
+    keys: pa.Array, key: UniqueKey, table: TableSnapshot, segment: OpenSegment
+) -> bool:
+    """Whether few keys are in none of the growing rows, dead ones included: the common case."""
+    if not isinstance(segment, GrowingSegment) or len(keys) >= _MANY_KEYS:
+        return False
+    known = segment.growing.last_row(table.table, key.columns, key_of)
+    return not any(value in known for value in keys.to_pylist() if value is not None)
 
 
 def find_keys(

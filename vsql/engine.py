@@ -495,11 +495,10 @@ class Session:
             last = number == len(sets) - 1 or isinstance(plan, InsertRows)
             if plan.returning is not None and last:
                 result = returned(written, plan.returning, f"{word} {count}", context)
-            self._stage(written.changes, context)
+            tag = f"{word} {count}"
+            self._stage(written.changes, context, tag if last else None)
             if last:
                 break
-        tag = f"{word} {count}"
-        self._tag(tag)
         self._seal_backlog(plan.table, context)
         self._commit_when_alone()
         if not self._has_worker():
@@ -539,8 +538,7 @@ class Session:
         done = run_utility(statement, facts, context)
         if done.changes:
             self._refuse_read_only()
-            self._stage(done.changes, context)
-            self._tag(done.tag)
+            self._stage(done.changes, context, done.tag)
             self._commit_when_alone()
         return done.result or Result(done.tag, None, (), done.count)
 
@@ -649,16 +647,13 @@ class Session:
         # A new mapping: operators know by its identity that the settings are still theirs.
         self._settings = {**self._settings, name: value}
 
-    def _stage(self, changes: Iterable[Change], context: Context) -> None:
+    def _stage(self, changes: Iterable[Change], context: Context, tag: str | None = None) -> None:
         staged = tuple(changes)
         for one in staged:
             if isinstance(one, AddSegment) and one.rows is not None:
                 self._staged.batches[one.segment.id] = one.rows
-        self._transaction = self._current().stage(staged)
+        self._transaction = self._current().stage(staged, tag)
         context.snapshot = self._transaction.seen
-
-    def _tag(self, tag: str) -> None:
-        self._transaction = replace(self._current(), tags=(*self._current().tags, tag))
 
     def _refuse_read_only(self) -> None:
         if self.read_only:

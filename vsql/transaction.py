@@ -30,15 +30,16 @@ class Transaction:
     tags: tuple[str, ...] = ()
     read_only: bool = False
 
-    def stage(self, staged: Iterable[Change]) -> "Transaction":
-        """Return the transaction with further changes."""
+    def stage(self, staged: Iterable[Change], tag: str | None = None) -> "Transaction":
+        """Return the transaction with further changes, and the tag of what made them."""
         added = tuple(staged)
-        if not added:
+        if not added and tag is None:
             return self
         seen = self.seen
         for one in added:
             seen = change.apply(seen, one)
-        return replace(self, seen=seen, changes=(*self.changes, *added))
+        tags = self.tags if tag is None else (*self.tags, tag)
+        return replace(self, seen=seen, changes=(*self.changes, *added), tags=tags)
 
     def save(self, name: str) -> "Transaction":
         """Return the transaction with a savepoint here."""
