@@ -200,6 +200,7 @@ def main() -> None:
         say(_batch_line(connection, queries, bare))
         say(_overhead(connection, queries))
         say(_cold_start(f"{folder}/bench.vsql"))
+        say(_copy_memory(packages, folder))
         connection.close()
     results = ROOT / "benchmarks" / "results"
     results.mkdir(exist_ok=True)
@@ -358,6 +359,39 @@ def _cold_start(place: str) -> str:
     return (
         f"\nFirst query in a new process: {a:.3f} s, the bare imports {b:.3f} s, ratio {a / b:.2f}"
     )
+
+
+_COPY = """
+import sys
+import pyarrow.parquet
+import vsql
+connection = vsql.connect(sys.argv[1], autocommit=True)
+connection.execute(sys.argv[2])
+connection.execute("SELECT 1 + 1").fetchall()
+def resident(name):
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+before = resident("VmRSS")
+connection.execute(f"COPY packages FROM '{sys.argv[3]}'")
+(size,) = connection.execute("SELECT sum(bytes) FROM vsql_segments()").fetchone()
+print((resident("VmHWM") - before) / size)
+"""
+
+
+def _copy_memory(packages: Path, folder: str) -> str:
+    """Return the peak of resident memory that COPY adds, beside the size of what it wrote."""
+    import subprocess
+    import sys
+
+    if not Path("/proc/self/status").exists():
+        return "\nPeak memory of COPY: not measured, there is no /proc"
+    done = subprocess.run(
+        [sys.executable, "-c", _COPY, f"{folder}/memory.vsql", DDL, str(packages)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return f"\nPeak memory of COPY: {float(done.stdout):.2f} times the data"
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ _ENDINGS = {
     ".arrow": "arrow",
     ".feather": "arrow",
 }
-_BATCH_ROWS = 8_192
+_BATCH_ROWS = 4_096
 _FILE_ERRORS = (OSError, pa.ArrowException, ValueError, KeyError)
 
 

@@ -51,8 +51,9 @@ def one_batch(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Record
             columns.append(column[0])
         else:
             columns.append(pa.concat_arrays(column) if column else pa.array([], field.type))
-        # Its parts go before the next one is joined: only one column is there twice.
+        # Its parts go, back to the system, before the next is joined: one column is there twice.
         column.clear()
+        pa.default_memory_pool().release_unused()
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
