@@ -44,6 +44,7 @@ stress: $(STAMP)
 	$(BIN)/python tests/crash/stress.py --seconds 60
 
 fuzz: $(STAMP)
+	$(BIN)/pytest -n auto --hypothesis-profile=random tests/truth tests/grammar tests/index
 	$(BIN)/python tests/crash/fuzz.py --seconds 300
 
 format: $(STAMP)

@@ -23,6 +23,9 @@ from vsql.executor.ranker import ranker_of
 from vsql.executor.type_names import type_named
 from vsql.executor.vectors import to_vector
 
+# What a path may be: known by its value alone.
+_HASHABLE = str | int | None
+
 Datum = Any
 """An Arrow array of the frame's length, or a Python constant."""
 
@@ -461,8 +464,9 @@ def _derived(node: exp.Expr, frame: Frame) -> pa.Array:
     """A JSON path or an array element: DuckDB reads it once per immutable segment."""
     key = frame.segment.cache_key
     whole: pa.Array
-    if key is not None:
-        identity = (key, node.sql())
+    parameters = [frame.context.parameter(p.name) for p in node.find_all(exp.Placeholder)]
+    if key is not None and all(isinstance(value, _HASHABLE) for value in parameters):
+        identity = (key, node.sql(), *((type(value), value) for value in parameters))
         cache = frame.context.resources.derived
         whole = cache.find(identity, lambda: _derive(node, frame), lambda array: array.nbytes)
     else:

@@ -1,6 +1,6 @@
 """Unique keys: the primary key and UNIQUE constraints, and whether a key is there already."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,45 +79,47 @@ def _is_new_to_growing(
     """Whether few keys are in none of the growing rows, dead ones included: the common case."""
     if not isinstance(segment, GrowingSegment) or len(keys) >= _MANY_KEYS:
         return False
-    known = segment.growing.last_row(table.table, key.columns, key_of)
-    return not any(value in known for value in keys.to_pylist() if value is not None)
+    known = segment.growing.rows_of_keys(table.table, key.columns, key_of)
+    return not known.holds_any(keys.to_pylist())
 
 
 def find_keys(
     keys: pa.Array, key: UniqueKey, table: TableSnapshot, segment: OpenSegment, context: Context
 ) -> Rows:
     """Return the live row of each key in one segment, -1 where it has none."""
-    rows = _stored_rows(keys, key, table, segment, context)
+    if isinstance(segment, GrowingSegment) and len(keys) < _MANY_KEYS:
+        known = segment.growing.rows_of_keys(table.table, key.columns, key_of)
+        is_live = _is_live(segment)
+        rows = [known.newest(value, is_live) for value in keys.to_pylist()]
+        return np.array(rows, dtype=np.int64)
+    if segment.facts is not None:
+        file = next((f for f in segment.facts.index_files if f.index_id == key.index_id), None)
+        if file is not None:
+            found: Rows = open_index(file, context).find(keys).astype(np.int64)
+            return _without_dead(found, segment)
+    stored = key_of([column_of(segment, table.table.column(name)) for name in key.columns])
+    numbers = np.arange(segment.row_count)
+    if segment.live is not None:
+        numbers = RowMask(segment.live, segment.row_count).rows
+        stored = stored.take(pa.array(numbers))
+    places = pc.fill_null(pc.index_in(keys, value_set=stored, skip_nulls=True), -1).to_numpy()
+    return np.where(places >= 0, numbers[places], -1) if len(numbers) else places.astype(np.int64)
+
+
+def _is_live(segment: GrowingSegment) -> Callable[[int], bool]:
+    """Return whether a row is in the segment's view and not deleted there."""
+    live, count = segment.live, segment.row_count
+    if live is None:
+        return lambda row: row < count
+    return lambda row: row < count and bool(live[row >> 3] >> (row & 7) & 1)
+
+
+def _without_dead(rows: Rows, segment: OpenSegment) -> Rows:
     if segment.live is not None:
         hits = np.flatnonzero(rows >= 0)
         alive = RowMask(segment.live, segment.row_count)
         rows[hits[~alive.contains(rows[hits])]] = -1
     return rows
-
-
-def _stored_rows(
-    keys: pa.Array, key: UniqueKey, table: TableSnapshot, segment: OpenSegment, context: Context
-) -> Rows:
-    """Return the last row of each key: earlier ones of the same key have been deleted."""
-    if isinstance(segment, GrowingSegment) and len(keys) < _MANY_KEYS:
-        known = segment.growing.last_row(table.table, key.columns, key_of)
-        rows = np.array(
-            [-1 if k is None else known.get(k, -1) for k in keys.to_pylist()], dtype=np.int64
-        )
-        # A row beyond this snapshot's view hides an earlier one: then the long way decides.
-        if not (rows >= segment.row_count).any():
-            return rows
-    if segment.facts is not None:
-        file = next((f for f in segment.facts.index_files if f.index_id == key.index_id), None)
-        if file is not None:
-            found: Rows = open_index(file, context).find(keys).astype(np.int64)
-            return found
-    columns = [column_of(segment, table.table.column(name)) for name in key.columns]
-    stored = key_of(columns)
-    reverse = stored.take(pa.array(np.arange(len(stored))[::-1]))
-    places = pc.fill_null(pc.index_in(keys, value_set=reverse, skip_nulls=True), -1)
-    rows = places.to_numpy().astype(np.int64)
-    return np.where(rows >= 0, len(stored) - 1 - rows, -1)
 
 
 def repeats(keys: pa.Array) -> Rows:

@@ -5,6 +5,7 @@ transaction, a value; committing writes it to the catalog, rolling back forgets 
 """
 
 import contextlib
+import functools
 import re
 import threading
 import time
@@ -49,6 +50,7 @@ from vsql.planner.resolve import Names, resolve
 from vsql.transaction import Transaction
 
 if TYPE_CHECKING:
+    from vsql.executor.maintain import Rewrite
     from vsql.executor.remainder import Relational
 
 _PLANS_MAX = 512
@@ -506,23 +508,49 @@ class Session:
         return result if result is not None else Result(tag, None, (), count)
 
     def _seal_backlog(self, name: str, context: Context) -> None:
-        """Seal a table's growing rows where no worker does, or where it does not keep up."""
+        """Seal a table's growing rows where no worker does, or where it does not keep up.
+
+        Inside a transaction only its own rows: to move those of others would clash with whoever
+        changes them meanwhile.
+        """
         table = self._current().seen.tables[name]
+        if not self.autocommit or self._explicit:
+            own = self._staged.batches
+            table = replace(table, segments=tuple(s for s in table.segments if s.id in own))
+        found = self._backlog(table, context)
+        if found is not None:
+            self._stage(found[0], context)
+
+    def _backlog(self, table: TableSnapshot, context: Context) -> "Rewrite | None":
         times = _BACKLOG if self._has_worker() else 1
         parts = table.inlined
         rows = sum([part.row_count for part in parts])
         size = sum([part.byte_size for part in parts])
         settings = context.settings
         if rows >= settings["seal_rows"] * times or size >= settings["seal_bytes"] * times:
-            from vsql.executor.seal import seal_when_due
+            from vsql.executor.seal import rewrite
 
-            self._stage(seal_when_due(table, context, now=True), context)
-        elif len(parts) >= _PARTS_MAX * times:
+            return None if table.table.temporary else rewrite(table, parts, context)
+        if len(parts) >= _PARTS_MAX * times:
             from vsql.executor.maintain import merged_inlined
 
-            merged = merged_inlined(table, context)
-            if merged is not None:
-                self._stage(merged[0], context)
+            return merged_inlined(table, context)
+        return None
+
+    def _seal_committed(self, written: Iterable[int]) -> None:
+        """Seal what the commits of transactions left growing; where others hinder it, later."""
+        from vsql.executor.maintain import adapted
+
+        for table_id in written:
+            with self.statement() as context:
+                tables = context.snapshot.tables.values()
+                table = next((t for t in tables if t.table.id == table_id), None)
+                found = None if table is None else self._backlog(table, context)
+                if found is None or table is None:
+                    continue
+                with contextlib.suppress(OperationalError):
+                    adapt = functools.partial(adapted, found[0], found[1], table)
+                    self.commit_rewrite(found[0], adapt, context)
 
     def _utility(self, statement: st.Statement, context: Context) -> Result:
         own = self._session_statement(statement)
@@ -673,6 +701,7 @@ class Session:
         """Make the transaction's changes visible, all or none; raises OperationalError (40001)."""
         with self._lock:
             transaction = self._transaction
+            alone = self.autocommit and not self._explicit
             self._explicit = False
             self._local_settings = {}
             if transaction is None or not transaction.changes:
@@ -686,6 +715,9 @@ class Session:
             self._resources.store.pending.difference_update(_files_of(transaction.changes))
             self._transaction = None
             self.database.unpin(id(self))
+            if not alone:
+                written = {change.table_of(c) for c in transaction.changes}
+                self._seal_committed(id_ for id_ in written if id_ is not None)
             self._wake_worker()
 
     def _commit_changes(self, transaction: Transaction) -> None:

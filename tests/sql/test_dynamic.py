@@ -55,3 +55,10 @@ def test_what_is_refused(connection: Any) -> None:
         with pytest.raises(vsql.Error) as caught:
             connection.execute(statement)
         assert caught.value.sqlstate != "XX000"
+
+
+def test_the_path_may_be_a_parameter(connection: Any) -> None:
+    """What was read for one path is not the answer for another."""
+    for path, expected in (("color", [(1,), (4,)]), ("size", []), ("color", [(1,), (4,)])):
+        query = "SELECT id FROM t WHERE \"$meta\" ->> ? = 'red' ORDER BY id"
+        assert connection.execute(query, (path,)).fetchall() == expected

@@ -191,3 +191,19 @@ def test_temporary_tables_are_the_connections_own(tmp_path: Any) -> None:
             one.execute("SELECT * FROM scratch")
     with vsql.connect(place) as three, pytest.raises(vsql.ProgrammingError):
         three.execute("SELECT * FROM scratch")
+
+
+def test_a_name_that_means_another_column_now() -> None:
+    """What passed a condition before the names changed says nothing about it afterwards."""
+    with vsql.connect(autocommit=True) as connection:
+        connection.execute("CREATE TABLE t (a INT, b INT)")
+        connection.executemany("INSERT INTO t VALUES (?, ?)", [(n % 3, n % 2) for n in range(20)])
+        connection.execute("FLUSH")
+        count = "SELECT count(*) FROM t WHERE a = 1"
+        assert connection.execute(count).fetchone() == (7,)
+        connection.execute("ALTER TABLE t DROP COLUMN a")
+        connection.execute("ALTER TABLE t ADD COLUMN a INT DEFAULT 1")
+        assert connection.execute(count).fetchone() == (20,)
+        connection.execute("ALTER TABLE t RENAME COLUMN a TO c")
+        connection.execute("ALTER TABLE t RENAME COLUMN b TO a")
+        assert connection.execute(count).fetchone() == (10,)

@@ -203,3 +203,48 @@ def test_files_of_a_rolled_back_transaction_are_gone(tmp_path: Any) -> None:
         connection.execute("ROLLBACK TO s")
         assert not list((place / "segments").rglob("*.arrow"))
         assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
+
+
+def test_transactions_side_by_side_delete_other_rows(place: str) -> None:
+    """What one deleted of a sealed segment is no less there for the other, however many it were."""
+    with vsql.connect(place, autocommit=True) as connection:
+        connection.execute("OPTIMIZE TABLE t")
+    with vsql.connect(place) as first, vsql.connect(place) as second:
+        first.execute("DELETE FROM t WHERE id = 1")
+        second.execute("DELETE FROM t WHERE id = 2")
+        for connection, left in ((first, 2), (second, 1), (first, 2)):
+            assert [row[0] for row in rows(connection)] == [left]
+
+
+def test_sealing_inside_a_transaction_claims_no_rows_of_others(tmp_path: Any) -> None:
+    place = str(tmp_path / "db")
+    with vsql.connect(place, autocommit=True) as connection:
+        connection.execute("CREATE TABLE t (id INT PRIMARY KEY, v TEXT)")
+        connection.execute("INSERT INTO t VALUES (1, 'one'), (2, 'two')")
+    few = {"background": "off", "seal_rows": 4}
+    with vsql.connect(place, **few) as first, vsql.connect(place, **few) as second:
+        first.executemany("INSERT INTO t VALUES (?, 'new')", [(n,) for n in range(10, 20)])
+        second.execute("UPDATE t SET v = 'zwei' WHERE id = 2")
+        second.commit()
+        first.execute("UPDATE t SET v = 'uno' WHERE id = 1")
+        first.commit()
+        assert rows(second)[:2] == [(1, "uno"), (2, "zwei")]
+        states = second.execute("SELECT DISTINCT state FROM vsql_segments('t')").fetchall()
+        assert ("sealed",) in states
+
+
+@pytest.mark.parametrize("many", [1, 3_000])
+def test_a_key_that_another_made_and_took_back_is_still_there(tmp_path: Any, many: int) -> None:
+    place = str(tmp_path / "db")
+    keys = [(n,) for n in range(many)]
+    with vsql.connect(place, autocommit=True) as connection:
+        connection.execute("CREATE TABLE t (id INT PRIMARY KEY)")
+    with vsql.connect(place) as first, vsql.connect(place) as second:
+        first.executemany("INSERT INTO t VALUES (?)", keys)
+        second.executemany("INSERT INTO t VALUES (?)", keys)
+        first.commit()
+        second.execute("DELETE FROM t")
+        second.commit()
+        with pytest.raises(vsql.IntegrityError):
+            first.executemany("INSERT INTO t VALUES (?)", keys)
+        assert len(rows(first)) == many

@@ -48,8 +48,7 @@ class Growing:
         self._batch_starts: list[int] = [0]
         self._vectors: dict[int, Any] = {}
         self._filled: dict[int, int] = {}
-        self._keys: dict[tuple[int, ...], dict[Any, int]] = {}
-        self._keyed: dict[tuple[int, ...], int] = {}
+        self._keys: dict[tuple[int, ...], KeyRows] = {}
 
     def view(
         self, table: Table, parts: Sequence[SegmentFacts], read: ReadBatch
@@ -113,24 +112,56 @@ class Growing:
             view: Vectors = buffer[:rows]
             return view
 
-    def last_row(
+    def rows_of_keys(
         self, table: Table, names: tuple[str, ...], key_of: Callable[[list[pa.Array]], pa.Array]
-    ) -> dict[Any, int]:
-        """Return the last row of each key so far, appended to as rows come; NULL is no key."""
+    ) -> "KeyRows":
+        """Return where each key stands so far, appended to as rows come; NULL is no key."""
         columns = [table.column(name) for name in names]
         ids = tuple(column.id for column in columns)
         with self.lock:
-            known = self._keys.setdefault(ids, {})
-            for number in range(self._keyed.get(ids, 0), len(self._batches)):
+            known = self._keys.setdefault(ids, KeyRows())
+            for number in range(known.batches, len(self._batches)):
                 arrays = [
                     column_of_batch(self._batches[number], table, c.id, c.type.arrow)
                     for c in columns
                 ]
-                start = self._batch_starts[number]
-                for place, key in enumerate(key_of(arrays).to_pylist()):
-                    known[key] = start + place
-            self._keyed[ids] = len(self._batches)
+                known.append(key_of(arrays).to_pylist(), self._batch_starts[number])
+            known.batches = len(self._batches)
             return known
+
+
+class KeyRows:
+    """The rows of each key among growing rows: the last one, and before each row the one before."""
+
+    def __init__(self) -> None:
+        self.batches = 0
+        self._last: dict[Any, int] = {}
+        self._before: dict[int, int] = {}
+
+    def append(self, keys: Sequence[Any], start: int) -> None:
+        """Append the keys of rows that begin at `start`."""
+        last, before = self._last, self._before
+        for row, key in enumerate(keys, start):
+            earlier = last.get(key)
+            if earlier is not None:
+                before[row] = earlier
+            last[key] = row
+
+    def holds_any(self, keys: Sequence[Any]) -> bool:
+        """Whether one of the keys stands in a row, dead or alive."""
+        last = self._last
+        return any(key in last for key in keys if key is not None)
+
+    def newest(self, key: Any, is_live: Callable[[int], bool]) -> int:
+        """Return the last row of a key that is live, -1 where none is.
+
+        Mostly it is the last of all; not where another transaction made a row of the same key and
+        took it back before it committed.
+        """
+        row = -1 if key is None else self._last.get(key, -1)
+        while row >= 0 and not is_live(row):
+            row = self._before.get(row, -1)
+        return row
 
 
 class GrowingSegment:

@@ -1,6 +1,7 @@
 """An opened segment: what the executor reads, whether its rows are sealed or still growing."""
 
 import base64
+import hashlib
 from typing import Any, Protocol
 
 import numpy as np
@@ -68,7 +69,7 @@ class SealedSegment:
         self.live = live
         self.id = facts.id
         self.row_count = facts.row_count
-        self.cache_key: object = (facts.id, len(facts.deletes), facts.deleted_count)
+        self.cache_key: object = _identity(facts, table)
         self._table = table
         self._arrays: dict[int, pa.Array] = {}
         self._numbers: dict[int, npt.NDArray[Any] | None] = {}
@@ -109,6 +110,19 @@ class SealedSegment:
     def locate(self, rows: Rows) -> list[Located]:
         """Return the rows themselves: a file is one segment."""
         return [(self.id, self.row_count, rows)]
+
+
+def _identity(facts: SegmentFacts, table: Table) -> bytes:
+    """Return what tells apart two views of segments: rows, which of them are deleted, names.
+
+    Transactions side by side may delete as many rows of one segment, but others.
+    """
+    digest = hashlib.blake2b(facts.id.to_bytes(8, "little"), digest_size=16)
+    for deletes in facts.deletes:
+        digest.update(len(deletes).to_bytes(8, "little") + deletes)
+    for column in table.stored_columns:
+        digest.update(f"{column.id} {column.name} {column.type}\n".encode())
+    return digest.digest()
 
 
 def column_of_batch(
