@@ -19,6 +19,7 @@ from vsql.core.errors import DatabaseError, DataError, ProgrammingError
 from vsql.core.types import Family, SqlType
 from vsql.executor.context import column_of
 from vsql.executor.frame import Frame
+from vsql.executor.json_values import cast_of, text_of
 from vsql.executor.ranker import ranker_of
 from vsql.executor.type_names import type_named
 from vsql.executor.vectors import to_vector
@@ -86,7 +87,10 @@ def evaluate(node: exp.Expr, frame: Frame) -> Datum:
             return _cast(node, frame)
         case exp.JSONExtract() if _is_element(node, frame):
             return _element(node, frame)
-        case exp.JSONExtract() | exp.JSONExtractScalar() | exp.Bracket():
+        case exp.JSONExtractScalar():
+            text = text_of(node, frame)
+            return _derived(node, frame) if text is None else text
+        case exp.JSONExtract() | exp.Bracket():
             return _derived(node, frame)
         case exp.Anonymous():
             return _function(node, frame)
@@ -436,8 +440,11 @@ def _array_operator(node: exp.Expr, frame: Frame) -> pa.Array:
 
 
 def _cast(node: exp.Cast, frame: Frame) -> Datum:
-    value = evaluate(node.this, frame)
     type_ = type_named(node.to)
+    shredded = cast_of(node.this.unnest(), type_, frame)
+    if shredded is not None:
+        return _cast_array(shredded, type_)
+    value = evaluate(node.this, frame)
     if type_.is_vector:
         return value
     if not isinstance(value, pa.Array):

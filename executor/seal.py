@@ -12,11 +12,14 @@ from vsql.core.changes import Change
 from vsql.core.protocols import Rows
 from vsql.core.schema import Table
 from vsql.core.snapshot import SegmentFacts, TableSnapshot
+from vsql.core.types import Family
 from vsql.executor.build_index import build_all
 from vsql.executor.context import Context
 from vsql.executor.scan import pick
 from vsql.executor.take import Picked, from_numpy, take_column
 from vsql.storage.partition import split
+from vsql.storage.path_values import PathValues
+from vsql.storage.store import Shred
 
 
 def add_rows(
@@ -98,9 +101,38 @@ def _segment(
     rewritten: bool,
 ) -> tuple[int, tuple[Change, ...]]:
     facts: SegmentFacts = context.resources.store.write_segment(
-        table.table, batches, partition=partition, rewritten=rewritten
+        table.table,
+        batches,
+        partition=partition,
+        rewritten=rewritten,
+        shred=_shredder(table.table, context),
     )
     return facts.id, (change.AddSegment(facts), *build_all(table, facts, context))
+
+
+def _shredder(table: Table, context: Context) -> Shred | None:
+    """Return what finds the frequent paths of the table's JSON columns, None where it has none."""
+    columns = {
+        number: column.id
+        for number, column in enumerate(table.stored_columns)
+        if column.type.family is Family.JSON
+    }
+    if not columns:
+        return None
+    # DuckDB is loaded for tables with JSON only.
+    from vsql.executor.shred import extract, frequent_paths
+
+    def shred(batch: pa.RecordBatch) -> dict[tuple[int, str], PathValues]:
+        found: dict[tuple[int, str], PathValues] = {}
+        for number, column_id in columns.items():
+            documents, relational = batch.column(number), context.relational()
+            paths = frequent_paths(documents, relational)
+            if paths:
+                for pointer, values in extract(documents, paths, relational).items():
+                    found[column_id, pointer] = values
+        return found
+
+    return shred
 
 
 def _clustered(batch: pa.RecordBatch, table: Table) -> Rows | None:

@@ -57,8 +57,9 @@ def _type(field: dict[str, Any]) -> str:
     return TYPES[field["type"]]
 
 
-@pytest.fixture(scope="module")
-def connection() -> Iterator[Connection]:
+@pytest.fixture(scope="module", params=["growing", "sealed"])
+def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
+    """Sealed rows have their JSON paths in columns, growing ones have documents."""
     fields = json.loads((SUITE / "schema.json").read_text(encoding="utf-8"))["fields"]
     names = [field["name"] for field in fields]
     columns = ", ".join(f"{field['name']} {_type(field)}" for field in fields)
@@ -73,6 +74,9 @@ def connection() -> Iterator[Connection]:
         ]
         rows.append([*values, json.dumps({k: v for k, v in row.items() if k not in names})])
     connection.executemany(f"INSERT INTO t VALUES ({marks})", rows)
+    connection.commit()
+    if request.param == "sealed":
+        connection.execute("FLUSH")
     yield connection
     connection.close()
 

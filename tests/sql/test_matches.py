@@ -9,8 +9,8 @@ import vsql
 from vsql.driver.connection import Connection
 
 
-@pytest.fixture(scope="module")
-def connection() -> Iterator[Connection]:
+@pytest.fixture(scope="module", params=["growing", "sealed"])
+def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
     connection = vsql.connect(":memory:")
     connection.execute(
         "CREATE TABLE t (id BIGINT PRIMARY KEY, tag TEXT, price DOUBLE PRECISION, small SMALLINT,"
@@ -23,6 +23,9 @@ def connection() -> Iterator[Connection]:
         (4, "12", 2.0, 0, 16777216.0, [2**63 - 1], '{"a": "1"}', "{}", [2, 2]),
     ]
     connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    connection.commit()
+    if request.param == "sealed":
+        connection.execute("FLUSH")
     yield connection
     connection.close()
 

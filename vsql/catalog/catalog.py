@@ -279,6 +279,10 @@ class Catalog:
         known = self._known_segments.get(id_)
         if known is not None and known.deletes == deletes and known.index_files == files:
             return known
+        if known is not None:
+            columns, paths = known.statistics, known.paths
+        else:
+            columns, paths = read_statistics(statistics)
         facts = SegmentFacts(
             id_,
             table_id,
@@ -288,7 +292,8 @@ class Catalog:
             checksum,
             deletes,
             sum(count for _, count in gone),
-            known.statistics if known is not None else read_statistics(statistics),
+            columns,
+            paths,
             files,
             row[7],
             bool(row[8]),
@@ -523,7 +528,7 @@ class Catalog:
                 segment.byte_size,
                 segment.name,
                 segment.checksum,
-                write_statistics(segment.statistics),
+                write_statistics(segment.statistics, segment.paths),
                 segment.partition,
                 int(segment.rewritten),
                 version,

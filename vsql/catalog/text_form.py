@@ -11,7 +11,7 @@ from typing import Any
 
 from vsql.core import types
 from vsql.core.schema import EMPTY, Check, Column, Partitioning, Table
-from vsql.core.statistics import ColumnStatistics
+from vsql.core.statistics import ColumnStatistics, PathStatistics
 from vsql.core.types import SqlType
 
 _TYPE = re.compile(r"([A-Z][A-Z0-9_ ]*?)(?:\(([0-9, ]+)\))?((?:\[\])*)$")
@@ -98,39 +98,64 @@ def read_table(id_: int, name: str, primary_key: str, columns: str, details: str
     )
 
 
-def write_statistics(statistics: Mapping[int, ColumnStatistics]) -> str:
-    """Return statistics by column id as JSON."""
-    return json.dumps(
-        {
-            str(column_id): [
-                s.rows,
-                s.nulls,
-                s.distinct,
-                _packed(s.minimum),
-                _packed(s.maximum),
-                [[_packed(value), count] for value, count in s.common],
-                [_packed(value) for value in s.histogram],
+_Statistics = dict[int, ColumnStatistics]
+_Paths = dict[tuple[int, str], PathStatistics]
+_PATHS = "paths"
+
+
+def write_statistics(
+    statistics: Mapping[int, ColumnStatistics], paths: Mapping[tuple[int, str], PathStatistics]
+) -> str:
+    """Return statistics by column id, and those of JSON paths, as JSON."""
+    written: dict[str, Any] = {str(id_): _packed_column(s) for id_, s in statistics.items()}
+    if paths:
+        written[_PATHS] = [
+            [
+                *(column_id, pointer, path.rows, path.absent),
+                *map(_packed_column, (path.numbers, path.strings, path.booleans, path.elements)),
             ]
-            for column_id, s in statistics.items()
-        }
-    )
+            for (column_id, pointer), path in paths.items()
+        ]
+    return json.dumps(written)
 
 
-def read_statistics(text: str) -> dict[int, ColumnStatistics]:
+def read_statistics(text: str) -> tuple[_Statistics, _Paths]:
     """Return the statistics that `write_statistics` wrote."""
-    result: dict[int, ColumnStatistics] = {}
-    for column_id, parts in json.loads(text).items():
-        rows, nulls, distinct, minimum, maximum, common, histogram = parts
-        result[int(column_id)] = ColumnStatistics(
-            rows,
-            nulls,
-            distinct,
-            _unpacked(minimum),
-            _unpacked(maximum),
-            tuple((_unpacked(value), count) for value, count in common),
-            tuple(_unpacked(value) for value in histogram),
-        )
-    return result
+    written = json.loads(text)
+    paths: _Paths = {}
+    for column_id, pointer, rows, absent, *parts in written.pop(_PATHS, ()):
+        paths[(column_id, pointer)] = PathStatistics(rows, absent, *map(_unpacked_column, parts))
+    columns = {int(id_): _unpacked_column(parts) for id_, parts in written.items()}
+    return {id_: column for id_, column in columns.items() if column is not None}, paths
+
+
+def _packed_column(s: ColumnStatistics | None) -> list[Any] | None:
+    if s is None:
+        return None
+    return [
+        s.rows,
+        s.nulls,
+        s.distinct,
+        _packed(s.minimum),
+        _packed(s.maximum),
+        [[_packed(value), count] for value, count in s.common],
+        [_packed(value) for value in s.histogram],
+    ]
+
+
+def _unpacked_column(parts: list[Any] | None) -> ColumnStatistics | None:
+    if parts is None:
+        return None
+    rows, nulls, distinct, minimum, maximum, common, histogram = parts
+    return ColumnStatistics(
+        rows,
+        nulls,
+        distinct,
+        _unpacked(minimum),
+        _unpacked(maximum),
+        tuple((_unpacked(value), count) for value, count in common),
+        tuple(_unpacked(value) for value in histogram),
+    )
 
 
 def _packed(value: Any) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vsql.core.schema import Index, NamedObject, Table
-from vsql.core.statistics import ColumnStatistics
+from vsql.core.statistics import ColumnStatistics, PathStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,8 @@ class SegmentFacts:
 
     `name` is the file's name relative to the database, None for an inlined batch; `deletes` are
     serialised 32-bit roaring bitmaps, one per commit that deleted rows, to be united;
-    `statistics` maps column ids to what is known, empty for inlined batches. `rewritten` tells
+    `statistics` maps column ids to what is known, `paths` column ids and JSON pointers of the paths
+    that it keeps in columns; both are empty for inlined batches. `rewritten` tells
     that the rows were there before, in other segments: they were moved here, not inserted.
     """
 
@@ -65,6 +66,7 @@ class SegmentFacts:
     deletes: tuple[bytes, ...] = ()
     deleted_count: int = 0
     statistics: Mapping[int, ColumnStatistics] = field(default_factory=dict)
+    paths: Mapping[tuple[int, str], PathStatistics] = field(default_factory=dict)
     index_files: tuple[IndexFile, ...] = ()
     partition: str = ""
     rewritten: bool = False

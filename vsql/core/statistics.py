@@ -24,3 +24,20 @@ class ColumnStatistics:
     maximum: Any = None
     common: tuple[tuple[Any, int], ...] = ()
     histogram: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PathStatistics:
+    """Statistics of one JSON path of one segment, apart by what its values are.
+
+    `absent` counts the rows without a value, or with null. In each of the others the rows that
+    have a value of another kind count as NULL; `elements` is over the elements of lists. None
+    where no row has a value of the kind.
+    """
+
+    rows: int
+    absent: int
+    numbers: ColumnStatistics | None = None
+    strings: ColumnStatistics | None = None
+    booleans: ColumnStatistics | None = None
+    elements: ColumnStatistics | None = None

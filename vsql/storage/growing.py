@@ -17,6 +17,7 @@ from vsql.core.protocols import Bits, Rows
 from vsql.core.schema import Column, Table
 from vsql.core.snapshot import SegmentFacts
 from vsql.core.types import Family
+from vsql.storage.path_values import PathValues
 from vsql.storage.segment import (
     Located,
     Vectors,
@@ -222,6 +223,10 @@ class GrowingSegment:
             arrow_type = self._column(column_id).type.arrow
             self._bits[column_id] = validity_of(self.column(column_id, arrow_type))
         return self._bits[column_id]
+
+    def shredded(self, column_id: int, pointer: str) -> PathValues | None:
+        """Growing rows keep their documents only."""
+        return None
 
     def _column(self, column_id: int) -> Column:
         return next(c for c in self._table.stored_columns if c.id == column_id)

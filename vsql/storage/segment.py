@@ -11,6 +11,7 @@ import pyarrow as pa
 from vsql.core.protocols import Bits, Rows
 from vsql.core.schema import Table
 from vsql.core.snapshot import SegmentFacts
+from vsql.storage.path_values import PathValues, ShreddedPaths
 
 Vectors = npt.NDArray[Any]
 Located = tuple[int, int, Rows]
@@ -52,6 +53,9 @@ class OpenSegment(Protocol):
     def vector_bits(self, column_id: int) -> Bits | None:
         """Return which rows have a vector, as `live`; None where all have."""
 
+    def shredded(self, column_id: int, pointer: str) -> PathValues | None:
+        """Return a JSON path that the segment keeps in columns, None where it does not."""
+
     def locate(self, rows: Rows) -> list[Located]:
         """Return where the catalog keeps these rows."""
 
@@ -71,6 +75,7 @@ class SealedSegment:
         self.row_count = facts.row_count
         self.cache_key: object = _identity(facts, table)
         self._table = table
+        self._paths: ShreddedPaths | None = None
         self._arrays: dict[int, pa.Array] = {}
         self._numbers: dict[int, npt.NDArray[Any] | None] = {}
         self._vectors: dict[int, Vectors] = {}
@@ -106,6 +111,12 @@ class SealedSegment:
     def _vector_array(self, column_id: int) -> pa.Array:
         type_ = next(c.type for c in self._table.columns if c.id == column_id)
         return self.column(column_id, type_.arrow)
+
+    def shredded(self, column_id: int, pointer: str) -> PathValues | None:
+        """Return a JSON path that the file keeps in columns, None where it does not."""
+        if self._paths is None:
+            self._paths = ShreddedPaths(self.batch)
+        return self._paths.find(column_id, pointer)
 
     def locate(self, rows: Rows) -> list[Located]:
         """Return the rows themselves: a file is one segment."""

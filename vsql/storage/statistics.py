@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vsql.core.statistics import TEXT_MAX, ColumnStatistics
-from vsql.core.types import Family, SqlType
+from vsql.core.statistics import TEXT_MAX, ColumnStatistics, PathStatistics
+from vsql.core.types import BIGINT, BOOLEAN, DOUBLE, TEXT, Family, SqlType
+from vsql.storage.path_values import Kind, PathValues
 
 SAMPLE_ROWS = 30_000
 COMMON_VALUES = 32
@@ -50,6 +51,31 @@ def collect(array: pa.Array, type_: SqlType) -> ColumnStatistics:
         common,
         _histogram(filled, {value for value, _ in common}),
     )
+
+
+def collect_path(values: PathValues) -> PathStatistics:
+    """Return what is known of a JSON path that a segment keeps in columns."""
+    parts = values.parts
+    numbers = parts.get(Kind.INTEGER), BIGINT
+    if Kind.DOUBLE in parts:
+        doubles = parts[Kind.DOUBLE]
+        if numbers[0] is not None:
+            doubles = pc.coalesce(doubles, numbers[0].cast(pa.float64(), safe=False))
+        numbers = doubles, DOUBLE
+    lists = Kind.STRINGS if Kind.STRINGS in parts else Kind.INTEGERS
+    element = TEXT if lists is Kind.STRINGS else BIGINT
+    return PathStatistics(
+        len(values),
+        int(np.isin(values.kinds, (Kind.ABSENT, Kind.NULL)).sum()),
+        _collected(*numbers),
+        _collected(parts.get(Kind.STRING), TEXT),
+        _collected(parts.get(Kind.BOOLEAN), BOOLEAN),
+        _collected(parts.get(lists), SqlType(Family.ARRAY, element=element)),
+    )
+
+
+def _collected(part: pa.Array | None, type_: SqlType) -> ColumnStatistics | None:
+    return None if part is None else collect(part, type_)
 
 
 def _sample(array: pa.Array) -> pa.Array:

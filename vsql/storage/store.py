@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 import zlib
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from vsql.core.snapshot import IndexFile, SegmentFacts, TableSnapshot
 from vsql.storage import segment_file
 from vsql.storage.growing import Growing, GrowingSegment, ReadBatch
 from vsql.storage.live import live_bits
+from vsql.storage.path_values import PathValues, columns_of
 from vsql.storage.segment import OpenSegment, SealedSegment
 
 _BLOCK = 1024 * 1024
@@ -60,6 +61,10 @@ class Growings:
             self._merges[merged_id] = part_ids
             if len(self._merges) > _MERGES_MAX:
                 del self._merges[next(iter(self._merges))]
+
+
+Shred = Callable[[pa.RecordBatch], Mapping[tuple[int, str], PathValues]]
+"""Returns the JSON paths of a batch that are worth columns, by column id and JSON pointer."""
 
 
 class Store:
@@ -195,22 +200,26 @@ class Store:
         *,
         partition: str = "",
         rewritten: bool = False,
+        shred: Shred | None = None,
     ) -> SegmentFacts:
         """Write rows as one sealed segment, durable; raises OperationalError.
 
-        `rewritten` tells that the rows come from other segments of the table.
+        `rewritten` tells that the rows come from other segments of the table; `shred` gives the
+        JSON paths that the file shall keep in columns.
         """
-        from vsql.storage.statistics import collect
+        from vsql.storage.statistics import collect, collect_path
 
         batch = segment_file.one_batch(table.arrow_schema, batches)
+        paths = shred(batch) if shred is not None else {}
+        rows = batch if not paths else _with_paths(batch, paths)
         segment_id = new_id()
         name = f"segments/{table.id:016x}/{segment_id:016x}.arrow"
-        size, checksum = batch.nbytes, ""
+        size, checksum = rows.nbytes, ""
         self.pending.add(name)
         if self.root is None:
-            self._objects[name] = batch
+            self._objects[name] = rows
         else:
-            size, checksum = segment_file.write(self.root / name, batch)
+            size, checksum = segment_file.write(self.root / name, rows)
         statistics = {
             column.id: collect(batch.column(number), column.type)
             for number, column in enumerate(table.stored_columns)
@@ -223,6 +232,7 @@ class Store:
             name,
             checksum,
             statistics=statistics,
+            paths={key: collect_path(values) for key, values in paths.items()},
             partition=partition,
             rewritten=rewritten,
         )
@@ -289,3 +299,18 @@ class Store:
                         hint="drop the index and create it again",
                     ) from None
             return self._objects[file.name]
+
+
+def _with_paths(
+    batch: pa.RecordBatch, paths: Mapping[tuple[int, str], PathValues]
+) -> pa.RecordBatch:
+    """Return a batch with the columns of some JSON paths behind its own."""
+    added = [
+        column
+        for (column_id, pointer), values in paths.items()
+        for column in columns_of(column_id, pointer, values)
+    ]
+    schema = pa.schema([*batch.schema, *(field for field, _ in added)], batch.schema.metadata)
+    return pa.RecordBatch.from_arrays(
+        [*batch.columns, *(array for _, array in added)], schema=schema
+    )

@@ -1,0 +1,148 @@
+"""JSON paths of a frame as typed columns, and what SQL's operators make of them.
+
+Paths that a sealed segment keeps shredded are read from its file; others are extracted once per
+immutable segment and kept while there is room.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlglot import exp
+
+from vsql.core.protocols import Rows
+from vsql.core.schema import Column
+from vsql.core.types import Family, SqlType
+from vsql.executor.context import Context, column_of
+from vsql.executor.frame import Frame
+from vsql.executor.shred import extract
+from vsql.grammar.json_paths import key_pointer, pointer_of, root_of, steps_of
+from vsql.storage.path_values import TYPES, Kind, PathValues
+from vsql.storage.segment import OpenSegment
+
+# Their text is the document's own, which no column keeps.
+_AS_WRITTEN = (
+    *(Kind.DOUBLE, Kind.INTEGERS, Kind.STRINGS),
+    *(Kind.OBJECT, Kind.ARRAY, Kind.NUMBER),
+)
+
+
+def is_json(node: exp.Expr, frame: Frame) -> bool:
+    """Whether a chain of `->` begins with a JSON column."""
+    root = root_of(node)
+    return isinstance(root, exp.Column) and frame.table.column(root.name).type.family is Family.JSON
+
+
+def path_values(node: exp.Expr, frame: Frame) -> PathValues:
+    """Return the values of the filter language's path: "0" is a key, or a place in a list."""
+    steps = steps_of(node)
+    assert steps is not None
+    column = frame.table.column(root_of(node).name)
+    values = values_of(column, pointer_of(steps), frame)
+    return values if frame.rows is None else values.take(frame.rows)
+
+
+def values_of(column: Column, pointer: str, frame: Frame) -> PathValues:
+    """Return the values of one JSON pointer for all rows of the frame's segment."""
+    segment, context = frame.segment, frame.context
+    shredded = segment.shredded(column.id, pointer)
+    if shredded is not None:
+        return shredded
+    if segment.facts is None:
+        return _extracted(column, pointer, segment, context)
+    key = ("path", segment.id, column.id, pointer)
+    found: PathValues = context.resources.derived.find(
+        key,
+        lambda: _extracted(column, pointer, segment, context),
+        lambda values: values.byte_size,
+    )
+    return found
+
+
+def _extracted(column: Column, pointer: str, segment: OpenSegment, context: Context) -> PathValues:
+    return extract(column_of(segment, column), [pointer], context.relational())[pointer]
+
+
+def documents(node: exp.Expr, frame: Frame, rows: Rows) -> list[Any]:
+    """Return the Python value of a path in some rows of the frame."""
+    steps = steps_of(node)
+    assert steps is not None
+    texts = frame.column(root_of(node).name).take(pa.array(rows)).to_pylist()
+    return [None if text is None else _below(json.loads(text), steps) for text in texts]
+
+
+def _below(value: Any, steps: list[str | int]) -> Any:
+    """Follow a JSON pointer: "0" is a key of an object and a place in an array."""
+    for step in map(str, steps):
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return None
+    return value
+
+
+def text_of(node: exp.JSONExtractScalar, frame: Frame) -> pa.Array | None:
+    """Return the text that `->>` gives, None where the path is none of plain keys."""
+    pointer = key_pointer(node)
+    if pointer is None or not is_json(node, frame):
+        return None
+    column = frame.table.column(root_of(node).name)
+    values = values_of(column, pointer, frame)
+    if frame.rows is not None:
+        values = values.take(frame.rows)
+    text = values.parts.get(Kind.STRING)
+    if Kind.INTEGER in values.parts:
+        text = _coalesced(text, values.parts[Kind.INTEGER].cast(pa.string()))
+    if Kind.BOOLEAN in values.parts:
+        text = _coalesced(text, values.parts[Kind.BOOLEAN].cast(pa.string()))
+    if values.has(*_AS_WRITTEN):
+        rows = values.rows_of(*_AS_WRITTEN)
+        found = frame.column(column.name).take(pa.array(rows))
+        text = _coalesced(text, _as_written(found, pointer, rows, frame))
+    return pa.nulls(frame.length, pa.string()) if text is None else text
+
+
+def _coalesced(one: pa.Array | None, other: pa.Array) -> pa.Array:
+    return other if one is None else pc.coalesce(one, other)
+
+
+def _as_written(found: pa.Array, pointer: str, rows: Rows, frame: Frame) -> pa.Array:
+    quoted = pointer.replace("'", "''")
+    query = f"SELECT json_extract_string(document, '{quoted}') FROM vsql_documents"
+    documents = pa.table({"document": found})
+    answer = frame.context.relational().query(query, {"vsql_documents": documents}, {})
+    places = np.full(frame.length, -1, dtype=np.int64)
+    places[rows] = np.arange(len(rows))
+    return answer.column(0).combine_chunks().take(pa.array(places, mask=places < 0))
+
+
+def cast_of(node: exp.Expr, type_: SqlType, frame: Frame) -> pa.Array | None:
+    """Return `(path ->> key)::type` without its text, None where only the text can tell."""
+    if not isinstance(node, exp.JSONExtractScalar):
+        return None
+    pointer = key_pointer(node)
+    if pointer is None or not is_json(node, frame):
+        return None
+    allowed: tuple[Kind, ...]
+    if type_.is_integer or type_.family is Family.DECIMAL:
+        allowed = (Kind.INTEGER,)
+    elif type_.family in (Family.REAL, Family.DOUBLE):
+        allowed = (Kind.DOUBLE, Kind.INTEGER)
+    elif type_.family is Family.BOOLEAN:
+        allowed = (Kind.BOOLEAN,)
+    else:
+        return None
+    values = values_of(frame.table.column(root_of(node).name), pointer, frame)
+    if values.has(*(kind for kind in Kind if kind > Kind.NULL and kind not in allowed)):
+        return None
+    if frame.rows is not None:
+        values = values.take(frame.rows)
+    found, wanted = None, TYPES[allowed[0]]
+    for kind in allowed:
+        if kind in values.parts:
+            found = _coalesced(found, values.parts[kind].cast(wanted, safe=False))
+    return pa.nulls(frame.length, wanted) if found is None else found
