@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from vsql.core.snapshot import TableSnapshot
-from vsql.core.types import TEXT
+from vsql.core.types import JSON, TEXT
 from vsql.executor.context import Context, Trace
 from vsql.executor.prune import pruned_count
 from vsql.executor.result import Result
@@ -45,10 +45,11 @@ def explained(
         context.trace.add("fetch", time.perf_counter_ns() - done)
         actual = _actual(context.trace, result, time.perf_counter_ns() - started)
     if format_ == "json":
-        document = {"plan": lines, "paths": weighed, "actual": actual}
-        lines = json.dumps(document, indent=2).splitlines()
-    else:
-        lines = [*lines, *(line for part in weighed for line in part), *actual]
+        conditions = list(_conditions(plan))
+        document = {"plan": lines, "conditions": conditions, "paths": weighed, "actual": actual}
+        whole = pa.table({"QUERY PLAN": pa.array([json.dumps(document, indent=2)], pa.string())})
+        return Result("EXPLAIN", whole, (JSON,), 1)
+    lines = [*lines, *(line for part in weighed for line in part), *actual]
     table = pa.table({"QUERY PLAN": pa.array(lines, pa.string())})
     return Result("EXPLAIN", table, (TEXT,), len(lines))
 
@@ -62,6 +63,19 @@ def _pruned(plan: Any, context: Context) -> Iterator[str]:
         pruned, total = pruned_count(conjuncts, context.table(name), context)
         if total:
             yield f"{name}: {pruned} of {total} segments pruned"
+
+
+def _conditions(plan: Any) -> Iterator[dict[str, Any]]:
+    """Yield what is known of each conjunct over a table: the share of rows that it keeps."""
+    for node in _parts(plan):
+        for conjunct in getattr(node, "conjuncts", ()):
+            yield {
+                "table": getattr(node, "table", ""),
+                "condition": conjunct.text,
+                "selectivity": conjunct.selectivity,
+                "index": conjunct.condition is not None,
+                "nanoseconds_per_row": conjunct.row_nanoseconds,
+            }
 
 
 def _parts(plan: Any) -> Iterator[Any]:

@@ -122,7 +122,7 @@ def _other_partition(
 def _outside(
     known: ColumnStatistics, low: Any, high: Any, values: list[Any] | None, is_text: bool
 ) -> bool:
-    if known.rows == known.nulls:
+    if known.rows == known.nulls and known.minimum is None:
         return True
     if known.minimum is None or known.maximum is None:
         return False

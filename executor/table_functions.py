@@ -8,6 +8,7 @@ import pyarrow as pa
 from vsql.core import sqlstate
 from vsql.core.errors import ProgrammingError
 from vsql.core.snapshot import TableSnapshot
+from vsql.executor.analyze import statistics_rows
 from vsql.executor.context import Context
 from vsql.executor.moments import version_number
 from vsql.executor.values import value_of
@@ -142,10 +143,33 @@ def _changes(arguments: list[Any], context: Context) -> pa.Table:
     return changes_table(_table(arguments, context), version_number(arguments[1]), last, context)
 
 
+def _statistics(arguments: list[Any], context: Context) -> pa.Table:
+    text, number = pa.string(), pa.int64()
+    return _listing(
+        statistics_rows(_tables(arguments, context)),
+        {
+            "table_name": text,
+            "segment_id": text,
+            "column_name": text,
+            "path": text,
+            "value_kind": text,
+            "rows": number,
+            "nulls": number,
+            "distinct_values": number,
+            "minimum": text,
+            "maximum": text,
+            "most_common_values": pa.list_(text),
+            "most_common_counts": pa.list_(number),
+            "histogram_bounds": pa.list_(text),
+        },
+    )
+
+
 _FUNCTIONS: dict[str, Callable[[list[Any], Context], pa.Table]] = {
     "vsql_segments": _segments,
     "vsql_indexes": _indexes,
     "vsql_versions": _versions,
     "vsql_jobs": _jobs,
     "vsql_changes": _changes,
+    "vsql_statistics": _statistics,
 }

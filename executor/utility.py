@@ -6,6 +6,7 @@ from typing import Any
 
 from vsql.core.changes import Change
 from vsql.executor import alter, backup, copy, ddl, export, integrity, maintain, objects, versions
+from vsql.executor.analyze import analyze
 from vsql.executor.context import Context
 from vsql.executor.modify import truncate
 from vsql.executor.result import Result, table_result
@@ -98,6 +99,11 @@ def _optimize(statement: st.Optimize, facts: Facts, context: Context) -> Done:
     return Done("OPTIMIZE", tuple(staged))
 
 
+def _analyze(statement: st.Analyze, facts: Facts, context: Context) -> Done:
+    staged = [one for table in _tables(statement.table, facts) for one in analyze(table, context)]
+    return Done("ANALYZE", tuple(staged))
+
+
 def _tables(name: str | None, facts: Facts) -> list[Any]:
     return [facts.require(name)] if name is not None else list(facts.tables.values())
 
@@ -139,6 +145,7 @@ _OTHERS: dict[type[Any], Callable[[Any, Facts, Context], Done]] = {
     st.CopyTo: _copy_to,
     st.Flush: _flush,
     st.Optimize: _optimize,
+    st.Analyze: _analyze,
     st.Vacuum: _vacuum,
     st.CheckDatabase: _check,
     st.BackupDatabase: _backup,

@@ -16,7 +16,7 @@ from sqlglot import exp
 from vsql.core import sqlstate
 from vsql.core.errors import ProgrammingError
 from vsql.core.snapshot import TableSnapshot
-from vsql.core.types import BIGINT, Family, SqlType
+from vsql.core.types import BIGINT, JSON, Family, SqlType
 from vsql.grammar.filter_names import (
     ARRAY_LENGTH,
     CONTAINS,
@@ -30,7 +30,7 @@ from vsql.planner.bind import folded, qualifier, span_of
 
 DYNAMIC_COLUMN = "$meta"
 
-JSON = SqlType(Family.JSON)
+
 _COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
 _PATTERNS = (exp.Like, exp.RegexpLike)
 _MIRRORED: Mapping[type[exp.Expr], type[exp.Expr]] = {

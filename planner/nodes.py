@@ -174,6 +174,7 @@ class FunctionInput:
 
 TABLE_FUNCTIONS = (
     *("vsql_segments", "vsql_indexes", "vsql_versions", "vsql_jobs", "vsql_changes"),
+    "vsql_statistics",
 )
 
 

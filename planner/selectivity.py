@@ -6,8 +6,9 @@ executor corrects every estimate with the true count before it chooses an access
 
 import datetime
 import math
+import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +16,8 @@ from sqlglot import exp
 
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.statistics import ColumnStatistics
+from vsql.grammar.filter_names import CONTAINS, EXISTS, FILTER, function_name
+from vsql.planner.path_statistics import absent_share, part_for, path_statistics
 
 # Guesses where nothing is known; the first three are PostgreSQL's (selfuncs.h).
 EQUALITY_DEFAULT = 0.005
@@ -22,6 +25,8 @@ RANGE_DEFAULT = 1 / 3
 PATTERN_DEFAULT = 0.05
 MEMBERSHIP_DEFAULT = 0.02
 UNKNOWN_DEFAULT = 0.25
+# How many bounds of a histogram the default guess for a pattern counts as.
+_PATTERN_WEIGHT = 10
 
 _RANGES: dict[type[exp.Expr], tuple[str, bool]] = {
     exp.LT: ("<", False),
@@ -29,6 +34,11 @@ _RANGES: dict[type[exp.Expr], tuple[str, bool]] = {
     exp.GT: (">", False),
     exp.GTE: (">", True),
 }
+# Conditions that are NULL where their left side is.
+_NULL_AT_NULL = (
+    *(exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE),
+    *(exp.In, exp.Between, exp.Like, exp.ILike),
+)
 _MIRRORED = {"<": ">", ">": "<"}
 
 
@@ -41,7 +51,7 @@ def estimate(predicate: exp.Expr, table: TableSnapshot) -> float:
         case exp.Or():
             return 1.0 - math.prod(1.0 - estimate(part, table) for part in node.flatten())
         case exp.Not():
-            return 1.0 - estimate(node.this, table)
+            return max(0.0, 1.0 - estimate(node.this, table) - _unknown_share(node.this, table))
         case exp.Boolean():
             return 1.0 if node.this else 0.0
         case exp.Between():
@@ -55,26 +65,45 @@ def estimate(predicate: exp.Expr, table: TableSnapshot) -> float:
             return _null_share(node, table)
         case exp.EQ() | exp.NEQ() | exp.LT() | exp.LTE() | exp.GT() | exp.GTE():
             return _comparison(node, table)
+        case exp.Escape():
+            return estimate(node.this, table)
         case exp.Like() | exp.ILike():
-            return PATTERN_DEFAULT
+            return _pattern(node, table)
         case exp.ArrayContainsAll() | exp.ArrayOverlaps():
             return _array(node, table)
+        case exp.Anonymous() if function_name(node) is not None:
+            return _filter_function(node, table)
         case _:
             return UNKNOWN_DEFAULT
+
+
+def _unknown_share(node: exp.Expr, table: TableSnapshot) -> float:
+    """Return the share of rows for which a condition on one column is NULL, and its NOT too."""
+    node = node.unnest()
+    if isinstance(node, exp.Anonymous) and function_name(node) == FILTER:
+        node = node.expressions[0]
+    if not isinstance(node, _NULL_AT_NULL):
+        return 0.0
+    operand = node.this.unnest()
+    if isinstance(operand, exp.JSONExtract | exp.JSONExtractScalar):
+        return absent_share(operand, table, 0.0)
+    return _weighted(_statistics(operand, table), lambda s: float(s.nulls), 0.0)
 
 
 def _comparison(node: exp.Expr, table: TableSnapshot) -> float:
     left, right = node.this.unnest(), node.expression.unnest()
     if isinstance(right, exp.Any):
         return _contains(right.this.unnest(), constant_value(left), table)
-    mirrored = not isinstance(left, exp.Column)
+    mirrored = not _has_column(left)
     column, other = (right, left) if mirrored else (left, right)
-    statistics = _statistics(column, table)
     value = constant_value(other)
+    statistics = _statistics(column, table, value)
     if isinstance(node, exp.EQ):
         return _weighted(statistics, lambda s: _equal_rows(s, value), EQUALITY_DEFAULT)
     if isinstance(node, exp.NEQ):
-        return 1.0 - _weighted(statistics, lambda s: _equal_rows(s, value), EQUALITY_DEFAULT)
+        return _weighted(
+            statistics, lambda s: s.rows - s.nulls - _equal_rows(s, value), 1.0 - EQUALITY_DEFAULT
+        )
     direction, inclusive = _RANGES[type(node)]
     if mirrored:
         direction = _MIRRORED[direction]
@@ -102,17 +131,95 @@ def _contains(column: exp.Expr, value: Any, table: TableSnapshot) -> float:
 def _null_share(node: exp.Expr, table: TableSnapshot) -> float:
     if not isinstance(node.expression, exp.Null):
         return 0.5
-    statistics = _statistics(node.this.unnest(), table)
+    operand = node.this.unnest()
+    if isinstance(operand, exp.JSONExtract | exp.JSONExtractScalar):
+        return absent_share(operand, table, EQUALITY_DEFAULT)
+    statistics = _statistics(operand, table)
     return _weighted(statistics, lambda s: float(s.nulls), EQUALITY_DEFAULT)
 
 
-def _statistics(column: exp.Expr, table: TableSnapshot) -> list[ColumnStatistics]:
-    if not isinstance(column, exp.Column):
+def _has_column(node: exp.Expr) -> bool:
+    return node.find(exp.Column) is not None
+
+
+def _statistics(node: exp.Expr, table: TableSnapshot, value: Any = None) -> list[ColumnStatistics]:
+    """Return what is known of a column, or of a JSON path that is compared with `value`."""
+    wanted = "strings" if isinstance(node, exp.JSONExtractScalar) else None
+    if isinstance(node, exp.Cast):
+        node = node.this.unnest()
+        wanted = "numbers"
+    if isinstance(node, exp.JSONExtract | exp.JSONExtractScalar):
+        return path_statistics(node, table, wanted or part_for(value))
+    if not isinstance(node, exp.Column):
         return []
-    found = table.table.find(column.name)
+    found = table.table.find(node.name)
     if found is None:
         return []
     return [s.statistics[found.id] for s in table.sealed if found.id in s.statistics]
+
+
+def _pattern(node: exp.Expr, table: TableSnapshot) -> float:
+    """LIKE: what it keeps of the common values, and of the histogram's bounds for all others."""
+    pattern = constant_value(node.expression)
+    if not isinstance(pattern, str):
+        return PATTERN_DEFAULT
+    matcher = _like_matcher(pattern, ignore_case=isinstance(node, exp.ILike))
+    prefix = "" if isinstance(node, exp.ILike) else _literal_prefix(pattern)
+
+    def rows(s: ColumnStatistics) -> float:
+        common = sum(n for value, n in s.common if isinstance(value, str) and matcher(value))
+        rest = max(s.rows - s.nulls - sum(n for _, n in s.common), 0)
+        return common + rest * _matching_share(s.histogram, matcher, prefix)
+
+    return _weighted(_statistics(node.this.unnest(), table, pattern), rows, PATTERN_DEFAULT)
+
+
+def _matching_share(bounds: Sequence[Any], matcher: Callable[[str], bool], prefix: str) -> float:
+    """Return the share of a histogram's values that match, smoothed: no bound may match by luck."""
+    if not bounds:
+        return PATTERN_DEFAULT
+    if prefix:
+        after = prefix[:-1] + chr(min(ord(prefix[-1]) + 1, 0x10FFFF))
+        within = _histogram_share(bounds, after, False) - _histogram_share(bounds, prefix, False)
+        return max(within, 0.5 / len(bounds) / len(prefix))
+    hits = sum(1 for bound in bounds if isinstance(bound, str) and matcher(bound))
+    return (hits + PATTERN_DEFAULT * _PATTERN_WEIGHT) / (len(bounds) + _PATTERN_WEIGHT)
+
+
+def _like_matcher(pattern: str, *, ignore_case: bool) -> Callable[[str], bool]:
+    parts = ("(?s:.*)" if c == "%" else "(?s:.)" if c == "_" else re.escape(c) for c in pattern)
+    compiled = re.compile("".join(parts), re.IGNORECASE if ignore_case else 0)
+    return lambda text: compiled.fullmatch(text) is not None
+
+
+def _literal_prefix(pattern: str) -> str:
+    found = re.match(r"[^%_\\]*", pattern)
+    return found.group() if found is not None else ""
+
+
+def _filter_function(node: exp.Anonymous, table: TableSnapshot) -> float:
+    """The filter language's leaves: as in SQL, over the kind of value that the constant has."""
+    name, arguments = function_name(node), node.expressions
+    if name == FILTER:
+        return estimate(arguments[0], table)
+    if name == EXISTS:
+        return 1.0 - absent_share(arguments[0].unnest(), table, 1.0 - UNKNOWN_DEFAULT)
+    if name is None or name not in CONTAINS.values():
+        return UNKNOWN_DEFAULT
+    wanted = arguments[1].unnest()
+    values = wanted.expressions if isinstance(wanted, exp.Array) else [wanted]
+    shares = [_element_share(arguments[0].unnest(), constant_value(v), table) for v in values]
+    if name == CONTAINS["_any"]:
+        return min(1.0, sum(shares))
+    return min(shares, default=1.0)
+
+
+def _element_share(node: exp.Expr, value: Any, table: TableSnapshot) -> float:
+    if isinstance(node, exp.Column):
+        statistics = _statistics(node, table)
+    else:
+        statistics = path_statistics(node, table, "elements")
+    return _weighted(statistics, lambda s: _equal_rows(s, value), MEMBERSHIP_DEFAULT)
 
 
 def _weighted(statistics: list[ColumnStatistics], rows_of: Any, default: float) -> float:

@@ -183,3 +183,30 @@ def test_a_process_ends_while_the_worker_works(tmp_path: Any) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     with vsql.connect(place) as connection:
         assert connection.execute("SELECT count(*) FROM t").fetchone() == (4_000,)
+
+
+def test_analyze_counts_what_lives(tmp_path: Path) -> None:
+    """Deleted rows are forgotten; zone maps keep covering older versions."""
+    place = str(tmp_path / "db")
+    with vsql.connect(place, autocommit=True, background="off") as connection:
+        run = connection.execute
+        run("CREATE TABLE t (id INT PRIMARY KEY, n INT, m JSON)")
+        rows = [(i, i % 10, f'{{"k": {i % 4}}}') for i in range(1_000)]
+        connection.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
+        run("ANALYZE t")
+        run("INSERT INTO t VALUES (-1, -1, NULL)")
+        version = (run("SELECT max(version) FROM vsql_versions('t')").fetchone() or (0,))[0]
+        run("DELETE FROM t WHERE n > 0 OR n < 0 OR m->>'k' = '2'")
+        known = "SELECT rows, distinct_values, maximum FROM vsql_statistics('t') WHERE "
+        assert run(known + "column_name = 'n'").fetchone() == (1_000, 10, "9")
+        assert run(known + "path = '/k'").fetchone() == (1_000, 4, "3")
+        run("ANALYZE")
+        assert run(known + "column_name = 'n'").fetchone() == (50, 1, "9")
+        assert run(known + "path = '/k'").fetchone() == (50, 1, "0")
+        older = f"SELECT count(*) FROM t FOR VERSION AS OF {version} WHERE n = 9"
+        assert run(older).fetchone() == (100,)
+        run(f"RESTORE TABLE t TO VERSION {version}")
+        assert run("SELECT count(*) FROM t WHERE n = 9").fetchone() == (100,)
+    with vsql.connect(place, background="off") as connection:
+        found = connection.execute(known + "column_name = 'n'").fetchone()
+        assert found == (50, 1, "9")

@@ -462,6 +462,12 @@ class Catalog:
                         version,
                     ],
                 )
+            case change.PutStatistics(_, segment_id, statistics, paths):
+                self._known_segments.pop(segment_id, None)
+                run(
+                    "UPDATE segment SET statistics = ? WHERE id = ?",
+                    (write_statistics(statistics, paths), segment_id),
+                )
             case change.PutSetting(name, value):
                 run(
                     "UPDATE setting SET removed = ? WHERE name = ? AND removed IS NULL",

@@ -4,13 +4,14 @@ A statement stages changes; `apply` gives the snapshot that the transaction's ow
 sees; the catalog writes the same values when the transaction commits. Rolling back is forgetting.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from vsql.core.schema import Index, NamedObject, Table
 from vsql.core.snapshot import IndexFile, SegmentFacts, Snapshot, TableSnapshot
+from vsql.core.statistics import ColumnStatistics, PathStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,16 @@ class AddIndexFile:
 
 
 @dataclass(frozen=True, slots=True)
+class PutStatistics:
+    """What is known of a segment's values, measured anew; it has no versions."""
+
+    table_id: int
+    segment_id: int
+    statistics: Mapping[int, ColumnStatistics]
+    paths: Mapping[tuple[int, str], PathStatistics]
+
+
+@dataclass(frozen=True, slots=True)
 class PutSetting:
     """A database-wide setting; None removes it."""
 
@@ -133,6 +144,7 @@ Change = (
     | AddIndex
     | DropIndex
     | AddIndexFile
+    | PutStatistics
     | PutSetting
 )
 
@@ -206,6 +218,13 @@ def apply(snapshot: Snapshot, change: Change) -> Snapshot:
                 table_id,
                 file.segment_id,
                 lambda s: replace(s, index_files=(*_other_files(s, file), file)),
+            )
+        case PutStatistics(table_id, segment_id, statistics, paths):
+            return _with_segment(
+                snapshot,
+                table_id,
+                segment_id,
+                lambda s: replace(s, statistics=statistics, paths=paths),
             )
         case PutSetting(name, value):
             settings = {key: old for key, old in snapshot.settings.items() if key != name}
