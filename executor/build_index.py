@@ -11,6 +11,7 @@ from vsql.core.changes import AddIndexFile, Change
 from vsql.core.protocols import Progress
 from vsql.core.schema import Index
 from vsql.core.snapshot import CurvePoint, IndexFile, SegmentFacts, TableSnapshot
+from vsql.core.types import Family
 from vsql.executor.context import Context, column_of
 from vsql.executor.evaluate import evaluate
 from vsql.executor.frame import Frame
@@ -119,6 +120,11 @@ def _keys(index: Index, table: TableSnapshot, segment: OpenSegment, context: Con
 
         names = index.key_columns
         return key_of([column_of(segment, table.table.column(name)) for name in names])
+    column = table.table.find(index.key.strip('"'))
+    if column is not None and column.type.family is Family.JSON:
+        from vsql.executor.json_leaves import leaf_keys
+
+        return leaf_keys(column_of(segment, column), context.relational())
     node = parse_expression(index.key)
     frame = Frame(context, table.table, segment)
     if is_native(node):

@@ -19,7 +19,7 @@ from vsql.executor.frame import Frame
 from vsql.executor.open_index import open_index
 from vsql.executor.prune import is_excluded
 from vsql.executor.row_mask import RowMask
-from vsql.planner.nodes import Conjunct
+from vsql.planner.nodes import Conjunct, IndexCondition, PathCondition
 from vsql.storage.segment import OpenSegment
 
 # Beyond this share of the rows, building a mask from row numbers costs more than a kernel.
@@ -140,6 +140,8 @@ def _by_index(
     wanted = conjunct.condition
     if wanted is None or segment.facts is None:
         return None
+    if isinstance(wanted, PathCondition):
+        return _by_flat_index(conjunct, wanted, table, segment, context)
     file = next((f for f in segment.facts.index_files if f.index_id == wanted.index_id), None)
     if file is None:
         return None
@@ -154,13 +156,35 @@ def _by_index(
     return None if rows is None else row_mask.of_rows(rows, segment.row_count)
 
 
+def _by_flat_index(
+    conjunct: Conjunct,
+    wanted: PathCondition,
+    table: TableSnapshot,
+    segment: OpenSegment,
+    context: Context,
+) -> RowMask | None:
+    """Return the rows that pass: candidates of the index, checked one by one."""
+    from vsql.executor.json_leaves import candidates
+
+    assert segment.facts is not None
+    file = next((f for f in segment.facts.index_files if f.index_id == wanted.index_id), None)
+    if file is None:
+        return None
+    most = int(segment.row_count * _INDEX_SHARE_MAX)
+    rows = candidates(wanted, open_index(file, context), Frame(context, table.table, segment), most)
+    if rows is None:
+        return None
+    passed = passing(conjunct, table, segment, context, rows)
+    return row_mask.of_rows(rows[row_mask.of_boolean(passed).rows], segment.row_count)
+
+
 def _condition(
     conjunct: Conjunct, table: TableSnapshot, segment: OpenSegment, context: Context
 ) -> Condition | None:
     from vsql.executor.evaluate import constant_of, evaluate
 
     wanted = conjunct.condition
-    assert wanted is not None
+    assert isinstance(wanted, IndexCondition)
     frame = Frame(context, table.table, segment)
     column = table.table.find(conjunct.columns[0]) if len(conjunct.columns) == 1 else None
     index = next(i for i in table.indexes if i.id == wanted.index_id)

@@ -22,6 +22,8 @@ _SHARE_MIN = 0.02
 _PATHS_MAX = 64
 _SAMPLE_ROWS = 1_000
 _CANDIDATES_MAX = 1_000
+# So many paths a flat index holds.
+_INDEXED_PATHS_MAX = 4_000
 _DEPTH_MAX = 8
 # Documents parsed at a time: what lies between text and columns stays small.
 _CHUNK_ROWS = 32_768
@@ -47,14 +49,7 @@ def frequent_paths(documents: pa.Array, relational: Relational) -> list[str]:
         return []
     count = min(_SAMPLE_ROWS, len(filled))
     sample = filled.take(pa.array(np.linspace(0, len(filled) - 1, count).astype(np.int64)))
-    query = (
-        "SELECT json_group_structure(document::JSON)::VARCHAR FROM vsql_documents "
-        "WHERE json_type(document) = 'OBJECT'"
-    )
-    found = _ask(query, sample, relational).column(0)[0].as_py()
-    if found is None:
-        return []
-    candidates = list(_leaves(json.loads(found), ()))[:_CANDIDATES_MAX]
+    candidates = list(_leaves(_structure(sample, (), relational), ()))[:_CANDIDATES_MAX]
     if not candidates:
         return []
     pointers = [pointer_of(steps) for steps in candidates]
@@ -64,6 +59,40 @@ def frequent_paths(documents: pa.Array, relational: Relational) -> list[str]:
     ]
     enough = [(n, pointer) for n, pointer in present if n >= max(1, _SHARE_MIN * count)]
     return [pointer for _, pointer in sorted(enough, key=lambda p: (-p[0], p[1]))[:_PATHS_MAX]]
+
+
+def all_paths(documents: pa.Array, relational: Relational) -> tuple[list[str], bool]:
+    """Return the pointers of all scalars and lists, and whether these are really all."""
+    found: dict[str, None] = {}
+    pending: list[tuple[str, ...]] = [()]
+    complete = True
+    while pending:
+        above = pending.pop()
+        leaves = list(_leaves(_structure(documents, above, relational), above))
+        complete &= all(len(steps) < _DEPTH_MAX for steps in leaves)
+        found.update((pointer_of(steps), None) for steps in leaves)
+        if len(found) > _INDEXED_PATHS_MAX:
+            return list(found)[:_INDEXED_PATHS_MAX], False
+        # What is an object in some documents and a scalar in others counts as a leaf: look below.
+        mixed = [steps for steps in leaves if steps != above]
+        pending.extend(steps for steps in mixed if _has_objects(documents, steps, relational))
+    return list(found), complete
+
+
+def _structure(documents: pa.Array, above: tuple[str, ...], relational: Relational) -> Any:
+    pointer = _quoted(pointer_of(above) or "$")
+    query = (
+        f"SELECT json_group_structure(json_extract(document, {pointer}))::VARCHAR "
+        f"FROM vsql_documents WHERE json_type(document, {pointer}) = 'OBJECT'"
+    )
+    found = _ask(query, documents, relational).column(0)[0].as_py()
+    return {} if found is None else json.loads(found)
+
+
+def _has_objects(documents: pa.Array, steps: tuple[str, ...], relational: Relational) -> bool:
+    pointer = _quoted(pointer_of(steps))
+    query = f"SELECT bool_or(json_type(document, {pointer}) = 'OBJECT') FROM vsql_documents"
+    return bool(_ask(query, documents, relational).column(0)[0].as_py())
 
 
 def _leaves(structure: Any, steps: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

@@ -40,6 +40,22 @@ class IndexCondition:
 
 
 @dataclass(frozen=True, slots=True)
+class PathCondition:
+    """A condition on a JSON path that a flat index may give candidates for.
+
+    `values` are the constants, one of which, or with `every` each, must be found; `text` compares
+    with the text of the value, `element` looks inside lists.
+    """
+
+    index_id: int
+    pointer: str
+    values: tuple[exp.Expr, ...]
+    text: bool = False
+    element: bool = False
+    every: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Conjunct:
     """One part of an AND.
 
@@ -55,7 +71,7 @@ class Conjunct:
     native: bool
     selectivity: float
     row_nanoseconds: float
-    condition: IndexCondition | None = None
+    condition: IndexCondition | PathCondition | None = None
 
 
 @dataclass(frozen=True, slots=True)

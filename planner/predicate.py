@@ -13,6 +13,7 @@ from vsql.grammar.render import render
 from vsql.planner.bind import bind_columns, conjuncts_of, distance_of
 from vsql.planner.filter_types import resolve_filters
 from vsql.planner.nodes import Conjunct, IndexCondition
+from vsql.planner.path_conditions import path_condition
 from vsql.planner.path_statistics import is_shredded
 from vsql.planner.rules import simplify
 from vsql.planner.selectivity import estimate
@@ -80,7 +81,7 @@ def _conjunct(part: exp.Expr, table: TableSnapshot) -> Conjunct:
         native=is_native(part),
         selectivity=estimate(part, table),
         row_nanoseconds=_row_cost(part, table),
-        condition=_index_condition(part, table.indexes),
+        condition=_index_condition(part, table.indexes) or path_condition(part, table),
     )
 
 

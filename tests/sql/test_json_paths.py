@@ -85,6 +85,9 @@ def test_columns_say_what_documents_say(documents: list[Any], text: str) -> None
     for flush in (False, True):
         with _loaded(documents, copies=1, flush=flush) as connection:
             answers.append([row[0] for row in connection.execute(query)])
+            if flush:
+                connection.execute("CREATE INDEX ON t USING INVERTED (m)")
+                assert [row[0] for row in connection.execute(query)] == answers[-1]
     single = []
     for number, document in enumerate(documents):
         with _loaded([document], copies=1, flush=True) as connection:
@@ -164,3 +167,46 @@ def test_paths_survive_what_happens_to_the_column() -> None:
         connection.execute("ALTER TABLE t DROP COLUMN n")
         connection.execute('ALTER TABLE t ADD COLUMN n JSON DEFAULT \'{"k": "a"}\'')
         assert connection.execute(query).fetchone() == (10,)
+
+
+INDEXED = (
+    'm["name"] == "Kate"',
+    'm["name"] in ["Kate", "vim", 7]',
+    'm["size"] == 7',
+    'm["size"] == 2.0',
+    'm["deep"]["k"] == "v11"',
+    'json_contains(m["tags"], "t3")',
+    'json_contains_any(m["tags"], ["t3", "t5"])',
+    'json_contains_all(m["tags"], ["t3", "t4"])',
+    'json_contains(m["mixed"], 3)',
+    'm["big"] == 77',
+)
+
+
+@pytest.mark.parametrize("text", INDEXED)
+def test_a_flat_index(text: str) -> None:
+    """One index answers for every path, with what the columns answer without it."""
+    documents = [
+        {
+            "name": "Kate" if number % 97 == 0 else f"n{number}",
+            "size": number if number % 2 else float(number),
+            "deep": {"k": f"v{number}"},
+            "tags": [f"t{number % 50}", f"t{number % 51}"],
+            "mixed": [number % 60, "x"],
+            "big": 2**64 if number == 5 else number,
+        }
+        for number in range(400)
+    ]
+    query = f"SELECT id FROM t WHERE matches('{text}') ORDER BY id"
+    with _loaded(documents, copies=1, flush=True) as connection:
+        expected = connection.execute(query).fetchall()
+        connection.execute("CREATE INDEX ON t USING INVERTED (m)")
+        plan = "\n".join(row[0] for row in connection.execute(f"EXPLAIN {query}"))
+        assert "(index, keeps" in plan
+        assert connection.execute(query).fetchall() == expected
+        assert expected
+        connection.execute("UPDATE t SET m = NULL WHERE id % 3 = 0")
+        connection.execute("OPTIMIZE TABLE t FULL")
+        again = connection.execute(query).fetchall()
+        assert again == [row for row in expected if row[0] % 3]
+        assert connection.execute("SELECT count(*) FROM t WHERE m IS NULL").fetchone() == (134,)

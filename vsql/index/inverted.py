@@ -86,7 +86,9 @@ class InvertedKind:
     options: tuple[Option, ...] = ()
 
     def supports(self, type_: SqlType) -> bool:
-        """Whether values of this type, or the elements of this array, have one order."""
+        """Whether values, or elements of this array, have one order; JSON by its leaves."""
+        if type_.family is Family.JSON:
+            return True
         if type_.family is Family.ARRAY:
             return type_.element is not None and keys.is_indexable(type_.element)
         return keys.is_indexable(type_)
