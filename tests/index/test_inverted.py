@@ -72,7 +72,8 @@ def test_files_come_back(tmp_path: Path) -> None:
 def test_what_it_supports() -> None:
     assert KIND.supports(named("TEXT", (), 1))
     assert KIND.supports(named("BIGINT", ()))
-    assert not KIND.supports(named("JSON", ()))
+    assert KIND.supports(named("JSON", ()))
+    assert not KIND.supports(named("INTERVAL", ()))
     assert registry.scalar_kind("INVERTED") is KIND
 
 
