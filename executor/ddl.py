@@ -201,6 +201,8 @@ def create_index(statement: st.CreateIndex, facts: Facts, context: Context) -> t
     column = table.table.find(node.name) if isinstance(node, exp.Column) else None
     type_ = column.type if column is not None else _key_type(node, table, context)
     kind = registry.canonical(statement.kind or registry.default_kind(type_))
+    if kind == registry.DEFAULT_VECTOR_KIND and not type_.is_vector:
+        kind = _automatic_kind(type_, column, table)
     metric = _metric(statement, type_)
     name = statement.name or _free_name(statement, column, context)
     if _find_index(name, context.snapshot.tables) is not None:
@@ -215,6 +217,13 @@ def create_index(statement: st.CreateIndex, facts: Facts, context: Context) -> t
     for facts_of_segment in table.sealed:
         staged.extend(build(index, table, facts_of_segment, context))
     return tuple(staged)
+
+
+def _automatic_kind(type_: SqlType, column: Column | None, table: TableSnapshot) -> str:
+    """Return the kind that AUTOINDEX chooses by type and statistics."""
+    known = [s.statistics[column.id] for s in table.sealed if column and column.id in s.statistics]
+    distinct = max((s.distinct for s in known), default=table.live_count)
+    return registry.automatic_kind(type_, sum(s.rows for s in known), distinct)
 
 
 def _create_unique_index(

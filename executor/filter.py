@@ -11,19 +11,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vsql.core.protocols import Bits, Condition, Rows
+from vsql.core.protocols import Bits, Rows
 from vsql.core.snapshot import TableSnapshot
 from vsql.executor import row_mask
-from vsql.executor.context import Context, column_of
+from vsql.executor.context import Context
 from vsql.executor.frame import Frame
-from vsql.executor.open_index import open_index
+from vsql.executor.index_lookup import find_rows
 from vsql.executor.prune import is_excluded
 from vsql.executor.row_mask import RowMask
-from vsql.planner.nodes import Conjunct, IndexCondition, PathCondition
+from vsql.planner.nodes import Conjunct
 from vsql.storage.segment import OpenSegment
-
-# Beyond this share of the rows, building a mask from row numbers costs more than a kernel.
-_INDEX_SHARE_MAX = 0.3
 
 
 def mask_of(
@@ -137,79 +134,12 @@ def passing(
 def _by_index(
     conjunct: Conjunct, table: TableSnapshot, segment: OpenSegment, context: Context
 ) -> RowMask | None:
-    wanted = conjunct.condition
-    if wanted is None or segment.facts is None:
+    """Return the rows that an index finds, checked where these are candidates."""
+    found = find_rows(conjunct, table, segment, context)
+    if found is None:
         return None
-    if isinstance(wanted, PathCondition):
-        return _by_flat_index(conjunct, wanted, table, segment, context)
-    file = next((f for f in segment.facts.index_files if f.index_id == wanted.index_id), None)
-    if file is None:
-        return None
-    condition = _condition(conjunct, table, segment, context)
-    if condition is None:
-        return None
-    searcher = open_index(file, context)
-    estimate = searcher.estimate(condition)
-    if estimate is not None and estimate > segment.row_count * _INDEX_SHARE_MAX:
-        return None
-    rows = searcher.lookup(condition)
-    return None if rows is None else row_mask.of_rows(rows, segment.row_count)
-
-
-def _by_flat_index(
-    conjunct: Conjunct,
-    wanted: PathCondition,
-    table: TableSnapshot,
-    segment: OpenSegment,
-    context: Context,
-) -> RowMask | None:
-    """Return the rows that pass: candidates of the index, checked one by one."""
-    from vsql.executor.json_leaves import candidates
-
-    assert segment.facts is not None
-    file = next((f for f in segment.facts.index_files if f.index_id == wanted.index_id), None)
-    if file is None:
-        return None
-    most = int(segment.row_count * _INDEX_SHARE_MAX)
-    rows = candidates(wanted, open_index(file, context), Frame(context, table.table, segment), most)
-    if rows is None:
-        return None
-    passed = passing(conjunct, table, segment, context, rows)
-    return row_mask.of_rows(rows[row_mask.of_boolean(passed).rows], segment.row_count)
-
-
-def _condition(
-    conjunct: Conjunct, table: TableSnapshot, segment: OpenSegment, context: Context
-) -> Condition | None:
-    from vsql.executor.evaluate import constant_of, evaluate
-
-    wanted = conjunct.condition
-    assert isinstance(wanted, IndexCondition)
-    frame = Frame(context, table.table, segment)
-    column = table.table.find(conjunct.columns[0]) if len(conjunct.columns) == 1 else None
-    index = next(i for i in table.indexes if i.id == wanted.index_id)
-    plain = column is not None and index.key.strip('"') == column.name
-
-    def value_of(node: Any) -> Any:
-        value = evaluate(node, frame)
-        if plain and column is not None and value is not None and not isinstance(value, list):
-            arrow = column_of(segment, column).type
-            arrow = arrow.value_type if column.type.element is not None else arrow
-            value = constant_of(value, arrow).as_py()
-        return value
-
-    values: list[Any] = []
-    for node in wanted.values:
-        value = value_of(node)
-        values.extend(value if isinstance(value, list | tuple) else [value])
-    low = None if wanted.low is None else value_of(wanted.low)
-    high = None if wanted.high is None else value_of(wanted.high)
-    unknown = any(v is None for v in values)
-    missing_bound = (wanted.low is not None and low is None) or (
-        wanted.high is not None and high is None
-    )
-    if unknown or missing_bound:
-        return None
-    return Condition(
-        wanted.comparison, tuple(values), low, high, wanted.low_inclusive, wanted.high_inclusive
-    )
+    rows = found.rows
+    if not found.exact:
+        passed = passing(conjunct, table, segment, context, rows)
+        rows = rows[row_mask.of_boolean(passed).rows]
+    return row_mask.of_rows(rows, segment.row_count)

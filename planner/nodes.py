@@ -28,15 +28,28 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class IndexCondition:
-    """A condition that a scalar index may answer: comparison of its key with value expressions."""
+    """A condition that a scalar index may answer: comparison of its key with value expressions.
 
-    index_id: int
+    `index_ids` are the indexes of the key; the first that knows the comparison answers.
+    """
+
+    index_ids: tuple[int, ...]
     comparison: Comparison
     values: tuple[exp.Expr, ...] = ()
     low: exp.Expr | None = None
     high: exp.Expr | None = None
     low_inclusive: bool = True
     high_inclusive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PatternCondition:
+    """`key LIKE pattern`, for which an index may have the rows, or candidates."""
+
+    index_ids: tuple[int, ...]
+    pattern: exp.Expr
+    escape: str
+    ignore_case: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +84,7 @@ class Conjunct:
     native: bool
     selectivity: float
     row_nanoseconds: float
-    condition: IndexCondition | PathCondition | None = None
+    condition: IndexCondition | PatternCondition | PathCondition | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from vsql.grammar.filter_names import function_name
 from vsql.grammar.render import render
 from vsql.planner.bind import bind_columns, conjuncts_of, distance_of
 from vsql.planner.filter_types import resolve_filters
-from vsql.planner.nodes import Conjunct, IndexCondition
+from vsql.planner.nodes import Conjunct, IndexCondition, PatternCondition
 from vsql.planner.path_conditions import path_condition
 from vsql.planner.path_statistics import is_shredded
 from vsql.planner.rules import simplify
@@ -116,79 +116,97 @@ def _row_cost(part: exp.Expr, table: TableSnapshot) -> float:
     return cost
 
 
-def _index_condition(part: exp.Expr, indexes: tuple[Index, ...]) -> IndexCondition | None:
-    scalar = {index.key: index for index in indexes if index.metric is None}
+def _index_condition(
+    part: exp.Expr, indexes: tuple[Index, ...]
+) -> IndexCondition | PatternCondition | None:
+    scalar: dict[str, tuple[int, ...]] = {}
+    for index in indexes:
+        if index.metric is None:
+            scalar[index.key] = (*scalar.get(index.key, ()), index.id)
     if not scalar:
         return None
 
-    def index_on(key: exp.Expr) -> Index | None:
-        return scalar.get(render(key.unnest()))
+    def indexes_on(key: exp.Expr) -> tuple[int, ...]:
+        return scalar.get(render(key.unnest()), ())
 
     match part:
         case exp.EQ() if isinstance(part.expression, exp.Any):
-            return _element_condition(part.this, part.expression.this, index_on)
+            return _element_condition(part.this, part.expression.this, indexes_on)
         case exp.ArrayContainsAll() | exp.ArrayOverlaps():
-            return _array_condition(part, index_on)
+            return _array_condition(part, indexes_on)
         case exp.EQ() | exp.LT() | exp.LTE() | exp.GT() | exp.GTE():
-            return _comparison_condition(part, index_on)
+            return _comparison_condition(part, indexes_on)
         case exp.In() if part.expressions and all(map(_is_value, part.expressions)):
-            index = index_on(part.this)
-            values = tuple(part.expressions)
-            return IndexCondition(index.id, Comparison.IN, values) if index is not None else None
+            ids = indexes_on(part.this)
+            return IndexCondition(ids, Comparison.IN, tuple(part.expressions)) if ids else None
         case exp.Between():
             low, high = part.args["low"], part.args["high"]
-            index = index_on(part.this)
-            if index is None or not (_is_value(low) and _is_value(high)):
+            ids = indexes_on(part.this)
+            if not ids or not (_is_value(low) and _is_value(high)):
                 return None
-            return IndexCondition(index.id, Comparison.RANGE, low=low, high=high)
+            return IndexCondition(ids, Comparison.RANGE, low=low, high=high)
         case exp.Is() if isinstance(part.expression, exp.Null):
-            index = index_on(part.this)
-            return IndexCondition(index.id, Comparison.IS_NULL) if index is not None else None
+            ids = indexes_on(part.this)
+            return IndexCondition(ids, Comparison.IS_NULL) if ids else None
+        case exp.Escape() if isinstance(part.expression, exp.Literal):
+            return _pattern_condition(part.this, part.expression.name, indexes_on)
+        case exp.Like() | exp.ILike():
+            return _pattern_condition(part, "\\", indexes_on)
         case _:
             return None
 
 
+_IndexesOn = Callable[[exp.Expr], tuple[int, ...]]
+
+
+def _pattern_condition(
+    part: exp.Expr, escape: str, indexes_on: _IndexesOn
+) -> PatternCondition | None:
+    if not isinstance(part, exp.Like | exp.ILike) or not _is_value(part.expression):
+        return None
+    ids = indexes_on(part.this)
+    if not ids:
+        return None
+    return PatternCondition(ids, part.expression, escape, isinstance(part, exp.ILike))
+
+
 def _element_condition(
-    value: exp.Expr, array: exp.Expr, index_on: Callable[[exp.Expr], Index | None]
+    value: exp.Expr, array: exp.Expr, indexes_on: _IndexesOn
 ) -> IndexCondition | None:
     """`x = ANY(tags)`: the array contains x."""
-    index = index_on(array)
-    if index is None or not _is_value(value):
+    ids = indexes_on(array)
+    if not ids or not _is_value(value):
         return None
-    return IndexCondition(index.id, Comparison.CONTAINS_ALL, (value,))
+    return IndexCondition(ids, Comparison.CONTAINS_ALL, (value,))
 
 
-def _array_condition(
-    part: exp.Expr, index_on: Callable[[exp.Expr], Index | None]
-) -> IndexCondition | None:
+def _array_condition(part: exp.Expr, indexes_on: _IndexesOn) -> IndexCondition | None:
     """`tags @> ARRAY[…]` and `tags && ARRAY[…]`, the latter from either side."""
     is_all = isinstance(part, exp.ArrayContainsAll)
     array, wanted = part.this, part.expression.unnest()
-    if not is_all and index_on(array) is None:
+    if not is_all and not indexes_on(array):
         array, wanted = part.expression, part.this.unnest()
-    index = index_on(array)
+    ids = indexes_on(array)
     values = tuple(wanted.expressions) if isinstance(wanted, exp.Array) else (wanted,)
-    if index is None or not values or not all(map(_is_value, values)):
+    if not ids or not values or not all(map(_is_value, values)):
         return None
     kind = Comparison.CONTAINS_ALL if is_all else Comparison.CONTAINS_ANY
-    return IndexCondition(index.id, kind, values)
+    return IndexCondition(ids, kind, values)
 
 
-def _comparison_condition(
-    part: exp.Expr, index_on: Callable[[exp.Expr], Index | None]
-) -> IndexCondition | None:
+def _comparison_condition(part: exp.Expr, indexes_on: _IndexesOn) -> IndexCondition | None:
     key, value, kind = part.this, part.expression, type(part)
     if _is_value(key):
         key, value, kind = value, key, _FLIPPED[kind]
-    index = index_on(key)
-    if index is None or not _is_value(value):
+    ids = indexes_on(key)
+    if not ids or not _is_value(value):
         return None
     inclusive = kind in (exp.LTE, exp.GTE)
     if kind is exp.EQ:
-        return IndexCondition(index.id, Comparison.EQUAL, (value,))
+        return IndexCondition(ids, Comparison.EQUAL, (value,))
     if kind in (exp.LT, exp.LTE):
-        return IndexCondition(index.id, Comparison.RANGE, high=value, high_inclusive=inclusive)
-    return IndexCondition(index.id, Comparison.RANGE, low=value, low_inclusive=inclusive)
+        return IndexCondition(ids, Comparison.RANGE, high=value, high_inclusive=inclusive)
+    return IndexCondition(ids, Comparison.RANGE, low=value, low_inclusive=inclusive)
 
 
 def _is_value(node: exp.Expr) -> bool:

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from vsql.core.distance import Metric
+from vsql.core.protocols import Comparison
 from vsql.core.schema import Column
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import DOUBLE
 from vsql.grammar.render import render
 from vsql.planner.bind import bind_columns, folded, qualifier, span_of, vector_distance
 from vsql.planner.facts import Facts, unknown_column
-from vsql.planner.nodes import Conjunct, Count, Lookup, Output, Plan, Scan, TopK
+from vsql.planner.nodes import Conjunct, Count, IndexCondition, Lookup, Output, Plan, Scan, TopK
 
 _PLAIN_CLAUSES = frozenset(
     {
@@ -220,11 +221,11 @@ def _key_equalities(
     unique = next((index.id for index in table.indexes if index.unique), None)
     for conjunct in conjuncts:
         condition = conjunct.condition
-        if condition is None or condition.index_id != unique:
+        if unique is None or not isinstance(condition, IndexCondition):
             continue
-        if isinstance(conjunct.expression, exp.EQ):
+        if unique in condition.index_ids and condition.comparison is Comparison.EQUAL:
             rest = tuple(other for other in conjuncts if other is not conjunct)
-            return (condition.index_id, condition.values), rest
+            return (unique, condition.values), rest
     return None, conjuncts
 
 

@@ -74,7 +74,7 @@ def _loaded(documents: list[Any], *, copies: int, flush: bool) -> Any:
     return connection
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(documents=DOCUMENTS, text=FILTERS)
 def test_columns_say_what_documents_say(documents: list[Any], text: str) -> None:
     """The same filter over columns, over documents, and row by row."""

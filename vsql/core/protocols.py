@@ -113,13 +113,17 @@ class Comparison(Enum):
     IS_NULL = "IS NULL"
     CONTAINS_ANY = "&&"
     CONTAINS_ALL = "@>"
+    PREFIX = "LIKE 'x%'"
+    SUBSTRINGS = "LIKE '%x%'"
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A comparison of an index's key with constants.
 
-    EQUAL, IN and those of arrays, whose elements they compare, use `values`; RANGE uses `low` and
+    EQUAL, IN and those of arrays, whose elements they compare, use `values`; so do PREFIX and
+    SUBSTRINGS, the pieces that a text must hold, whatever their case: what that finds are
+    candidates, which the caller checks. RANGE uses `low` and
     `high` (None: open) with their inclusiveness.
     Values are Python values of the key's type.
     """

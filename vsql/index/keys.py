@@ -136,9 +136,14 @@ def matches(
     `key` is stored form of `type_`, ascending, NULLs last; None where a constant has no exact form.
     """
     present = len(key) - key.null_count
+    slices: list[tuple[int, int]] | None
     match condition.comparison:
         case Comparison.IS_NULL:
             slices = [(present, len(key))]
+        case Comparison.PREFIX:
+            slices = _prefixed(key, present, condition.values[0], type_)
+        case Comparison.SUBSTRINGS | Comparison.CONTAINS_ANY | Comparison.CONTAINS_ALL:
+            return None
         case Comparison.RANGE:
             low = needles(() if condition.low is None else (condition.low,), type_)
             high = needles(() if condition.high is None else (condition.high,), type_)
@@ -150,7 +155,7 @@ def matches(
             if wanted is None:
                 return None
             slices = _equal(key, present, wanted)
-    return [(start, end) for start, end in slices if start < end]
+    return None if slices is None else [(start, end) for start, end in slices if start < end]
 
 
 def _equal(key: pa.Array, present: int, wanted: pa.Array) -> list[tuple[int, int]]:
@@ -161,6 +166,19 @@ def _equal(key: pa.Array, present: int, wanted: pa.Array) -> list[tuple[int, int
     begins, ends = places(key, wanted)
     slices = list(zip(begins.tolist(), ends.tolist(), strict=True))
     return slices if len(slices) == 1 else sorted(set(slices))
+
+
+def _prefixed(
+    key: pa.Array, present: int, prefix: str, type_: pa.DataType
+) -> list[tuple[int, int]] | None:
+    if not pa.types.is_string(type_):
+        return None
+    if not present:
+        return []
+    begin = int(places(key, pa.array([prefix], type_))[0][0])
+    # Strings are in the order of their bytes: 0xFF comes after all that begin alike.
+    after = pa.array([prefix.encode() + b"\xff"], pa.binary()).cast(pa.string(), safe=False)
+    return [(begin, int(places(key, after)[0][0]))]
 
 
 def _between(

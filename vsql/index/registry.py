@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 DEFAULT_VECTOR_KIND = "AUTOINDEX"
 DEFAULT_SCALAR_KIND = "BTREE"
+# AUTOINDEX takes bitmaps where a key stands for many rows.
+_BITMAP_KEYS_MAX, _BITMAP_SHARE_MAX = 500, 0.01
 VECTOR_GROUP = "vsql.vector_indexes"
 SCALAR_GROUP = "vsql.scalar_indexes"
 
@@ -33,6 +35,8 @@ _SCALAR_MODULES: Mapping[str, str] = {
     "STL_SORT": "vsql.index.sorted_values",
     "BITMAP": "vsql.index.bitmap",
     "INVERTED": "vsql.index.inverted",
+    "TRIE": "vsql.index.trie",
+    "NGRAM": "vsql.index.ngram",
 }
 _COMPOSED: Mapping[str, tuple[str, ...]] = {"AUTOINDEX": ("HNSW", "SCANN"), "FLAT": ()}
 _ALIASES: Mapping[str, str] = {"BTREE": "STL_SORT"}
@@ -96,7 +100,17 @@ def scalar_kind(structure: str) -> ScalarIndexKind:
 
 def default_kind(type_: SqlType) -> str:
     """Return the kind of CREATE INDEX without USING."""
-    return DEFAULT_VECTOR_KIND if type_.is_vector else DEFAULT_SCALAR_KIND
+    if type_.is_vector:
+        return DEFAULT_VECTOR_KIND
+    return "INVERTED" if type_.family in (Family.ARRAY, Family.JSON) else DEFAULT_SCALAR_KIND
+
+
+def automatic_kind(type_: SqlType, rows: int, distinct: int) -> str:
+    """Return what AUTOINDEX means for a scalar key with so many distinct values in so many rows."""
+    few = rows and distinct <= min(_BITMAP_KEYS_MAX, rows * _BITMAP_SHARE_MAX)
+    if few and scalar_kind("BITMAP").supports(type_):
+        return "BITMAP"
+    return canonical(default_kind(type_))
 
 
 def check(name: str, type_: SqlType, metric: Metric | None, options: Mapping[str, str]) -> None:
