@@ -292,25 +292,50 @@ def _incomparable(arrow: pa.DataType, other: str) -> ProgrammingError:
 
 def _membership(node: exp.In, frame: Frame) -> pa.Array:
     key = evaluate(node.this, frame)
-    values: list[Any] = []
-    for element in node.expressions:
-        value = evaluate(element, frame)
-        values.extend(value if isinstance(value, list | tuple | set | np.ndarray) else [value])
+    values = constants(node.expressions, frame)
     if not isinstance(key, pa.Array):
         return evaluate_condition(_spelled_out(node), frame)
-    filled = [constant_of(v, key.type) for v in values if v is not None]
+    filled = [value for value in values if value is not None]
     if not filled:
         found = pa.repeat(pa.scalar(False), frame.length)
     else:
-        common = _common_type(key.type, {scalar.type for scalar in filled})
-        wanted = pa.array([s.as_py() for s in filled], common)
-        searched = key if common == key.type else key.cast(common, safe=False)
+        wanted = constant_array(filled, key.type)
+        searched = key if wanted.type == key.type else key.cast(wanted.type, safe=False)
         found = pc.is_in(searched, value_set=wanted)
     found = pc.if_else(pc.is_valid(key), found, pa.scalar(None, pa.bool_()))
     if len(filled) < len(values):
         # x IN (1, NULL) is never false: it is NULL where nothing matched.
         found = pc.if_else(found, found, pa.scalar(None, pa.bool_()))
     return found
+
+
+def constants(nodes: list[exp.Expr], frame: Frame) -> list[Any]:
+    """Return the values of constant expressions; a parameter that is a list gives its elements."""
+    if all(isinstance(node, exp.Literal) and node.is_string for node in nodes):
+        return [node.this for node in nodes]
+    values: list[Any] = []
+    for node in nodes:
+        value = evaluate(node, frame)
+        values.extend(value if isinstance(value, list | tuple | set | np.ndarray) else [value])
+    return values
+
+
+def constant_array(values: list[Any], arrow: pa.DataType) -> pa.Array:
+    """Return constants, none of them None, in the type that a column of type `arrow` is sought by.
+
+    Raises as `constant_of`.
+    """
+    kinds = set(map(type, values))
+    if (kinds == {str} and pa.types.is_string(arrow)) or (
+        kinds == {int} and pa.types.is_integer(arrow)
+    ):
+        try:
+            return pa.array(values, arrow)
+        except (pa.ArrowInvalid, OverflowError):
+            pass
+    scalars = [constant_of(value, arrow) for value in values]
+    common = _common_type(arrow, {scalar.type for scalar in scalars})
+    return pa.array([scalar.as_py() for scalar in scalars], common)
 
 
 def _common_type(key: pa.DataType, values: set[pa.DataType]) -> pa.DataType:

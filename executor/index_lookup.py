@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from vsql.core.protocols import Comparison, Condition, Rows, ScalarSearcher
 from vsql.core.snapshot import SegmentFacts, TableSnapshot
@@ -135,33 +136,32 @@ def _pieces(pattern: str, escape: str) -> list[str | int | None] | None:
 def _condition(
     conjunct: Conjunct, wanted: IndexCondition, table: TableSnapshot, frame: Frame
 ) -> Condition | None:
-    from vsql.executor.evaluate import constant_of, evaluate
+    from vsql.executor.evaluate import constant_array, constants
 
-    segment = frame.segment
     column = table.table.find(conjunct.columns[0]) if len(conjunct.columns) == 1 else None
     index = next(i for i in table.indexes if i.id in wanted.index_ids)
     plain = column is not None and index.key.strip('"') == column.name
 
-    def value_of(node: Any) -> Any:
-        value = evaluate(node, frame)
-        if plain and column is not None and value is not None and not isinstance(value, list):
-            arrow = column_of(segment, column).type
+    def values_of(nodes: tuple[Any, ...]) -> list[Any] | None:
+        values = constants(list(nodes), frame)
+        if any(value is None for value in values):
+            return None
+        if values and plain and column is not None:
+            arrow = column_of(frame.segment, column).type
             arrow = arrow.value_type if column.type.element is not None else arrow
-            value = constant_of(value, arrow).as_py()
-        return value
+            if set(map(type, values)) != {str} or not pa.types.is_string(arrow):
+                values = constant_array(values, arrow).to_pylist()
+        return values
 
-    values: list[Any] = []
-    for node in wanted.values:
-        value = value_of(node)
-        values.extend(value if isinstance(value, list | tuple) else [value])
-    low = None if wanted.low is None else value_of(wanted.low)
-    high = None if wanted.high is None else value_of(wanted.high)
-    unknown = any(v is None for v in values)
-    missing_bound = (wanted.low is not None and low is None) or (
-        wanted.high is not None and high is None
-    )
-    if unknown or missing_bound:
+    bounds = [values_of(() if bound is None else (bound,)) for bound in (wanted.low, wanted.high)]
+    values, (low, high) = values_of(wanted.values), bounds
+    if values is None or low is None or high is None:
         return None
     return Condition(
-        wanted.comparison, tuple(values), low, high, wanted.low_inclusive, wanted.high_inclusive
+        wanted.comparison,
+        tuple(values),
+        low[0] if low else None,
+        high[0] if high else None,
+        wanted.low_inclusive,
+        wanted.high_inclusive,
     )

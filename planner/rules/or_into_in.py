@@ -11,7 +11,7 @@ from sqlglot import exp
 
 
 def fold_or_into_in(predicate: exp.Expr) -> exp.Expr:
-    """Return `predicate` with chains of equalities on one expression folded into IN.
+    """Return `predicate`, changed in place, its chains of equalities on one expression an IN each.
 
     >>> from sqlglot import parse_one
     >>> fold_or_into_in(parse_one("a = 1 OR a = 2 OR b = 3")).sql()
@@ -19,7 +19,7 @@ def fold_or_into_in(predicate: exp.Expr) -> exp.Expr:
     >>> fold_or_into_in(parse_one("a = 1 OR b = 2")).sql()
     'a = 1 OR b = 2'
     """
-    return predicate.transform(lambda node: _fold(node) if _is_top_or(node) else node)
+    return predicate.transform(lambda node: _fold(node) if _is_top_or(node) else node, copy=False)
 
 
 def _is_top_or(node: exp.Expr) -> bool:
@@ -48,7 +48,7 @@ def _membership(key: exp.Expr, constants: list[exp.Expr] | None) -> exp.Expr:
         return key
     if len(constants) == 1:
         return exp.EQ(this=key.copy(), expression=constants[0].copy())
-    return exp.In(this=key.copy(), expressions=[constant.copy() for constant in constants])
+    return exp.In(this=key.copy(), expressions=constants)
 
 
 def _disjuncts(node: exp.Expr) -> Iterator[exp.Expr]:
