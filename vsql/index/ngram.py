@@ -27,6 +27,7 @@ from vsql.index.sorted_values import RowNumbers
 _ALPHABET, _MIN, _MAX = b"vsql:alphabet", b"vsql:min_gram", b"vsql:max_gram"
 # With so few candidates left, checking them costs less than reading another posting list.
 _FEW = 64
+_CODE_POINTS = 0x110000
 _Codes = npt.NDArray[np.uint32]
 
 
@@ -145,8 +146,11 @@ class NgramKind:
         size = options["max_gram"]
         filled = values.fill_null("") if values.null_count else values
         codes = folded(_all_code_points(filled))
-        alphabet, digits = np.unique(codes, return_inverse=True)
-        if (len(alphabet) + 1) ** size >= 2**64:
+        alphabet = _distinct(codes)
+        digit_of = np.zeros(_CODE_POINTS, dtype=np.uint64)
+        digit_of[alphabet] = np.arange(1, len(alphabet) + 1)
+        row_bits = max(len(values), 1).bit_length()
+        if (len(alphabet) + 1) ** size >= 2 ** (64 - row_bits):
             raise ProgrammingError(
                 f"an NGRAM index with max_gram = {size} takes fewer than {len(alphabet):,} "
                 "different characters",
@@ -154,16 +158,18 @@ class NgramKind:
                 hint="use max_gram = 3",
             )
         lengths = pc.utf8_length(filled).to_numpy().astype(np.int64)
-        numbers = _numbers(digits.astype(np.uint64) + 1, lengths, size, len(alphabet) + 1)
-        owners = np.repeat(np.arange(len(values), dtype=np.uint64), lengths)
-        grams, places = np.unique(numbers, return_inverse=True)
+        pairs = _numbers(digit_of[codes], lengths, size, len(alphabet) + 1)
+        pairs <<= np.uint64(row_bits)
+        pairs |= np.repeat(np.arange(len(values), dtype=np.uint64), lengths)
+        pairs.sort()
         # A gram that a text has twice stands once.
-        pairs = np.unique(places.astype(np.uint64) << np.uint64(32) | owners)
-        rows = (pairs & np.uint64(0xFFFFFFFF)).astype(np.uint32)
-        counts = np.bincount((pairs >> np.uint64(32)).astype(np.int64), minlength=len(grams))
-        offsets = pa.array(np.concatenate(([0], np.cumsum(counts))))
+        pairs = pairs[np.concatenate(([True], pairs[1:] != pairs[:-1]))] if len(pairs) else pairs
+        rows = (pairs & np.uint64(2**row_bits - 1)).astype(np.uint32)
+        pairs >>= np.uint64(row_bits)
+        starts = np.flatnonzero(np.concatenate(([True], pairs[1:] != pairs[:-1])))[: len(pairs)]
+        offsets = pa.array(np.append(starts, len(pairs)))
         postings = pa.LargeListArray.from_arrays(offsets, pa.array(rows))
-        return Grams(options["min_gram"], size, alphabet.astype(np.uint32), grams, postings)
+        return Grams(options["min_gram"], size, alphabet, pairs[starts], postings)
 
     def load(self, path: Path) -> Grams:
         """Map what `save` wrote; raises OSError or ValueError."""
@@ -210,9 +216,16 @@ def _all_code_points(texts: pa.Array) -> _Codes:
 
 def folded(codes: _Codes) -> _Codes:
     """Return code points with those alike that differ in case only, as far as one is one."""
-    distinct, places = np.unique(codes, return_inverse=True)
-    plain = np.array([_folded_code(chr(code)) for code in distinct.tolist()], dtype=np.uint32)
-    return plain[places]
+    distinct = _distinct(codes)
+    plain = np.zeros(_CODE_POINTS, dtype=np.uint32)
+    plain[distinct] = [_folded_code(chr(code)) for code in distinct.tolist()]
+    return plain[codes]
+
+
+def _distinct(codes: _Codes) -> _Codes:
+    present = np.zeros(_CODE_POINTS, dtype=bool)
+    present[codes] = True
+    return np.flatnonzero(present).astype(np.uint32)
 
 
 def _folded_code(character: str) -> int:
