@@ -7,6 +7,7 @@
 | `$2` | `Placeholder("2")` |
 | `:name` | `Placeholder("name")` |
 | `matches('<filter>')` | the filter's condition |
+| `f(j -> 'a')`, `j #>> '{a}'`, `j['a']` | chains of `->` |
 | `a NOT LIKE b`, `a IS NOT NULL` | `Not(Like(a, b))`, `Not(Is(a, Null))` |
 """
 
@@ -15,8 +16,9 @@ from sqlglot import exp
 from vsql.core import sqlstate
 from vsql.core.distance import METRIC_BY_FUNCTION, Metric
 from vsql.core.errors import ProgrammingError, Span
+from vsql.grammar.json_operators import lower_json
 from vsql.grammar.matches import FUNCTION, lower_matches
-from vsql.grammar.operators import Rewritten, pieces
+from vsql.grammar.operators import HAS_KEY, Rewritten, pieces
 
 _WORDS = {f"vsql.{metric.value}": metric for metric in Metric}
 # What sqlglot's own readers make of these names.
@@ -61,7 +63,7 @@ def lower(tree: exp.Expr, rewritten: Rewritten) -> tuple[exp.Expr, tuple[str, ..
             node.set("this", node.name.lower())
         if isinstance(node, exp.Anonymous) and node.name.lower() == FUNCTION:
             return lower_matches(node)
-        return node
+        return lower_json(node)
 
     # From the leaves up, so that what stands inside a distance is lowered before it.
     lowered = tree
@@ -120,7 +122,10 @@ def _move(node: exp.Expr, rewritten: Rewritten) -> None:
 
 
 def _operator(node: exp.Operator) -> exp.Expr:
-    metric = _WORDS.get(str(node.args["operator"]).lower())
+    word = str(node.args["operator"]).lower()
+    if word == f"vsql.{HAS_KEY}":
+        return exp.Anonymous(this="jsonb_exists", expressions=[node.this, node.expression])
+    metric = _WORDS.get(word)
     if metric is None:
         raise ProgrammingError(
             f"operator {node.args['operator']} does not exist", code=sqlstate.UNDEFINED_FUNCTION

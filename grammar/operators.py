@@ -1,6 +1,7 @@
-"""pgvector's six operators in a spelling that sqlglot's PostgreSQL reader parses.
+"""pgvector's six operators, and JSON's ?, in a spelling that sqlglot's PostgreSQL reader parses.
 
-`a <=> b` becomes `a OPERATOR(vsql.cosine) b`, which has PostgreSQL's own precedence. Strings,
+`a <=> b` becomes `a OPERATOR(vsql.cosine) b`, which has PostgreSQL's own precedence; so does
+`json ? 'key'`, where a string or a named parameter follows: there `?` is no parameter. Strings,
 comments, quoted names and dollar quotes pass untouched. One regular expression splits the text:
 a Lark lexer does the same job, and costs a new process ten milliseconds before its first query.
 """
@@ -14,6 +15,8 @@ from vsql.core import sqlstate
 from vsql.core.distance import METRIC_BY_OPERATOR
 from vsql.core.errors import ProgrammingError, Span
 
+HAS_KEY = "has_key"
+
 _PIECE = re.compile(
     r"""
     (?P<escaped>\b[eE]'(?:[^'\\]|\\.|'')*+')
@@ -22,7 +25,8 @@ _PIECE = re.compile(
   | (?P<line_comment>--[^\n]*)
   | (?P<block_comment>/\*)
   | (?P<dollar>\$(?:[A-Za-z_]\w*)?\$)
-  | (?P<operator><->|<\#>|<=>|<\+>|<~>|<%>)
+  | (?P<operator><->|<\#>|<=>|<\+>|<~>|<%>|\?(?=\s*(?:'|\$\d|:[A-Za-z_])))
+  | (?P<cast_mark>\?(?=::))
   | (?P<open>[(\[])
   | (?P<close>[)\]])
   | (?P<semicolon>;)
@@ -102,16 +106,22 @@ def rewrite(text: str) -> Rewritten:
     shifts: list[int] = []
     done, length = 0, 0
     for piece in pieces(text):
-        if piece.kind != "operator":
+        if piece.kind not in ("operator", "cast_mark"):
             continue
-        word = METRIC_BY_OPERATOR[text[piece.start : piece.end]].value
-        replacement = f" OPERATOR(vsql.{word}) "
+        replacement = "? "
+        # sqlglot reads ?:: as one operator.
+        if piece.kind != "cast_mark":
+            replacement = f" OPERATOR(vsql.{_word(text[piece.start : piece.end])}) "
         parts += [text[done : piece.start], replacement]
         length += piece.start - done + len(replacement)
         done = piece.end
         starts.append(length)
         shifts.append(length - done)
     return Rewritten("".join((*parts, text[done:])), tuple(starts), tuple(shifts))
+
+
+def _word(operator: str) -> str:
+    return HAS_KEY if operator == "?" else METRIC_BY_OPERATOR[operator].value
 
 
 def check_nesting(text: str, depth_max: int) -> None:

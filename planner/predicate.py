@@ -12,6 +12,7 @@ from vsql.grammar.filter_names import function_name
 from vsql.grammar.render import render
 from vsql.planner.bind import bind_columns, conjuncts_of, distance_of
 from vsql.planner.filter_types import resolve_filters
+from vsql.planner.json_functions import json_containment
 from vsql.planner.nodes import Conjunct, IndexCondition, PatternCondition
 from vsql.planner.path_conditions import path_condition
 from vsql.planner.path_statistics import is_shredded
@@ -61,7 +62,7 @@ def plan_predicate(
     if where is None:
         return ()
     where = resolve_filters(where, table, alias)
-    bound = simplify(bind_columns(where, table, alias))
+    bound = simplify(json_containment(bind_columns(where, table, alias), table))
     conjuncts = [_conjunct(part, table) for part in conjuncts_of(bound)]
     # The rank of a predicate: cost per row it removes (Hellerstein and Stonebraker, SIGMOD 1993).
     return tuple(sorted(conjuncts, key=_rank))

@@ -20,6 +20,7 @@ from vsql.core.errors import DataError, NotSupportedError, ProgrammingError, did
 from vsql.core.types import Family, SqlType
 from vsql.grammar.filter_names import function_name
 from vsql.planner.bind import distance_of, folded, qualifier, span_of
+from vsql.planner.json_functions import translate_json
 
 _ARRAY_FUNCTIONS = {
     Metric.L2: "array_distance",
@@ -45,6 +46,7 @@ def to_duckdb(tree: exp.Expr, types: Types) -> exp.Expr:
             )
     tree = tree.transform(lambda node: _distance(node, types), copy=False)
     tree = tree.transform(_vector_function, copy=False)
+    tree = tree.transform(translate_json, copy=False)
     return tree.transform(_vector_cast, copy=False)
 
 

@@ -1,0 +1,74 @@
+"""PostgreSQL's JSON operators and functions, over growing and sealed rows."""
+
+from typing import Any
+
+import pytest
+
+import vsql
+
+DOCUMENTS = (
+    (1, '{"a": {"b": [1, 2]}, "k": "v", "n": 1}'),
+    (2, '{"a": 3, "n": 2.5, "t": true}'),
+    (3, '{"a": null, "l": ["x", "y"]}'),
+    (4, None),
+)
+
+CASES: tuple[tuple[str, list[Any]], ...] = (
+    ("SELECT id, e.key FROM t, json_each(t.m) e WHERE id = 2 ORDER BY 2",
+     [(2, "a"), (2, "n"), (2, "t")]),
+    ("SELECT e.value FROM t, jsonb_each_text(t.m) AS e WHERE id = 1 AND e.key = 'k'", [("v",)]),
+    ("SELECT id FROM t WHERE jsonb_path_exists(m, '$.a.b')", [(1,)]),
+    ("SELECT id FROM t WHERE m ? 'k'", [(1,)]),
+    ("SELECT id FROM t WHERE m ? 'n' AND m ? 't'", [(2,)]),
+    ("SELECT id FROM t WHERE m ?| ARRAY['k', 'l'] ORDER BY id", [(1,), (3,)]),
+    ("SELECT id FROM t WHERE m ?& ARRAY['n', 't']", [(2,)]),
+    ("SELECT id FROM t WHERE m @> '{\"a\": 3}'", [(2,)]),
+    ("SELECT id FROM t WHERE m->'l' @> '[\"x\"]'", [(3,)]),
+    ("SELECT id, m #>> '{a,b,1}' FROM t WHERE id < 3 ORDER BY id", [(1, "2"), (2, None)]),
+    ("SELECT m #> '{a,b}' FROM t WHERE id = 1", [("[1,2]",)]),
+    ("SELECT m['a']['b'] FROM t WHERE id = 1", [("[1,2]",)]),
+    ("SELECT id FROM t WHERE m['k'] = '\"v\"'", [(1,)]),
+    ("SELECT jsonb_array_length(m->'l') FROM t WHERE id = 3", [(2,)]),
+    ("SELECT jsonb_typeof(m->'a') FROM t ORDER BY id",
+     [("object",), ("number",), ("null",), (None,)]),
+    ("SELECT upper(m->>'k') FROM t WHERE id = 1", [("V",)]),
+    ("SELECT count(m->'a') FROM t", [(3,)]),
+    ("SELECT coalesce(m->'a'->>'b', 'none') FROM t ORDER BY id",
+     [("[1,2]",), ("none",), ("none",), ("none",)]),
+    ("SELECT lower(m->'k'->>0 || 'X') FROM t WHERE id = 1", [(None,)]),
+    ("SELECT jsonb_object_keys(m) FROM t WHERE id = 3", [("a",), ("l",)]),
+    ("SELECT jsonb_array_elements_text(m->'l') FROM t WHERE id = 3", [("x",), ("y",)]),
+    ("SELECT e.value FROM t, jsonb_array_elements(t.m->'l') e", [('"x"',), ('"y"',)]),
+    ("SELECT jsonb_build_object('id', id, 'k', m->>'k') FROM t WHERE id = 1",
+     [('{"id":1,"k":"v"}',)]),
+    ("SELECT json_agg(id ORDER BY id DESC) FROM t", [("[4,3,2,1]",)]),
+    ("SELECT jsonb_object_agg(id, m->>'k') FROM t WHERE id < 3", [('{"1":"v","2":null}',)]),
+    ("SELECT to_jsonb(ARRAY[1, 2])", [("[1,2]",)]),
+    ("SELECT list_transform([1, 2], x -> x + 1)", [([2, 3],)]),
+    ("SELECT json_extract_path_text(m, 'a', 'b') FROM t WHERE id = 1", [("[1,2]",)]),
+    ("SELECT sum((m->>'n')::double precision) FROM t", [(3.5,)]),
+    ("SELECT m->>'t', count(*) FROM t GROUP BY 1 ORDER BY 1 NULLS LAST",
+     [("true", 1), (None, 3)]),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=["growing", "sealed"])
+def connection(request: pytest.FixtureRequest) -> Any:
+    with vsql.connect(autocommit=True) as opened:
+        opened.execute("CREATE TABLE t (id INT PRIMARY KEY, m JSON)")
+        opened.executemany("INSERT INTO t VALUES (?, ?)", DOCUMENTS)
+        if request.param == "sealed":
+            opened.execute("FLUSH")
+        yield opened
+
+
+@pytest.mark.parametrize(("query", "rows"), CASES)
+def test_query(connection: Any, query: str, rows: list[Any]) -> None:
+    assert connection.execute(query).fetchall() == rows
+
+
+def test_a_question_mark_is_a_parameter_elsewhere(connection: Any) -> None:
+    run = connection.execute
+    assert run("SELECT id FROM t WHERE m ->> ? = ?", ("k", "v")).fetchall() == [(1,)]
+    assert run("SELECT ? || 'x', ?::int", ("a", "3")).fetchall() == [("ax", 3)]
+    assert run("SELECT id FROM t WHERE m ? :key", {"key": "k"}).fetchall() == [(1,)]
