@@ -36,6 +36,7 @@ test-fast: $(STAMP_FAST)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/writes.py
+	$(BIN)/python benchmarks/filters.py
 
 crash: $(STAMP)
 	$(BIN)/python tests/crash/harness.py --kills $(KILLS) --seconds 600

@@ -182,10 +182,10 @@ def measure(title: str, table: pa.Table, folder: str, say: Callable[[str], None]
         started = time.perf_counter()
         connection.execute(f"CREATE INDEX i{len(built)} ON p USING {index}")
         spent = time.perf_counter() - started
-        size = connection.execute(
+        (size,) = connection.execute(
             f"SELECT bytes FROM vsql_indexes('p') WHERE index_name = 'i{len(built)}'"
-        ).fetchone()
-        built.append((index, spent, size[0]))
+        ).fetchall()[0]
+        built.append((index, spent, size))
     for case in chosen:
         query = f"SELECT count(*) FROM p WHERE {case.condition}"
         assert ask(query)[0][0] == rows[case.name][0], case.name

@@ -20,6 +20,7 @@ from vsql.planner.nodes import (
     Count,
     FunctionInput,
     Lookup,
+    OrderedScan,
     OutsideInput,
     Plan,
     Remainder,
@@ -136,8 +137,16 @@ def _numbered(table: pa.Table, ordinal: str | None) -> pa.Table:
     return table.append_column(ordinal, pa.array(range(table.num_rows), BIGINT.arrow))
 
 
+def _ordered_scan(plan: OrderedScan, context: Context) -> Result:
+    # Arrow's kernels take long to import, and a first search needs none.
+    from vsql.executor.ordered_scan import run_ordered_scan
+
+    return run_ordered_scan(plan, context)
+
+
 _OPERATORS: dict[type[Any], Callable[[Any, Context], Result]] = {
     Scan: run_scan,
+    OrderedScan: _ordered_scan,
     Lookup: run_lookup,
     Count: run_count,
     Remainder: run_remainder,

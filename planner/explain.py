@@ -14,6 +14,7 @@ from vsql.planner.nodes import (
     InsertRows,
     Lookup,
     MergeRows,
+    OrderedScan,
     Output,
     OutsideInput,
     Plan,
@@ -63,6 +64,11 @@ def _title(plan: Node) -> str:
         case Scan():
             limit = "" if plan.limit is None else f", limit {shown(plan.limit)}"
             return f"Scan {plan.table}{limit}"
+        case OrderedScan():
+            limit = "" if plan.limit is None else f", limit {shown(plan.limit)}"
+            order = " descending" if plan.descending else ""
+            nulls = ", NULL first" if plan.nulls_first else ""
+            return f"Scan {plan.table} by {plan.column}{order}{nulls}{limit}"
         case Lookup():
             keys = ", ".join(shown(key) for key in plan.keys)
             return f"Lookup {plan.table} by primary key = {keys}"
@@ -108,6 +114,8 @@ def _details(plan: Node) -> Iterator[str]:
         by = "index" if conjunct.condition is not None else "columns"
         by = by if conjunct.native else "DuckDB"
         yield f"filter: {_cut(conjunct.text)}  ({by}, keeps about {conjunct.selectivity:.2%})"
+    if isinstance(plan, OrderedScan) and plan.index_ids:
+        yield "order: from the index, where it is sorted"
     if isinstance(plan, Remainder):
         yield f"sql: {_cut(plan.sql, 400)}"
 

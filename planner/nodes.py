@@ -113,6 +113,25 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderedScan:
+    """Rows of one table that pass the predicate, in the order of one column.
+
+    `index_ids` are the indexes of that column: one that keeps it sorted spares the sort.
+    """
+
+    table: str
+    outputs: tuple[Output, ...]
+    column: str
+    descending: bool
+    nulls_first: bool
+    index_ids: tuple[int, ...] = ()
+    conjuncts: tuple[Conjunct, ...] = ()
+    limit: exp.Expr | None = None
+    offset: exp.Expr | None = None
+    subqueries: tuple[Subquery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Lookup:
     """Rows whose primary key equals `keys` (one expression per key column), then the rest."""
 
@@ -222,7 +241,7 @@ class Remainder:
     subqueries: tuple[Subquery, ...] = ()
 
 
-Plan = Scan | Lookup | Count | TopK | Remainder
+Plan = Scan | OrderedScan | Lookup | Count | TopK | Remainder
 
 
 @dataclass(frozen=True, slots=True)

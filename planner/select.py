@@ -14,11 +14,21 @@ from vsql.core.distance import Metric
 from vsql.core.protocols import Comparison
 from vsql.core.schema import Column
 from vsql.core.snapshot import TableSnapshot
-from vsql.core.types import DOUBLE
+from vsql.core.types import DOUBLE, Family
 from vsql.grammar.render import render
 from vsql.planner.bind import bind_columns, folded, qualifier, span_of, vector_distance
 from vsql.planner.facts import Facts, unknown_column
-from vsql.planner.nodes import Conjunct, Count, IndexCondition, Lookup, Output, Plan, Scan, TopK
+from vsql.planner.nodes import (
+    Conjunct,
+    Count,
+    IndexCondition,
+    Lookup,
+    OrderedScan,
+    Output,
+    Plan,
+    Scan,
+    TopK,
+)
 
 _PLAIN_CLAUSES = frozenset(
     {
@@ -31,6 +41,14 @@ _PLAIN_CLAUSES = frozenset(
         "kind",
         "hint",
         "operation_modifiers",
+    }
+)
+# Types whose order Arrow and PostgreSQL agree on.
+_SORTED_FAMILIES = frozenset(
+    {
+        *(Family.BOOLEAN, Family.TINYINT, Family.SMALLINT, Family.INTEGER, Family.BIGINT),
+        *(Family.REAL, Family.DOUBLE, Family.DECIMAL, Family.TEXT, Family.VARCHAR),
+        *(Family.DATE, Family.TIME, Family.TIMESTAMP, Family.TIMESTAMPTZ),
     }
 )
 
@@ -151,10 +169,37 @@ def native_plan(single: Single, facts: Facts, settings: Mapping[str, str]) -> Pl
         outputs = projected(single, None)
         return None if outputs is None else _scan_or_lookup(single, outputs)
     ordering = ordering_of(single)
-    outputs = projected(single, ordering) if ordering is not None else None
+    if ordering is None:
+        return _ordered_scan(single)
+    outputs = projected(single, ordering)
     if ordering is None or outputs is None:
         return None
     return top_k(single, ordering, outputs, settings)
+
+
+def _ordered_scan(single: Single) -> OrderedScan | None:
+    """Return the plan of a SELECT that one column of an ordinary type orders."""
+    keys = single.tree.args["order"].expressions
+    if len(keys) != 1 or keys[0].args.get("with_fill"):
+        return None
+    node = resolve_output(keys[0].this, single)
+    if not isinstance(node, exp.Column) or isinstance(node.this, exp.Star):
+        return None
+    column, outputs = _find(node, single), projected(single, None)
+    if outputs is None or column.type.family not in _SORTED_FAMILIES:
+        return None
+    key = column_key(column)
+    return OrderedScan(
+        table=single.table.table.name,
+        outputs=outputs,
+        column=column.name,
+        descending=bool(keys[0].args.get("desc")),
+        nulls_first=bool(keys[0].args.get("nulls_first")),
+        index_ids=tuple(i.id for i in single.table.indexes if i.key == key and i.metric is None),
+        conjuncts=_predicate(single),
+        limit=single.limit,
+        offset=single.offset,
+    )
 
 
 def contains_subquery(node: exp.Expr | None) -> bool:
