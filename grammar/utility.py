@@ -1,6 +1,7 @@
 """Statements that are not standard SQL's, read by Lark. Imported when the first one comes."""
 
 import functools
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -160,12 +161,21 @@ def _create_table(node: _Node, text: str) -> st.CreateTable:
     )
 
 
+_WITH_DATA = re.compile(r"\s+with\s+(no\s+)?data\s*\Z", re.IGNORECASE)
+
+
 def _create_table_as(node: _Node, text: str) -> st.CreateTableAs:
     name, columns = _tree(node, "table_name"), _tree(node, "name_list")
+    source = _source(_tree(node, "query"), text)
+    tail = _WITH_DATA.search(source)
+    if tail is not None:
+        source = source[: tail.start()]
+        if tail.group(1):
+            source = f"SELECT * FROM ({source}) AS nothing LIMIT 0"
     return st.CreateTableAs(
         name=_table(name),
         columns=_names(columns) if columns is not None else (),
-        query=parse_query(_source(_tree(node, "query"), text)),
+        query=parse_query(source),
         if_not_exists=_tree(node, "if_not_exists") is not None,
         span=_span(name),
         properties=_properties(node),

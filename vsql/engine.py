@@ -176,6 +176,10 @@ class Session:
             )
             self._forget_plans()
 
+    def registered_columns(self, name: str) -> tuple[str, ...]:
+        """Return the names of the columns of a registered table."""
+        return tuple(column.name for column in self._outside_columns[name])
+
     def unregister(self, name: str) -> None:
         """Forget a registered table."""
         with self._lock:

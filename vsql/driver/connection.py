@@ -90,6 +90,10 @@ class Connection:
         """Forget a registered name."""
         self._open_session().unregister(name.lower())
 
+    def registered_columns(self, name: str) -> tuple[str, ...]:
+        """Return the names of the columns of registered data."""
+        return self._open_session().registered_columns(name.lower())
+
     def parse_filter(self, text: str) -> str:
         """Return the SQL condition that a filter in Milvus's language states.
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
 from vsql.core import sqlstate
 from vsql.core.errors import InterfaceError, ProgrammingError
+from vsql.driver.ingest import ingest
 from vsql.driver.rows import Row, numpy_columns, rows_of
 from vsql.engine import Session
 from vsql.executor.context import shown_parameter
@@ -65,7 +66,7 @@ class Cursor:
         return tuple(
             (
                 name,
-                type_.family.value,
+                str(type_) if type_.element is not None else type_.family.value,
                 None,
                 type_.arguments[0] if type_.is_vector and type_.arguments else None,
                 type_.arguments[0] if len(type_.arguments) == 2 else None,
@@ -105,6 +106,79 @@ class Cursor:
         rows = self._fetched()
         start, self._position = self._position, len(rows)
         return rows if start == 0 else rows[start:]
+
+    def nextset(self) -> None:
+        """Return None: a statement has one result."""
+        self._with_rows()
+
+    def scroll(self, value: int, mode: str = "relative") -> None:
+        """Move to another row: `value` rows on, or with "absolute" to row number `value`.
+
+        Raises IndexError beyond the rows, as PEP 249 wants, and the position stays.
+        """
+        rows = self._fetched()
+        if mode not in ("relative", "absolute"):
+            raise ProgrammingError(
+                f'scroll knows "relative" and "absolute", not "{mode}"',
+                code=sqlstate.INVALID_PARAMETER_VALUE,
+            )
+        position = value if mode == "absolute" else self._position + value
+        if not 0 <= position <= len(rows):
+            raise IndexError(f"there is no row {position} of {len(rows)}")
+        self._position = position
+
+    @property
+    def rownumber(self) -> int | None:
+        """The place of the next row, counted from 0; None where there are no rows."""
+        return None if self._result is None or self._result.source is None else self._position
+
+    @property
+    def lastrowid(self) -> None:
+        """None: rows have no number of their own. INSERT … RETURNING gives the keys."""
+
+    @property
+    def messages(self) -> list[Any]:
+        """An empty list: warnings go through Python's `warnings`."""
+        return []
+
+    def callproc(self, procname: str, parameters: Sequence[Any] = ()) -> Sequence[Any]:
+        """Call a function; its value is the result set. Returns the parameters as they are.
+
+        Raises ProgrammingError (42883) for an unknown function.
+        """
+        self._check_open()
+        if not isinstance(procname, str) or not procname.replace("_", "").isalnum():
+            raise ProgrammingError(f"{procname!r} is no function", code=sqlstate.UNDEFINED_FUNCTION)
+        self.execute(f"SELECT {procname}({', '.join('?' * len(parameters))})", tuple(parameters))
+        return parameters
+
+    def adbc_ingest(
+        self,
+        table_name: str,
+        data: Any,
+        mode: Literal["append", "create", "replace", "create_append"] = "create",
+        *,
+        temporary: bool = False,
+    ) -> int:
+        """Load Arrow data, or anything that exports it, into a table; returns the number of rows.
+
+        "append" needs the table, "create" makes it, "replace" makes it anew, "create_append" makes
+        it where it is missing. Raises ProgrammingError (42P07, 42P01), DataError, IntegrityError.
+        """
+        return ingest(self, table_name, data, mode, temporary=temporary)
+
+    def fetch_record_batch(self, rows_per_batch: int = 65_536) -> pa.RecordBatchReader:
+        """Return the rows that are left as a reader of Arrow record batches."""
+        table = self.fetch_arrow_table()
+        return pa.RecordBatchReader.from_batches(
+            table.schema, table.to_batches(max_chunksize=rows_per_batch)
+        )
+
+    def fetch_polars(self) -> Any:
+        """Return the rows that are left as a polars data frame."""
+        import polars
+
+        return polars.from_arrow(self.fetch_arrow_table())
 
     def fetch_arrow_table(self) -> pa.Table:
         """Return the rows that are left as an Arrow table, without making Python objects."""
