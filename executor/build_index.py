@@ -125,7 +125,7 @@ def _keys(index: Index, table: TableSnapshot, segment: OpenSegment, context: Con
         from vsql.executor.json_leaves import leaf_keys
 
         return leaf_keys(column_of(segment, column), context.relational())
-    node = parse_expression(index.key)
+    node = parse_expression(index.leading_key)
     frame = Frame(context, table.table, segment)
     if is_native(node):
         value = evaluate(node, frame)

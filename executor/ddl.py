@@ -194,10 +194,12 @@ def create_index(statement: st.CreateIndex, facts: Facts, context: Context) -> t
         snapshot = change.apply(snapshot, staged_change)
     context = replace(context, snapshot=snapshot)
     table = snapshot.tables[statement.table]
-    if statement.unique or statement.columns[1:]:
+    if statement.unique:
         return (*sealed, *_create_unique_index(statement, table, context))
     node = bind_columns(parse_expression(statement.key), table, table.table.name)
     key = render(node)
+    # An index over several columns answers for the first: the rest is for those who read it.
+    node = node.expressions[0] if isinstance(node, exp.Tuple) else node
     column = table.table.find(node.name) if isinstance(node, exp.Column) else None
     type_ = column.type if column is not None else _key_type(node, table, context)
     kind = registry.canonical(statement.kind or registry.default_kind(type_))
@@ -230,9 +232,9 @@ def _create_unique_index(
     statement: st.CreateIndex, table: TableSnapshot, context: Context
 ) -> tuple[Change, ...]:
     """Return the changes of CREATE UNIQUE INDEX over columns; raises IntegrityError (23505)."""
-    if not statement.unique or len(statement.columns) == 0:
+    if not statement.columns:
         raise ProgrammingError(
-            "an index over several columns must be UNIQUE, one over an expression must not",
+            "a UNIQUE index is over columns, not over an expression",
             code=sqlstate.FEATURE_NOT_SUPPORTED,
             span=statement.span,
         )

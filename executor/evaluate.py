@@ -291,6 +291,9 @@ def _incomparable(arrow: pa.DataType, other: str) -> ProgrammingError:
 
 
 def _membership(node: exp.In, frame: Frame) -> pa.Array:
+    if not node.expressions:
+        # Nothing is in an empty list, not even NULL.
+        return pa.repeat(pa.scalar(False), frame.length)
     key = evaluate(node.this, frame)
     values = constants(node.expressions, frame)
     if not isinstance(key, pa.Array):

@@ -16,10 +16,12 @@ from sqlglot import exp
 from vsql.core import sqlstate
 from vsql.core.distance import METRIC_BY_FUNCTION, Metric
 from vsql.core.errors import ProgrammingError, Span
+from vsql.grammar.filter_names import FILTER, function_name
 from vsql.grammar.json_operators import lower_json
 from vsql.grammar.matches import FUNCTION, lower_matches
 from vsql.grammar.operators import HAS_KEY, Rewritten, pieces
 
+_IN_WHAT = ("expressions", "query", "unnest", "field")
 _WORDS = {f"vsql.{metric.value}": metric for metric in Metric}
 # What sqlglot's own readers make of these names.
 _NATIVE: dict[type[exp.Expr], Metric] = {
@@ -56,6 +58,8 @@ def lower(tree: exp.Expr, rewritten: Rewritten) -> tuple[exp.Expr, tuple[str, ..
             positive = node.copy()
             positive.set("negate", None)
             return exp.Not(this=positive)
+        if isinstance(node, exp.In) and _is_empty(node):
+            return exp.false()
         metric = _NATIVE.get(type(node))
         if metric is not None:
             return _distance(metric, node.this, node.expression, node)
@@ -84,6 +88,13 @@ def lower(tree: exp.Expr, rewritten: Rewritten) -> tuple[exp.Expr, tuple[str, ..
     if marks:
         return lowered, tuple(str(number + 1) for number in range(marks))
     return lowered, tuple(sorted(keys, key=lambda key: (key.isdigit(), key.zfill(9))))
+
+
+def _is_empty(node: exp.In) -> bool:
+    """Whether it is `x IN ()`: false even for NULL, but not in the filter language."""
+    parent = node.parent
+    in_filter = isinstance(parent, exp.Anonymous) and function_name(parent) == FILTER
+    return not in_filter and not any(node.args.get(name) for name in _IN_WHAT)
 
 
 def _number(nodes: list[exp.Placeholder], rewritten: Rewritten) -> None:

@@ -394,6 +394,9 @@ def _create_index(node: _Node, text: str) -> st.CreateIndex:
     first = key_node.children[0]
     source = f'"{_name(first)}"' if first.data == "name" else _source(first, text)
     columns = _names(key_node)
+    if len(columns) > 1 and not _tokens(node, "UNIQUE"):
+        written = [column.replace('"', '""') for column in columns]
+        source = "(" + ", ".join(f'"{column}"' for column in written) + ")"
     classes = _tokens(key_node, "WORD")
     using = _tree(node, "using")
     with_ = _tree(node, "with")

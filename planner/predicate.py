@@ -123,7 +123,8 @@ def _index_condition(
     scalar: dict[str, tuple[int, ...]] = {}
     for index in indexes:
         if index.metric is None:
-            scalar[index.key] = (*scalar.get(index.key, ()), index.id)
+            key = index.leading_key
+            scalar[key] = (*scalar.get(key, ()), index.id)
     if not scalar:
         return None
 

@@ -195,7 +195,9 @@ def _ordered_scan(single: Single) -> OrderedScan | None:
         column=column.name,
         descending=bool(keys[0].args.get("desc")),
         nulls_first=bool(keys[0].args.get("nulls_first")),
-        index_ids=tuple(i.id for i in single.table.indexes if i.key == key and i.metric is None),
+        index_ids=tuple(
+            i.id for i in single.table.indexes if i.leading_key == key and i.metric is None
+        ),
         conjuncts=_predicate(single),
         limit=single.limit,
         offset=single.offset,

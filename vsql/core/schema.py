@@ -4,6 +4,7 @@ Ids are random 63-bit integers, so that writers need no coordination to make one
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -130,11 +131,16 @@ class Table:
         return self._schema
 
 
+_NAME = r'(?:[\w$]+|"(?:[^"]|"")+")'
+_COMPOSITE = re.compile(rf"\(({_NAME})(?:, {_NAME})+\)")
+
+
 @dataclass(frozen=True, slots=True)
 class Index:
     """One index.
 
-    `key` is the indexed expression as canonical SQL text, a column's name in the simple case;
+    `key` is the indexed expression as canonical SQL text, a column's name in the simple case, a
+    list in parentheses over several columns;
     `metric` is set for vector indexes alone; `options` are what WITH (…) said, as text.
     """
 
@@ -146,6 +152,12 @@ class Index:
     metric: Metric | None = None
     unique: bool = False
     options: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+
+    @property
+    def leading_key(self) -> str:
+        """What the structures hold: the key, of `(a, b, …)` the first column."""
+        found = None if self.unique else _COMPOSITE.fullmatch(self.key)
+        return self.key if found is None else found.group(1)
 
     @property
     def key_columns(self) -> tuple[str, ...]:
