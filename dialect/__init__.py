@@ -1,4 +1,18 @@
-"""The SQLAlchemy dialect's room; the dialect itself stands in it later."""
+"""SQLAlchemy's dialect: `create_engine("vsql:///path/to/db")`, and the vector types.
+
+`Vector`, `HalfVector`, `Bit` and their comparators have the names of pgvector's Python package, so
+that its users change an import and a URL.
+"""
 
 if __name__ != "vsql.dialect":
     raise ImportError("import vsql.dialect, not dialect")
+
+from vsql.dialect.dialect import VsqlDialect as VsqlDialect
+from vsql.dialect.types import BIT as BIT
+from vsql.dialect.types import HALFVEC as HALFVEC
+from vsql.dialect.types import VECTOR as VECTOR
+from vsql.dialect.types import Bit as Bit
+from vsql.dialect.types import HalfVector as HalfVector
+from vsql.dialect.types import Vector as Vector
+
+dialect = VsqlDialect

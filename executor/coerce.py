@@ -55,6 +55,8 @@ def _plain(value: Any, type_: SqlType) -> Any:
         return value.bytes if type_.family is Family.UUID else str(value)
     if isinstance(value, np.ndarray):
         return value.tolist()
+    if isinstance(value, decimal.Decimal) and type_.family in (Family.REAL, Family.DOUBLE):
+        return float(value)
     if isinstance(value, bool) and (type_.is_number or type_.is_string):
         raise DataError(f"cannot store a boolean as {type_}", code=sqlstate.DATATYPE_MISMATCH)
     if isinstance(value, float) and type_.family is Family.DECIMAL:

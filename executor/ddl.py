@@ -18,7 +18,7 @@ from vsql.core.errors import (
     Span,
     did_you_mean,
 )
-from vsql.core.schema import DYNAMIC, Column, Index, Partitioning, Table, new_id
+from vsql.core.schema import DYNAMIC, NO_CONSTRAINT, Column, Index, Partitioning, Table, new_id
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import JSON, TEXT, Family, SqlType, from_arrow
 from vsql.executor.build_index import build
@@ -74,7 +74,7 @@ def create_table(statement: st.CreateTable, facts: Facts, context: Context) -> t
     indexes: list[Index] = []
     base = table.name.rpartition(".")[2]
     if table.primary_key:
-        name = f"{base}_pkey"
+        name = statement.primary_key_name or f"{base}_pkey"
         indexes.append(key_index(table, table.primary_key, name, statement.span))
     for written, names in statement.uniques:
         name = written or f"{base}_{'_'.join(names)}_key"
@@ -207,7 +207,8 @@ def create_index(statement: st.CreateIndex, facts: Facts, context: Context) -> t
         kind = _automatic_kind(type_, column, table)
     metric = _metric(statement, type_)
     name = statement.name or _free_name(statement, column, context)
-    if _find_index(name, context.snapshot.tables) is not None:
+    schema = statement.table.rpartition(".")[0]
+    if _find_index(f"{schema}.{name}" if schema else name, context.snapshot.tables) is not None:
         if statement.if_not_exists:
             return ()
         raise ProgrammingError(
@@ -239,7 +240,13 @@ def _create_unique_index(
             span=statement.span,
         )
     base = f"{table.table.name.rpartition('.')[2]}_{'_'.join(statement.columns)}_idx"
-    known = [i.name for t in context.snapshot.tables.values() for i in t.indexes]
+    schema = table.table.name.rpartition(".")[0]
+    known = [
+        i.name
+        for t in context.snapshot.tables.values()
+        for i in t.indexes
+        if t.table.name.rpartition(".")[0] == schema
+    ]
     name = statement.name or free_name(base, known)
     if name in known:
         if statement.if_not_exists:
@@ -247,7 +254,13 @@ def _create_unique_index(
         raise ProgrammingError(
             f'index "{name}" already exists', code=sqlstate.DUPLICATE_OBJECT, span=statement.span
         )
-    return add_unique(table, statement.columns, name, statement.span, context)
+    staged = add_unique(table, statement.columns, name, statement.span, context)
+    return tuple(
+        replace(one, index=replace(one.index, options={NO_CONSTRAINT: "true"}))
+        if isinstance(one, change.AddIndex)
+        else one
+        for one in staged
+    )
 
 
 def add_unique(
@@ -321,11 +334,21 @@ def _free_name(statement: st.CreateIndex, column: Column | None, context: Contex
 def _find_index(
     name: str, tables: Mapping[str, TableSnapshot]
 ) -> tuple[TableSnapshot, Index] | None:
+    """Return an index by its name, which is unique within the schema of its table."""
     for table in tables.values():
+        schema = table.table.name.rpartition(".")[0]
         for index in table.indexes:
-            if index.name == name:
+            if name == (f"{schema}.{index.name}" if schema else index.name):
                 return table, index
     return None
+
+
+def _only_index(
+    name: str, tables: Mapping[str, TableSnapshot]
+) -> tuple[TableSnapshot, Index] | None:
+    """Return the one index of a name in whatever schema, None where there are none or several."""
+    found = [(table, i) for table in tables.values() for i in table.indexes if i.name == name]
+    return found[0] if len(found) == 1 else None
 
 
 def drop_index(statement: st.DropIndex, facts: Facts, context: Context) -> tuple[Change, ...]:
@@ -333,6 +356,8 @@ def drop_index(statement: st.DropIndex, facts: Facts, context: Context) -> tuple
     staged: list[Change] = []
     for name in statement.names:
         found = _find_index(name, context.snapshot.tables)
+        if found is None:
+            found = _only_index(name, context.snapshot.tables)
         if found is None:
             if statement.if_exists:
                 continue

@@ -4,6 +4,8 @@ An expression is evaluated over a whole frame at once; three-valued logic is Arr
 Errors of kernels become vsql's: overflow 22003, division by zero 22012, failed casts 22P02.
 """
 
+import decimal
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -233,6 +235,9 @@ def constant_of(value: Any, arrow: pa.DataType) -> pa.Scalar:
         return pa.scalar(float(value))
     if hasattr(value, "item") and not isinstance(value, pa.Scalar):
         value = value.item()
+    if pa.types.is_decimal(arrow) and isinstance(value, int | float) and math.isfinite(value):
+        # A literal such as 1.1 is exact beside a DECIMAL, as in PostgreSQL.
+        value = decimal.Decimal(repr(value)) if not isinstance(value, bool) else value
     if hasattr(value, "bytes") and pa.types.is_fixed_size_binary(arrow):
         value = value.bytes
     try:
@@ -337,8 +342,22 @@ def constant_array(values: list[Any], arrow: pa.DataType) -> pa.Array:
         except (pa.ArrowInvalid, OverflowError):
             pass
     scalars = [constant_of(value, arrow) for value in values]
+    if pa.types.is_decimal(arrow):
+        return pa.array([s.as_py() for s in map(_exactly(arrow), scalars) if s is not None], arrow)
     common = _common_type(arrow, {scalar.type for scalar in scalars})
     return pa.array([scalar.as_py() for scalar in scalars], common)
+
+
+def _exactly(arrow: pa.DataType) -> Callable[[pa.Scalar], pa.Scalar | None]:
+    """Return what converts a constant where nothing is lost: no such value equals any other."""
+
+    def convert(scalar: pa.Scalar) -> pa.Scalar | None:
+        try:
+            return scalar.cast(arrow)
+        except pa.ArrowInvalid:
+            return None
+
+    return convert
 
 
 def _common_type(key: pa.DataType, values: set[pa.DataType]) -> pa.DataType:

@@ -1,6 +1,8 @@
 """Which segments a predicate leaves out before one row is read: by partition and by zone map."""
 
+import math
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from sqlglot import exp
@@ -119,6 +121,11 @@ def _other_partition(
     return facts.partition not in {partition_of(value, partitioning) for value in values}
 
 
+def _exact(value: Any) -> Any:
+    """A literal such as 1.1 is exact beside a DECIMAL, as in PostgreSQL."""
+    return Decimal(repr(value)) if isinstance(value, float) and math.isfinite(value) else value
+
+
 def _outside(
     known: ColumnStatistics, low: Any, high: Any, values: list[Any] | None, is_text: bool
 ) -> bool:
@@ -126,6 +133,9 @@ def _outside(
         return True
     if known.minimum is None or known.maximum is None:
         return False
+    if isinstance(known.minimum, Decimal):
+        low, high = _exact(low), _exact(high)
+        values = None if values is None else [_exact(value) for value in values]
     # A long text is kept cut short: then the greatest is not known.
     open_end = is_text and len(known.maximum) >= TEXT_MAX
     try:

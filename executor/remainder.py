@@ -24,6 +24,7 @@ from vsql.core.errors import (
     OperationalError,
     ProgrammingError,
 )
+from vsql.executor.result import TYPE_METADATA
 from vsql.planner.translate import to_duckdb
 
 _MISSING_COLUMN = re.compile(r'Referenced column "([^"]*)"|column "([^"]*)"|column named "([^"]*)"')
@@ -98,12 +99,15 @@ class Relational:
 
 
 def _readable(table: pa.Table) -> pa.Table:
-    """Return what DuckDB can read: 16-bit floats widened, 16-byte binaries as bytes."""
+    """Return what DuckDB can read: 16-bit floats widened, 16 bytes as UUIDs, bits as bytes."""
     for number, field in enumerate(table.schema):
         column = table.column(number)
         if pa.types.is_fixed_size_list(field.type) and pa.types.is_float16(field.type.value_type):
             wide = pa.list_(pa.float32(), field.type.list_size)
             table = table.set_column(number, field.name, column.cast(wide))
+        elif pa.types.is_fixed_size_binary(field.type) and field.type.byte_width == 16:
+            chunks = [pa.ExtensionArray.from_storage(pa.uuid(), chunk) for chunk in column.chunks]
+            table = table.set_column(number, field.name, pa.chunked_array(chunks, pa.uuid()))
         elif pa.types.is_fixed_size_binary(field.type):
             table = table.set_column(number, field.name, column.cast(pa.binary()))
         elif pa.types.is_null(field.type):
@@ -131,10 +135,35 @@ def _presentable(table: pa.Table, type_names: list[str]) -> pa.Table:
             except pa.ArrowInvalid:
                 continue
             table = table.set_column(number, table.schema.field(number).name, narrow)
+        elif name == "UUID":
+            field = pa.field(
+                table.schema.field(number).name, pa.binary(16), metadata={TYPE_METADATA: b"UUID"}
+            )
+            table = table.set_column(number, field, _uuids(column))
         elif pa.types.is_timestamp(column.type) and column.type.tz not in (None, "UTC"):
             zoned = column.cast(pa.timestamp("us", "UTC"))
             table = table.set_column(number, table.schema.field(number).name, zoned)
     return table
+
+
+_NIBBLES = np.zeros(256, dtype=np.uint8)
+_NIBBLES[np.frombuffer(b"0123456789abcdef", dtype=np.uint8)] = np.arange(16)
+
+
+def _uuids(column: pa.ChunkedArray) -> pa.Array:
+    """Return UUIDs that DuckDB gave as 36 characters each as the 16 bytes that they are."""
+    texts = column.combine_chunks()
+    filled = texts.drop_null()
+    places = np.cumsum(texts.is_valid().to_numpy(zero_copy_only=False)) - 1
+    if not len(filled):
+        return pa.nulls(len(texts), pa.binary(16))
+    first = int(np.frombuffer(filled.buffers()[1], dtype=np.int32)[filled.offset])
+    characters = np.frombuffer(filled.buffers()[2], dtype=np.uint8)
+    rows = characters[first : first + 36 * len(filled)].reshape(-1, 36)
+    digits = _NIBBLES[np.delete(rows, [8, 13, 18, 23], axis=1)]
+    packed = np.ascontiguousarray(digits[:, ::2] << 4 | digits[:, 1::2])
+    data = pa.Array.from_buffers(pa.binary(16), len(filled), [None, pa.py_buffer(packed)])
+    return data.take(pa.array(places, mask=~texts.is_valid().to_numpy(zero_copy_only=False)))
 
 
 def translated(error: duckdb.Error) -> DatabaseError:

@@ -11,6 +11,9 @@ def type_named(node: exp.DataType) -> SqlType:
     if node.this is exp.DType.ARRAY or node.this.name in ("ARRAY", "LIST"):
         return SqlType(Family.ARRAY, element=type_named(node.expressions[0]))
     arguments = tuple(int(e.name) for e in node.expressions if e.name.isdigit())
+    kind = node.args.get("kind")
+    if isinstance(kind, exp.Expr):
+        return types.named(kind.name, arguments)
     name = {"TIMESTAMPTZ": "TIMESTAMPTZ", "VARBINARY": "BYTEA"}.get(node.this.name, node.this.name)
     if name == "VECTOR" and not arguments:
         return SqlType(Family.VECTOR, (1,))

@@ -11,6 +11,7 @@ from vsql.core.types import SqlType
 from vsql.executor.context import Context
 from vsql.executor.type_names import type_named
 from vsql.executor.vectors import to_vector
+from vsql.planner.bind import type_name
 
 _VECTOR_CASTS = ("VECTOR", "HALFVEC", "BIT")
 
@@ -38,7 +39,7 @@ def value_of(node: exp.Expr, context: Context) -> Any:
             return -value_of(node.this, context)
         case exp.Array():
             return [value_of(element, context) for element in node.expressions]
-        case exp.Cast() if node.to.this.name in _VECTOR_CASTS:
+        case exp.Cast() if type_name(node.to) in _VECTOR_CASTS:
             value = value_of(node.this, context)
             if node.to.expressions and value is not None:
                 return to_vector(value, type_named(node.to), "vector literal")

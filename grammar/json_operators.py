@@ -47,7 +47,9 @@ def _path_of_lambda(node: exp.Lambda) -> exp.Expr:
 
 def _path_of_text(node: exp.JSONBExtract | exp.JSONBExtractScalar) -> exp.Expr:
     text = node.expression
-    if not isinstance(text, exp.Literal) or not (text.name[:1], text.name[-1:]) == ("{", "}"):
+    if not isinstance(text, exp.Literal):
+        return _path_of_value(node, text)
+    if (text.name[:1], text.name[-1:]) != ("{", "}"):
         raise ProgrammingError(
             "#> and #>> take a path in quotes",
             code=sqlstate.SYNTAX_ERROR,
@@ -60,6 +62,18 @@ def _path_of_text(node: exp.JSONBExtract | exp.JSONBExtractScalar) -> exp.Expr:
         key = exp.Literal.number(step) if step.isdecimal() else exp.Literal.string(step)
         result = _step(exp.JSONExtractScalar if last else exp.JSONExtract, result, key)
     return result
+
+
+def _path_of_value(node: exp.Expr, text: exp.Expr) -> exp.Expr:
+    """The path is known when the statement runs: '{a,0}' is the JSON pointer '/a/0'."""
+    joined = text
+    for pattern, replacement in (('^\\s*{|"|}\\s*$', ""), ("\\s*,\\s*", "/")):
+        literals = [exp.Literal.string(part) for part in (pattern, replacement, "g")]
+        joined = exp.Anonymous(this="regexp_replace", expressions=[joined, *literals])
+    pointer = exp.DPipe(this=exp.Literal.string("/"), expression=joined, safe=True)
+    whole = isinstance(node, exp.JSONBExtract)
+    name = "json_extract" if whole else "json_extract_string"
+    return exp.Anonymous(this=name, expressions=[node.this, pointer])
 
 
 def _step(kind: type[exp.Expr], below: exp.Expr, key: exp.Expr) -> exp.Expr:

@@ -16,6 +16,8 @@ from vsql.core.distance import METRIC_BY_OPERATOR
 from vsql.core.errors import ProgrammingError, Span
 
 HAS_KEY = "has_key"
+# sqlglot reads ?:: as one operator, and knows no LIMIT ALL.
+_REPLACED = {"operator": "", "cast_mark": "? ", "limit_all": ""}
 
 _PIECE = re.compile(
     r"""
@@ -27,6 +29,7 @@ _PIECE = re.compile(
   | (?P<dollar>\$(?:[A-Za-z_]\w*)?\$)
   | (?P<operator><->|<\#>|<=>|<\+>|<~>|<%>|\?(?=\s*(?:'|\$\d|:[A-Za-z_])))
   | (?P<cast_mark>\?(?=::))
+  | (?P<limit_all>\b(?i:limit\s+all)\b)
   | (?P<open>[(\[])
   | (?P<close>[)\]])
   | (?P<semicolon>;)
@@ -106,11 +109,10 @@ def rewrite(text: str) -> Rewritten:
     shifts: list[int] = []
     done, length = 0, 0
     for piece in pieces(text):
-        if piece.kind not in ("operator", "cast_mark"):
+        replacement = _REPLACED.get(piece.kind)
+        if replacement is None:
             continue
-        replacement = "? "
-        # sqlglot reads ?:: as one operator.
-        if piece.kind != "cast_mark":
+        if piece.kind == "operator":
             replacement = f" OPERATOR(vsql.{_word(text[piece.start : piece.end])}) "
         parts += [text[done : piece.start], replacement]
         length += piece.start - done + len(replacement)

@@ -151,6 +151,7 @@ def _create_table(node: _Node, text: str) -> st.CreateTable:
         name=_table(name),
         columns=columns,
         primary_key=declared[0] if declared else own,
+        primary_key_name=next((n for n, f in constrained if f.data == "primary_key"), None),
         if_not_exists=_tree(node, "if_not_exists") is not None,
         span=_span(name),
         checks=(*checks, *(check for column in columns for check in column.checks)),

@@ -49,6 +49,7 @@ class CreateTable:
     properties: Mapping[str, str] = field(default_factory=dict)
     partition_by: PartitionBy | None = None
     temporary: bool = False
+    primary_key_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,12 @@ def span_of(node: exp.Expr) -> Span | None:
     return None
 
 
+def type_name(type_: exp.DataType) -> str:
+    """Return the name of a type, one of sqlglot's own or one that it does not know."""
+    kind = type_.args.get("kind")
+    return str(kind.name if isinstance(kind, exp.Expr) else type_.this.name).upper()
+
+
 def qualifier(column: exp.Column) -> str | None:
     """Return the table name that stands before a column, folded, or None."""
     table = column.args.get("table")

@@ -271,8 +271,8 @@ def _histogram_share(bounds: Sequence[Any], value: Any, inclusive: bool) -> floa
         return 1.0
     low, high = bounds[position - 1], bounds[position]
     within = 0.5
-    if isinstance(value, int | float) and high > low:
-        within = (value - low) / (high - low)
+    if isinstance(value, int | float | Decimal) and high > low:
+        within = (float(value) - float(low)) / (float(high) - float(low))
     return (position - 1 + within) / (len(bounds) - 1)
 
 

@@ -19,7 +19,7 @@ from vsql.core.distance import Metric
 from vsql.core.errors import DataError, NotSupportedError, ProgrammingError, did_you_mean
 from vsql.core.types import Family, SqlType
 from vsql.grammar.filter_names import function_name
-from vsql.planner.bind import distance_of, folded, qualifier, span_of
+from vsql.planner.bind import distance_of, folded, qualifier, span_of, type_name
 from vsql.planner.json_functions import translate_json
 
 _ARRAY_FUNCTIONS = {
@@ -112,7 +112,7 @@ def _type_of(node: exp.Expr, types: Types) -> SqlType | None:
         return types.get((qualifier(node) or "", folded(node.this)))
     if isinstance(node, exp.Array):
         return SqlType(Family.VECTOR, (len(node.expressions),))
-    if isinstance(node, exp.Cast) and node.to.this.name in _VECTOR_NAMES:
+    if isinstance(node, exp.Cast) and type_name(node.to) in _VECTOR_NAMES:
         if node.to.expressions:
             return SqlType(Family.VECTOR, (int(node.to.expressions[0].name),))
         return _type_of(node.this, types)
@@ -128,13 +128,13 @@ def _type_of(node: exp.Expr, types: Types) -> SqlType | None:
 
 def _as_array(node: exp.Expr, dimension: int) -> exp.Expr:
     inner = node.unnest()
-    if isinstance(inner, exp.Cast) and inner.to.this.name in _VECTOR_NAMES:
+    if isinstance(inner, exp.Cast) and type_name(inner.to) in _VECTOR_NAMES:
         inner = inner.this
     return exp.cast(inner.copy(), exp.DataType.build(f"FLOAT[{dimension}]", dialect="duckdb"))
 
 
 def _vector_cast(node: exp.Expr) -> exp.Expr:
-    if not isinstance(node, exp.Cast) or node.to.this.name not in _VECTOR_NAMES:
+    if not isinstance(node, exp.Cast) or type_name(node.to) not in _VECTOR_NAMES:
         return node
     if node.to.expressions:
         return _as_array(node, int(node.to.expressions[0].name))

@@ -822,6 +822,15 @@ class Session:
         if self._relational is not None:
             self._relational.close()
 
+    def seen(self) -> Snapshot:
+        """Return the snapshot that the next statement would read."""
+        with self._lock:
+            before = self._transaction
+            snapshot = self._begin_statement()
+            if before is None and self.autocommit and not self._explicit:
+                self._undo_to(None)
+            return snapshot
+
     def newest(self) -> Snapshot:
         """Return the newest committed snapshot."""
         if self.catalog.changed():

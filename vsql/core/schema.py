@@ -131,6 +131,8 @@ class Table:
         return self._schema
 
 
+NO_CONSTRAINT = "no_constraint"
+"""The option of a unique index that CREATE UNIQUE INDEX made: it is no constraint of the table."""
 _NAME = r'(?:[\w$]+|"(?:[^"]|"")+")'
 _COMPOSITE = re.compile(rf"\(({_NAME})(?:, {_NAME})+\)")
 

@@ -12,6 +12,7 @@ from vsql.driver.rows import arrow_table
 from vsql.engine import Session
 
 if TYPE_CHECKING:
+    from vsql.core.snapshot import Snapshot
     from vsql.executor.context import ProgressReport
 
 
@@ -89,6 +90,10 @@ class Connection:
     def unregister(self, name: str) -> None:
         """Forget a registered name."""
         self._open_session().unregister(name.lower())
+
+    def snapshot(self) -> "Snapshot":
+        """Return tables, indexes, views and schemas as the next statement would see them."""
+        return self._open_session().seen()
 
     def registered_columns(self, name: str) -> tuple[str, ...]:
         """Return the names of the columns of registered data."""

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from vsql.core import sqlstate
 from vsql.core.errors import InterfaceError, ProgrammingError
+from vsql.core.types import SqlType
 from vsql.driver.ingest import ingest
 from vsql.driver.rows import Row, numpy_columns, rows_of
 from vsql.engine import Session
@@ -35,6 +36,7 @@ class Cursor:
         self._rows: list[Row] | None = None
         self._position = 0
         self._closed = False
+        self._row_count = -1
 
     def execute(self, operation: str, parameters: Any = ()) -> "Cursor":
         """Run one statement; raises vsql's errors. Returns the cursor itself."""
@@ -76,10 +78,15 @@ class Cursor:
             for name, type_ in zip(self._result.names, self._result.types, strict=True)
         )
 
+    def column_types(self) -> list[tuple[str, SqlType]]:
+        """Return name and type of each column of the result."""
+        result = self._with_rows()
+        return list(zip(result.names, result.types, strict=True))
+
     @property
     def rowcount(self) -> int:
         """The number of rows returned or changed, -1 where there is none."""
-        return -1 if self._result is None else self._result.row_count
+        return self._row_count if self._result is None else self._result.row_count
 
     @property
     def statusmessage(self) -> str:
@@ -206,6 +213,7 @@ class Cursor:
         """Close it; raises InterfaceError when closed already."""
         self._check_open()
         self._closed = True
+        self._row_count = self.rowcount
         self._result = self._rows = None
 
     def __iter__(self) -> Iterator[Row]:
