@@ -1,7 +1,7 @@
 # make demo   the main job on real data        make test        lint, types, imports, tests
 # make bench  benchmarks beside bare libraries  make test-fast   the tests with sqlglot's compiled build
 # make crash  300 kills of a writing process    make stress      threads and processes for a minute
-# make fuzz   broken statements for 5 minutes
+# make fuzz   broken statements for 5 minutes   make conformance  suites that others wrote
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 KILLS ?= 300
 STAMP_FAST := $(VENV)-fast/.installed
 
-.PHONY: demo test lint types imports unit test-fast bench crash stress fuzz format clean
+.PHONY: demo test lint types imports unit test-fast bench conformance crash stress fuzz format clean
 
 demo: $(STAMP)
 	$(BIN)/vsql demo
@@ -37,6 +37,9 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/writes.py
 	$(BIN)/python benchmarks/filters.py
+
+conformance: $(STAMP)
+	$(BIN)/python -m tests.conformance.report
 
 crash: $(STAMP)
 	$(BIN)/python tests/crash/harness.py --kills $(KILLS) --seconds 600

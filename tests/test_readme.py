@@ -19,10 +19,21 @@ def test_python_blocks_run() -> None:
     exec(compile("\n".join(blocks), str(README), "exec"), {})
 
 
+PYTHON_PAGES = ("sqlalchemy",)
+
+
+@pytest.mark.parametrize("page", PYTHON_PAGES)
+def test_python_of_docs_runs(page: str) -> None:
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / f"{page}.md").read_text(), re.DOTALL
+    )
+    assert blocks
+    exec(compile("\n".join(blocks), page, "exec"), {"__name__": page})
+
+
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.stem)
 def test_sql_blocks_run(page: Path, tmp_path: Any) -> None:
     blocks = re.findall(r"```sql\n(.*?)```", page.read_text(), re.DOTALL)
-    assert blocks
     with vsql.connect(str(tmp_path / "db"), autocommit=True) as connection:
         for block in blocks:
             for piece in split_statements(block):
