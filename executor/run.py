@@ -1,6 +1,7 @@
 """Runs a plan: the one place that knows which operator does which node."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -50,8 +51,10 @@ def prepare(plan: Plan, context: Context) -> Operator:
         return operator
 
     def after_subqueries(context: Context) -> Result:
-        run_subqueries(plan.subqueries, context)
-        return operator(context)
+        # Keys are numbered within one plan: a nested plan's must not replace those around it.
+        own = replace(context, parameters=dict(context.parameters))
+        run_subqueries(plan.subqueries, own)
+        return operator(own)
 
     return after_subqueries
 

@@ -1,0 +1,80 @@
+"""What SQLite's test files, and random predicates, have shown; each case failed once."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import vsql
+from vsql.driver.connection import Connection
+
+
+@pytest.fixture(params=["growing", "sealed"])
+def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
+    connection = vsql.connect(":memory:", autocommit=True)
+    connection.execute("CREATE TABLE t (id INT PRIMARY KEY, a INT, b INT, c DOUBLE, d TEXT)")
+    rows = [(n, n % 7, n * 3 % 11 or None, n / 2, f"d{n % 5}") for n in range(40)]
+    connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?)", rows)
+    if request.param == "sealed":
+        connection.execute("FLUSH t")
+    yield connection
+    connection.close()
+
+
+CASES: tuple[tuple[str, list[tuple[Any, ...]]], ...] = (
+    # A nested subquery's value must not replace its neighbour's.
+    (
+        "SELECT id FROM t WHERE id IN (SELECT id FROM t WHERE id > 38)"
+        " OR id IN (SELECT id FROM t WHERE id IN (SELECT a FROM t WHERE a < 1)) ORDER BY id",
+        [(0,), (39,)],
+    ),
+    (
+        "SELECT id FROM t WHERE id = (SELECT max(id) FROM t)"
+        " OR id = (SELECT min(id) FROM t WHERE a = (SELECT max(a) FROM t)) ORDER BY id",
+        [(6,), (39,)],
+    ),
+    ("SELECT count(*) FROM t WHERE a IN (b)", [(3,)]),
+    ("SELECT count(*) FROM t WHERE a IN (b, 0, a + 1)", [(9,)]),
+    ("SELECT count(*) FROM t WHERE a NOT IN (b)", [(33,)]),
+    ("SELECT count(*) FROM t WHERE a IN ()", [(0,)]),
+    ("SELECT count(*) FROM t WHERE a NOT IN ()", [(40,)]),
+    ("SELECT count(*) FROM t WHERE NULL NOT IN ()", [(40,)]),
+    ("SELECT 1 IN (), NULL IN ()", [(False, False)]),
+    ("SELECT x'30' IN (SELECT a FROM t), x'30' NOT IN (SELECT a FROM t)", [(False, True)]),
+    ("SELECT x'30' IN (SELECT x'30'), x'3030' IN (SELECT x'30')", [(True, False)]),
+    ("SELECT x'00ff' IN (SELECT x'00ff' UNION ALL SELECT NULL)", [(True,)]),
+    ("SELECT x'30' IN (SELECT NULL::bytea)", [(None,)]),
+    ("SELECT count(*) FROM t WHERE a < - CAST(NULL AS INT)", [(0,)]),
+    ("SELECT count(*) FROM t WHERE NOT (a * 2147483647 * a = NULL)", [(0,)]),
+    ("SELECT count(*) FROM t WHERE NULL NOT BETWEEN a AND b OR a = 3", [(6,)]),
+    ("SELECT count(*) FROM t WHERE a BETWEEN 7 AND NULL", [(0,)]),
+    ("SELECT count(*) FROM t WHERE NOT a BETWEEN 7 AND NULL", [(40,)]),
+    ("SELECT count(*) FROM t WHERE - - a = + a AND NOT NOT a = 1", [(6,)]),
+)
+
+
+@pytest.mark.parametrize(("sql", "rows"), CASES, ids=[sql[:60] for sql, _ in CASES])
+def test_predicate(connection: Connection, sql: str, rows: list[tuple[Any, ...]]) -> None:
+    assert connection.execute(sql).fetchall() == rows
+
+
+def test_the_last_of_two_assignments_holds(connection: Connection) -> None:
+    connection.execute("UPDATE t SET a = 3, a = 4, a = 5 WHERE id = 1")
+    assert connection.execute("SELECT a FROM t WHERE id = 1").fetchone() == (5,)
+
+
+def test_an_index_over_several_columns_is_searched_by_the_first(connection: Connection) -> None:
+    connection.execute("CREATE INDEX both ON t (a DESC, d ASC NULLS LAST)")
+    plan = [line for (line,) in connection.execute("EXPLAIN SELECT id FROM t WHERE a = 1")]
+    assert any("a = 1" in line and "index" in line for line in plan)
+    query = "SELECT id FROM t WHERE a = 1 AND d = 'd3'"
+    assert connection.execute(query).fetchall() == [(8,)]
+    connection.execute("ALTER TABLE t RENAME COLUMN d TO e")
+    shown = connection.execute("SHOW INDEXES FROM t").fetchall()
+    assert ("both", "a, e") in [(row[0], row[3]) for row in shown]
+    with pytest.raises(vsql.ProgrammingError, match='"z" does not exist'):
+        connection.execute("CREATE INDEX ON t (a, z)")
+    with pytest.raises(vsql.ProgrammingError, match="over columns"):
+        connection.execute("CREATE UNIQUE INDEX ON t ((a + 1))")
+    connection.execute("ALTER TABLE t DROP COLUMN e")
+    assert "both" not in [row[0] for row in connection.execute("SHOW INDEXES FROM t")]
