@@ -301,7 +301,7 @@ def _membership(node: exp.In, frame: Frame) -> pa.Array:
         return pa.repeat(pa.scalar(False), frame.length)
     key = evaluate(node.this, frame)
     values = constants(node.expressions, frame)
-    if not isinstance(key, pa.Array):
+    if not isinstance(key, pa.Array) or any(isinstance(v, pa.Array) for v in values):
         return evaluate_condition(_spelled_out(node), frame)
     filled = [value for value in values if value is not None]
     if not filled:

@@ -23,7 +23,7 @@ from vsql.executor.take import Picked, from_numpy, take_column
 from vsql.executor.values import value_of
 from vsql.executor.written import Written
 from vsql.planner.bind import is_constant
-from vsql.planner.nodes import EXCLUDED, Conflict, InsertRows
+from vsql.planner.nodes import EXCLUDED, Conflict, InsertRows, Remainder
 from vsql.planner.write import is_default
 
 
@@ -42,6 +42,18 @@ def insert(plan: InsertRows, parameter_sets: Sequence[dict[str, Any]], context: 
     if not plan.conflict.assignments and not plan.conflict.repeats:
         return _insert_new(plan.conflict, batch, table, context)
     return _insert_or_update(plan.conflict, batch, table, context)
+
+
+def is_one_batch(plan: InsertRows) -> bool:
+    """Whether nothing but the rows of VALUES reads parameters, so that many sets make one batch."""
+    read: list[exp.Expr] = []
+    if plan.conflict is not None:
+        read += [value for _, value in plan.conflict.assignments]
+        read += [plan.conflict.where] if plan.conflict.where is not None else []
+    returning = plan.returning.plan if plan.returning is not None else None
+    if isinstance(returning, Remainder) and returning.parameters:
+        return False
+    return plan.source is None and not any(node.find(exp.Placeholder) for node in read)
 
 
 def _keys_of(conflict: Conflict, table: TableSnapshot) -> list[UniqueKey]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vsql.executor.context import Resources
+from vsql.index.forking import let_threads_go
 from vsql.storage.store import Store
 
 NO_VERSION = (1 << 63) - 1
@@ -86,6 +87,15 @@ class OpenDatabases:
 
     def __init__(self) -> None:
         self._by_root: dict[Path, Database] = {}
+        self._lock = threading.Lock()
+        self._inherited: list[Database] = []
+        os.register_at_fork(before=let_threads_go, after_in_child=self._leave_to_parent)
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: open anew what the parent has open, and never close it for it."""
+        # Kept, not dropped: closing would end locks and threads that are the parent's.
+        self._inherited += self._by_root.values()
+        self._by_root = {}
         self._lock = threading.Lock()
 
     def acquire(self, root: Path | None, *, read_only: bool) -> Database:

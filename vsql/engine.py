@@ -478,19 +478,22 @@ class Session:
         return explained(plan, context, wanted, statement.format, prepared.nanoseconds)
 
     def _write(self, plan: Write, context: Context, parameter_sets: Sequence[Parameters]) -> Result:
-        from vsql.executor.insert import insert
+        from vsql.executor.insert import insert, is_one_batch
         from vsql.executor.modify import delete, merge, update
-        from vsql.executor.written import returned
+        from vsql.executor.written import all_returned, returned
 
         self._refuse_read_only()
-        count, result = 0, None
         sets = list(parameter_sets) or [{}]
-        for number, parameters in enumerate(sets):
+        # The sets of an INSERT make one batch, unless more than its values reads them.
+        together = isinstance(plan, InsertRows) and is_one_batch(plan)
+        count = 0
+        results: list[Result] = []
+        for parameters in sets[:1] if together else sets:
             context.parameters = dict(parameters)
             match plan:
                 case InsertRows():
-                    # All sets of parameters make one batch.
-                    written, word = insert(plan, sets, context), "INSERT 0"
+                    rows = sets if together else [parameters]
+                    written, word = insert(plan, rows, context), "INSERT 0"
                 case DeleteRows():
                     written, word = delete(plan, context), "DELETE"
                 case UpdateRows():
@@ -498,18 +501,16 @@ class Session:
                 case MergeRows():
                     written, word = merge(plan, context), "MERGE"
             count += written.count
-            last = number == len(sets) - 1 or isinstance(plan, InsertRows)
-            if plan.returning is not None and last:
-                result = returned(written, plan.returning, f"{word} {count}", context)
-            tag = f"{word} {count}"
-            self._stage(written.changes, context, tag if last else None)
-            if last:
-                break
+            if plan.returning is not None:
+                results.append(returned(written, plan.returning, context))
+            self._stage(written.changes, context)
+        tag = f"{word} {count}"
+        self._stage((), context, tag)
         self._seal_backlog(plan.table, context)
         self._commit_when_alone()
         if not self._has_worker():
             extend_graphs(self._committed.tables.get(plan.table), context)
-        return result if result is not None else Result(tag, None, (), count)
+        return all_returned(results, tag) if results else Result(tag, None, (), count)
 
     def _seal_backlog(self, name: str, context: Context) -> None:
         """Seal a table's growing rows where no worker does, or where it does not keep up.

@@ -155,3 +155,16 @@ def test_scroll_and_the_rest(connection: Connection) -> None:
         with pytest.raises(vsql.ProgrammingError) as caught:
             cursor.callproc(name, ("x",))
         assert caught.value.sqlstate == "42883"
+
+
+def test_executemany_runs_every_set(connection: Connection) -> None:
+    """Also where more than VALUES reads the parameters, and with RETURNING."""
+    connection.execute("CREATE TABLE t (id INT PRIMARY KEY, n INT)")
+    cursor = connection.cursor()
+    cursor.executemany("INSERT INTO t SELECT ?, 1", [(1,), (2,), (3,)])
+    assert cursor.rowcount == 3
+    upsert = "INSERT INTO t VALUES (?, 1) ON CONFLICT (id) DO UPDATE SET n = t.n + ? RETURNING n"
+    cursor.executemany(upsert, [(1, 10), (2, 20), (4, 30)])
+    assert cursor.fetchall() == [(11,), (21,), (1,)]
+    cursor.executemany("UPDATE t SET n = ? WHERE id = ? RETURNING id", [(0, 1), (0, 2)])
+    assert cursor.fetchall() == [(1,), (2,)]

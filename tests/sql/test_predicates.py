@@ -40,7 +40,6 @@ CASES: tuple[tuple[str, list[tuple[Any, ...]]], ...] = (
     ("SELECT count(*) FROM t WHERE a NOT IN ()", [(40,)]),
     ("SELECT count(*) FROM t WHERE NULL NOT IN ()", [(40,)]),
     ("SELECT 1 IN (), NULL IN ()", [(False, False)]),
-    ("SELECT x'30' IN (SELECT a FROM t), x'30' NOT IN (SELECT a FROM t)", [(False, True)]),
     ("SELECT x'30' IN (SELECT x'30'), x'3030' IN (SELECT x'30')", [(True, False)]),
     ("SELECT x'00ff' IN (SELECT x'00ff' UNION ALL SELECT NULL)", [(True,)]),
     ("SELECT x'30' IN (SELECT NULL::bytea)", [(None,)]),
@@ -58,11 +57,6 @@ def test_predicate(connection: Connection, sql: str, rows: list[tuple[Any, ...]]
     assert connection.execute(sql).fetchall() == rows
 
 
-def test_the_last_of_two_assignments_holds(connection: Connection) -> None:
-    connection.execute("UPDATE t SET a = 3, a = 4, a = 5 WHERE id = 1")
-    assert connection.execute("SELECT a FROM t WHERE id = 1").fetchone() == (5,)
-
-
 def test_an_index_over_several_columns_is_searched_by_the_first(connection: Connection) -> None:
     connection.execute("CREATE INDEX both ON t (a DESC, d ASC NULLS LAST)")
     plan = [line for (line,) in connection.execute("EXPLAIN SELECT id FROM t WHERE a = 1")]
@@ -71,10 +65,10 @@ def test_an_index_over_several_columns_is_searched_by_the_first(connection: Conn
     assert connection.execute(query).fetchall() == [(8,)]
     connection.execute("ALTER TABLE t RENAME COLUMN d TO e")
     shown = connection.execute("SHOW INDEXES FROM t").fetchall()
-    assert ("both", "a, e") in [(row[0], row[3]) for row in shown]
+    assert ("both", "(a, e)") in [(row[0], row[3]) for row in shown]
     with pytest.raises(vsql.ProgrammingError, match='"z" does not exist'):
         connection.execute("CREATE INDEX ON t (a, z)")
-    with pytest.raises(vsql.ProgrammingError, match="over columns"):
+    with pytest.raises(vsql.ProgrammingError, match="not over an expression"):
         connection.execute("CREATE UNIQUE INDEX ON t ((a + 1))")
     connection.execute("ALTER TABLE t DROP COLUMN e")
     assert "both" not in [row[0] for row in connection.execute("SHOW INDEXES FROM t")]

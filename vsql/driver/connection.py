@@ -1,10 +1,11 @@
 """PEP 249's Connection, with `execute` as a shortcut and `register` for outside data."""
 
+import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from vsql.core import errors
+from vsql.core import errors, sqlstate
 from vsql.core.errors import InterfaceError
 from vsql.database import Database
 from vsql.driver.cursor import Cursor
@@ -40,6 +41,7 @@ class Connection:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._closed = False
+        self._process = os.getpid()
 
     @classmethod
     def open(
@@ -154,4 +156,10 @@ class Connection:
     def _open_session(self) -> Session:
         if self._closed:
             raise InterfaceError("the connection is closed")
+        if self._process != os.getpid():
+            raise InterfaceError(
+                "the connection belongs to the process that opened it",
+                code=sqlstate.CONNECTION_DOES_NOT_EXIST,
+                hint="after a fork, connect again in the child",
+            )
         return self._session
