@@ -24,6 +24,7 @@ from vsql.core.errors import (
     OperationalError,
     ProgrammingError,
 )
+from vsql.executor.external import external_access_is_off
 from vsql.executor.result import TYPE_METADATA
 from vsql.planner.translate import to_duckdb
 
@@ -35,7 +36,7 @@ _SUGGESTION = re.compile(r'Did you mean "([^"]*)"|Candidate bindings: (.*)')
 class Relational:
     """One DuckDB connection, for one session."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, external_access: bool = True) -> None:
         config: dict[str, str | bool | int | float | list[str]] = {
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
@@ -45,6 +46,13 @@ class Relational:
         self._connection.execute("SET integer_division = true")
         self._connection.execute("SET TimeZone = 'UTC'")
         self._lock = threading.RLock()
+        if not external_access:
+            self.refuse_external_access()
+
+    def refuse_external_access(self) -> None:
+        """Open no file from now on; DuckDB allows no way back."""
+        with self._lock:
+            self._connection.execute("SET enable_external_access = false")
 
     def interrupt(self) -> None:
         """Cancel the running statement, from any thread."""
@@ -175,6 +183,8 @@ def translated(error: duckdb.Error) -> DatabaseError:
         return OperationalError(
             "canceling statement due to user request", code=sqlstate.QUERY_CANCELED
         )
+    if isinstance(error, duckdb.PermissionException):
+        return external_access_is_off()
     if isinstance(error, duckdb.BinderException | duckdb.CatalogException):
         return _unknown_name(text, message, hint)
     if isinstance(error, duckdb.ConversionException):

@@ -10,8 +10,8 @@ from vsql.executor import row_mask
 from vsql.executor.context import Context, column_of
 from vsql.executor.filter import mask_of, passing
 from vsql.executor.open_index import open_index
-from vsql.executor.result import Result, rows_result
-from vsql.executor.take import Picked, slice_picked, take_outputs
+from vsql.executor.result import Result, picked_result, rows_result
+from vsql.executor.take import Picked, PickedRows, slice_picked
 from vsql.executor.values import count_of, value_of
 from vsql.planner.nodes import Conjunct, Count, Lookup, Output, Scan
 from vsql.storage.segment import OpenSegment
@@ -105,8 +105,6 @@ def run_count(plan: Count, context: Context) -> Result:
 
 
 def _projected(picked: list[Picked], table: TableSnapshot, outputs: tuple[Output, ...]) -> Result:
-    if not picked:
-        arrays = [pa.array([], type=output.type.arrow) for output in outputs]
-        empty = pa.Table.from_arrays(arrays, names=[output.name for output in outputs])
-        return rows_result(empty, outputs)
-    return rows_result(take_outputs(picked, table.table, outputs), outputs)
+    """Return the rows as they are chosen: their columns are read when somebody asks."""
+    types = tuple(output.type for output in outputs)
+    return picked_result(PickedRows(picked, table.table, outputs), types)

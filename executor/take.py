@@ -114,6 +114,9 @@ def slice_picked(picked: list[Picked], offset: int, limit: int | None) -> list[P
         if skipped == 0 and wanted == count:
             result.append(part)
             continue
-        rows = np.arange(count, dtype=np.int64) if part.rows is None else part.rows
-        result.append(Picked(part.segment, rows[skipped : skipped + wanted]))
+        if part.rows is None:
+            rows: Rows = np.arange(skipped, skipped + wanted, dtype=np.int64)
+        else:
+            rows = part.rows[skipped : skipped + wanted]
+        result.append(Picked(part.segment, rows))
     return result

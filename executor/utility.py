@@ -8,6 +8,7 @@ from vsql.core.changes import Change
 from vsql.executor import alter, backup, copy, ddl, export, integrity, maintain, objects, versions
 from vsql.executor.analyze import analyze
 from vsql.executor.context import Context
+from vsql.executor.external import check_external_access
 from vsql.executor.modify import truncate
 from vsql.executor.result import Result, table_result
 from vsql.executor.run import run
@@ -34,7 +35,12 @@ def run_utility(statement: Statement, facts: Facts, context: Context) -> Done:
     if definition is not None:
         tag, define = definition
         return Done(tag, define(statement, facts, context))
+    if isinstance(statement, _EXTERNAL):
+        check_external_access(context.settings)
     return _OTHERS[type(statement)](statement, facts, context)
+
+
+_EXTERNAL = (st.CopyFrom, st.CopyTo, st.ExportDatabase, st.BackupDatabase)
 
 
 _Define = Callable[[Any, Facts, Context], tuple[Change, ...]]

@@ -29,8 +29,9 @@ UTILITY_KEYWORDS = (
     *("create", "drop", "copy", "show", "describe", "desc", "set", "reset", "begin", "start"),
     *("commit", "end", "rollback", "abort", "flush", "alter", "comment", "truncate", "savepoint"),
     *("release", "optimize", "vacuum", "analyze", "check", "restore", "undrop", "backup"),
-    *("export", "import"),
+    *("export", "import", "deallocate", "fetch", "move", "close"),
 )
+NAMED_KEYWORDS = ("prepare", "execute", "declare")
 _FIRST_WORD = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*+([A-Za-z_]+|\(|\S)", re.DOTALL)
 _SEARCH_PARAMS = re.compile(r"\bSEARCH\s+PARAMS\s*\(([^()]*)\)\s*$", re.IGNORECASE)
 _EXPLAIN = re.compile(r"explain\b\s*(\(([^()]*)\)|(analyze|analyse)\b)?", re.IGNORECASE)
@@ -99,11 +100,15 @@ def _parse_one(text: str) -> Parsed:
         return _sql(padded, text)
     if word in UTILITY_KEYWORDS:
         return Parsed(_utility(padded), (), text)
+    if word in NAMED_KEYWORDS:
+        return _named(word, padded, start, text)
     raise ProgrammingError(
         f'syntax error at or near "{match.group(1)}"',
         code=sqlstate.SYNTAX_ERROR,
         span=Span(start, match.end(1)),
-        hint=did_you_mean(word, (*SQL_KEYWORDS[:-1], *UTILITY_KEYWORDS, "explain")),
+        hint=did_you_mean(
+            word, (*SQL_KEYWORDS[:-1], *UTILITY_KEYWORDS, *NAMED_KEYWORDS, "explain")
+        ),
     )
 
 
@@ -235,6 +240,19 @@ def _near(body: str, span: Span) -> ProgrammingError:
         code=sqlstate.SYNTAX_ERROR,
         span=Span(start, start + max(1, len(word))),
     )
+
+
+def _named(word: str, padded: str, start: int, text: str) -> Parsed:
+    from vsql.grammar.named_statements import parse_named
+
+    def read(body: str) -> tuple[st.Statement, tuple[str, ...]]:
+        inner = _parse_one(body)
+        if not isinstance(inner.statement, st.Query | st.Insert | st.Update | st.Delete | st.Merge):
+            raise _near(body, Span(start, len(body)))
+        return inner.statement, inner.parameters
+
+    statement, keys = parse_named(word, padded, start, read)
+    return Parsed(statement, keys, text)
 
 
 def _utility(padded: str) -> st.Statement:

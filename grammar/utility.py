@@ -470,7 +470,38 @@ def _set(node: _Node, text: str) -> st.SetSetting:
     return st.SetSetting(name, ", ".join(texts), scope)
 
 
+_STEPS = {
+    "NEXT": (st.Direction.FORWARD, 1),
+    "PRIOR": (st.Direction.BACKWARD, 1),
+    "FIRST": (st.Direction.ABSOLUTE, 1),
+    "LAST": (st.Direction.ABSOLUTE, -1),
+}
+
+
+def _fetch(node: _Node, text: str) -> st.FetchCursor:
+    name, only_moves = _name(_trees(node, "name")[0]), bool(_tokens(node, "MOVE"))
+    written = _tree(node, "fetch_direction")
+    words = [] if written is None else written.children
+    kinds = [token.type for token in words]
+    direction, count = st.Direction.FORWARD, 1
+    if kinds and kinds[0] in _STEPS:
+        direction, count = _STEPS[kinds[0]]
+    elif kinds and kinds[0] in ("ABSOLUTE", "RELATIVE", "FORWARD", "BACKWARD"):
+        direction = st.Direction(kinds[0].lower())
+    if kinds and kinds[-1] == "NUMBER":
+        count = int(float(words[-1]))
+    everything = bool(kinds) and kinds[-1] == "ALL"
+    return st.FetchCursor(name, direction, None if everything else count, only_moves)
+
+
+def _one_or_all(node: _Node) -> str | None:
+    return None if _tokens(node, "ALL") else _names(node)[0]
+
+
 _READERS: dict[str, Any] = {
+    "deallocate": lambda node, text: st.Deallocate(_one_or_all(node)),
+    "fetch": _fetch,
+    "close": lambda node, text: st.CloseCursor(_one_or_all(node)),
     "create_table": _create_table,
     "create_table_as": _create_table_as,
     "drop_table": _drop_table,

@@ -1,5 +1,6 @@
 """Statements other than queries and writes, as values. Imported when the first one comes."""
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -419,6 +420,65 @@ class Flush:
     table: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """PREPARE: `text` is the statement, with `count` parameters; a type None means any vector."""
+
+    name: str
+    types: tuple[SqlType | None, ...]
+    count: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    name: str
+    arguments: tuple[exp.Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Deallocate:
+    """`name` None means all."""
+
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeclareCursor:
+    """`text` is the query; `scrolls` is false for NO SCROLL alone."""
+
+    name: str
+    text: str
+    scrolls: bool
+    hold: bool
+
+
+class Direction(enum.Enum):
+    """Where FETCH and MOVE go: NEXT is FORWARD 1, FIRST is ABSOLUTE 1, and so on."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+    ABSOLUTE = "absolute"
+    RELATIVE = "relative"
+
+
+@dataclass(frozen=True, slots=True)
+class FetchCursor:
+    """FETCH, and MOVE where it `only_moves`; `count` None means all."""
+
+    name: str
+    direction: Direction
+    count: int | None
+    only_moves: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CloseCursor:
+    """`name` None means all."""
+
+    name: str | None
+
+
 Utility = (
     CreateTable
     | CreateTableAs
@@ -462,4 +522,10 @@ Utility = (
     | Commit
     | Rollback
     | Flush
+    | Prepare
+    | Execute
+    | Deallocate
+    | DeclareCursor
+    | FetchCursor
+    | CloseCursor
 )

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
@@ -30,12 +30,14 @@ from vsql.core.errors import (
     OperationalError,
     ProgrammingError,
     Span,
+    did_you_mean,
 )
 from vsql.core.schema import Column
 from vsql.core.snapshot import Snapshot, TableSnapshot
 from vsql.core.types import from_arrow
 from vsql.database import Database, OpenDatabases
 from vsql.executor.context import Collected, Context, ProgressReport, StagedRows
+from vsql.executor.external import check_external_access
 from vsql.executor.interim import extend_graphs
 from vsql.executor.moments import microseconds_long, microseconds_of, version_number
 from vsql.executor.result import Result
@@ -51,8 +53,11 @@ from vsql.transaction import Transaction
 
 if TYPE_CHECKING:
     from vsql.executor.maintain import Rewrite
+    from vsql.executor.portal import Portal
     from vsql.executor.remainder import Relational
+    from vsql.grammar.utility_statements import Prepare
 
+_T = TypeVar("_T")
 _PLANS_MAX = 512
 _RETRIES = 10
 _NAMED = (sqlstate.UNDEFINED_COLUMN, sqlstate.UNDEFINED_FUNCTION, sqlstate.AMBIGUOUS_COLUMN)
@@ -124,6 +129,8 @@ class Session:
         self._explicit = False
         self._local_settings: dict[str, Any] = {}
         self._numbers: dict[int, tuple[int, int]] = {}
+        self._statements: dict[str, Prepare] = {}
+        self._portals: dict[str, Portal] = {}
         self._relational: Relational | None = None
         self._interrupted = threading.Event()
         self._lock = threading.RLock()
@@ -419,7 +426,8 @@ class Session:
         if self._relational is None:
             from vsql.executor.remainder import Relational
 
-            self._relational = Relational()
+            allowed = self._settings["external_access"] == "on"
+            self._relational = Relational(external_access=allowed)
         return self._relational
 
     def _dispatch(
@@ -558,7 +566,7 @@ class Session:
                     self.commit_rewrite(found[0], adapt, context)
 
     def _utility(self, statement: st.Statement, context: Context) -> Result:
-        own = self._session_statement(statement)
+        own = self._session_statement(statement, context)
         if own is not None:
             return own
         from vsql.executor.utility import run_utility
@@ -585,7 +593,7 @@ class Session:
             statement = replace(statement, query=self._resolved(statement.query, older))
         return statement, older
 
-    def _session_statement(self, statement: st.Statement) -> Result | None:
+    def _session_statement(self, statement: st.Statement, context: Context) -> Result | None:
         """Run what concerns this session alone; None for any other statement."""
         from vsql.grammar import utility_statements as ut
 
@@ -621,8 +629,85 @@ class Session:
                 return Result("RELEASE")
             case ut.ShowSetting() | ut.ResetSetting() | ut.SetSetting():
                 return self._setting_statement(statement)
+            case ut.Prepare() | ut.Execute() | ut.Deallocate():
+                return self._prepared_statement(statement, context)
+            case ut.DeclareCursor() | ut.FetchCursor() | ut.CloseCursor():
+                return self._cursor_statement(statement, context)
             case _:
                 return None
+
+    def _prepared_statement(self, statement: st.Statement, context: Context) -> Result:
+        from vsql.executor.named import arguments_of
+        from vsql.grammar import utility_statements as ut
+
+        match statement:
+            case ut.Prepare(name):
+                _refuse_known(
+                    name, self._statements, "prepared statement", sqlstate.DUPLICATE_STATEMENT
+                )
+                self._statements[name] = statement
+                return Result("PREPARE")
+            case ut.Execute(name):
+                known = _named(
+                    name, self._statements, "prepared statement", sqlstate.INVALID_STATEMENT_NAME
+                )
+                parameters = arguments_of(statement, known, context)
+                return self._inner(known.text, parameters)
+            case ut.Deallocate(name):
+                if name is not None:
+                    _named(
+                        name,
+                        self._statements,
+                        "prepared statement",
+                        sqlstate.INVALID_STATEMENT_NAME,
+                    )
+                for one in [name] if name is not None else list(self._statements):
+                    del self._statements[one]
+                return Result("DEALLOCATE" if name is not None else "DEALLOCATE ALL")
+            case _:
+                raise AssertionError(statement)
+
+    def _inner(self, text: str, parameters: Parameters) -> Result:
+        """Run the statement inside of another; the places of its errors are in its own text."""
+        try:
+            return self._once(text, lambda parsed: [parameters])
+        except Error as error:
+            if error.statement is None:
+                error.statement = text
+            raise
+
+    def _cursor_statement(self, statement: st.Statement, context: Context) -> Result:
+        from vsql.executor.portal import Portal, fetch
+        from vsql.grammar import utility_statements as ut
+
+        match statement:
+            case ut.DeclareCursor(name, text, scrolls, hold):
+                if not hold:
+                    self._refuse_outside_transaction("DECLARE CURSOR without HOLD")
+                _refuse_known(name, self._portals, "cursor", sqlstate.DUPLICATE_CURSOR)
+                result = self._inner(text, context.parameters)
+                alone = self.autocommit and not self._explicit
+                self._portals[name] = Portal(result, scrolls, hold, committed=alone)
+                return Result("DECLARE CURSOR")
+            case ut.FetchCursor(name):
+                return fetch(
+                    _named(name, self._portals, "cursor", sqlstate.INVALID_CURSOR_NAME), statement
+                )
+            case ut.CloseCursor(name):
+                if name is not None:
+                    _named(name, self._portals, "cursor", sqlstate.INVALID_CURSOR_NAME)
+                for one in [name] if name is not None else list(self._portals):
+                    del self._portals[one]
+                return Result("CLOSE CURSOR" if name is not None else "CLOSE CURSOR ALL")
+            case _:
+                raise AssertionError(statement)
+
+    def _end_portals(self, *, committed: bool) -> None:
+        """Close the cursors that end with their transaction."""
+        for name, portal in list(self._portals.items()):
+            portal.committed |= committed and portal.hold
+            if not portal.committed:
+                del self._portals[name]
 
     def _refuse_outside_transaction(self, what: str) -> None:
         if self.autocommit and not self._explicit:
@@ -652,6 +737,9 @@ class Session:
             case ut.ResetSetting(name):
                 names = [known_settings.canonical(name)] if name else list(known_settings.DEFAULTS)
                 for one in names:
+                    if one == "external_access" and name is None:
+                        continue
+                    self._check_external_access(one, known_settings.DEFAULTS[one])
                     self._set(one, known_settings.DEFAULTS[one])
                 return Result("RESET")
             case ut.SetSetting(name, written, scope):
@@ -662,6 +750,9 @@ class Session:
                     if default
                     else known_settings.checked(own, written)
                 )
+                self._check_external_access(own, value)
+                if own == "external_access":
+                    scope = "session" if scope == "local" else scope
                 if own == "busy_timeout_ms":
                     self.catalog.set_busy_timeout(value)
                 if scope == "local":
@@ -675,6 +766,15 @@ class Session:
                 return Result("SET")
             case _:
                 raise AssertionError(statement)
+
+    def _check_external_access(self, name: str, value: Any) -> None:
+        """Turn external access off for good; raises ProgrammingError (42501) for a way back."""
+        if name != "external_access":
+            return
+        if value == "on":
+            check_external_access(self._settings)
+        elif self._relational is not None:
+            self._relational.refuse_external_access()
 
     def _set(self, name: str, value: Any) -> None:
         # A new mapping: operators know by its identity that the settings are still theirs.
@@ -708,6 +808,8 @@ class Session:
             transaction = self._transaction
             alone = self.autocommit and not self._explicit
             self._explicit = False
+            if self._portals:
+                self._end_portals(committed=True)
             self._local_settings = {}
             if transaction is None or not transaction.changes:
                 self._undo_to(None)
@@ -753,6 +855,7 @@ class Session:
         """Forget the transaction's changes."""
         with self._lock:
             self._undo_to(None)
+            self._end_portals(committed=False)
             self._explicit = False
             self._local_settings = {}
 
@@ -880,6 +983,20 @@ class Session:
     def _wake_worker(self) -> None:
         if self.after_commit is not None and self._has_worker():
             self.after_commit(self.database)
+
+
+def _named(name: str, known: Mapping[str, _T], what: str, code: str) -> _T:
+    """Return what has a name; raises ProgrammingError with the nearest one."""
+    if name not in known:
+        raise ProgrammingError(
+            f'{what} "{name}" does not exist', code=code, hint=did_you_mean(name, known)
+        )
+    return known[name]
+
+
+def _refuse_known(name: str, known: Mapping[str, object], what: str, code: str) -> None:
+    if name in known:
+        raise ProgrammingError(f'{what} "{name}" already exists', code=code)
 
 
 def _writes() -> Any:

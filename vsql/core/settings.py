@@ -42,6 +42,12 @@ _ALL = (
     Setting("segment_rows", 1_000_000, "rows of one sealed segment at most", 1, 10**9),
     Setting("statement_bytes_max", 64 * _MEBIBYTE, "length of a statement's text", 1, 1 << 40),
     Setting("nesting_max", 1_000, "depth of parentheses in a statement", 1, 100_000),
+    Setting(
+        "external_access",
+        "on",
+        "read_parquet, COPY and their like; off stays",
+        choices=("on", "off"),
+    ),
     Setting("timezone", "UTC", "zone for TIMESTAMPTZ literals and output"),
     Setting("search_path", "public", "accepted for PostgreSQL's clients; one schema exists"),
     Setting("application_name", "", "a label that a client may set"),

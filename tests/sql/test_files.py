@@ -1,0 +1,111 @@
+"""Files in FROM, and how to forbid them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import vsql
+from vsql.driver.connection import Connection
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    pq.write_table(pa.table({"id": [1, 2, 3], "b": ["x", "y", "z"]}), tmp_path / "f.parquet")
+    (tmp_path / "f.csv").write_text("id,b\n1,x\n2,y\n")
+    (tmp_path / "f.json").write_text('{"id": 1}\n{"id": 2}\n')
+    return tmp_path
+
+
+@pytest.fixture
+def connection() -> Iterator[Connection]:
+    with vsql.connect(":memory:") as connection:
+        connection.execute("CREATE TABLE t (id INT PRIMARY KEY, e VECTOR(2))")
+        connection.execute("INSERT INTO t VALUES (1, '[1, 0]'), (2, '[0, 1]')")
+        connection.commit()
+        yield connection
+
+
+CASES: tuple[tuple[str, list[tuple[Any, ...]]], ...] = (
+    ("SELECT * FROM read_parquet('{}/f.parquet') WHERE id > 2", [(3, "z")]),
+    ("SELECT count(*) FROM read_parquet(['{0}/f.parquet', '{0}/f.parquet'])", [(6,)]),
+    ("SELECT * FROM read_parquet('{}/*.parquet') LIMIT 1", [(1, "x")]),
+    ("SELECT b FROM read_csv('{}/f.csv', header => true)", [("x",), ("y",)]),
+    ("SELECT q FROM read_csv_auto('{}/f.csv') AS f(p, q)", [("x",), ("y",)]),
+    ("SELECT sum(id) FROM read_json('{}/f.json')", [(3,)]),
+    ("SELECT length(content) FROM read_text('{}/f.csv')", [(13,)]),
+    (
+        "SELECT f.b FROM (SELECT id FROM t ORDER BY e <-> '[0, 1]' LIMIT 1) AS s"
+        " JOIN read_parquet('{}/f.parquet') AS f USING (id)",
+        [("y",)],
+    ),
+    (
+        "SELECT t.id, f.b FROM t, read_parquet('{}/f.parquet') f WHERE f.id = t.id AND t.id = 1",
+        [(1, "x")],
+    ),
+)
+
+
+@pytest.mark.parametrize(("sql", "rows"), CASES)
+def test_files(connection: Connection, folder: Path, sql: str, rows: list[tuple[Any, ...]]) -> None:
+    assert connection.execute(sql.format(folder)).fetchall() == rows
+
+
+def test_a_file_may_fill_a_table(connection: Connection, folder: Path) -> None:
+    connection.execute(f"CREATE TABLE u AS SELECT * FROM read_parquet('{folder}/f.parquet')")
+    connection.execute(
+        "INSERT INTO u SELECT id + 10, b FROM read_parquet(?)", (f"{folder}/f.parquet",)
+    )
+    assert connection.execute("SELECT sum(id) FROM u").fetchone() == (42,)
+    with pytest.raises(vsql.OperationalError) as caught:
+        connection.execute(f"SELECT * FROM read_parquet('{folder}/nothing.parquet')")
+    assert caught.value.sqlstate == "58P01"
+
+
+FORBIDDEN = (
+    "SELECT * FROM read_parquet('{}/f.parquet')",
+    "SELECT * FROM read_csv('{}/f.csv')",
+    "SELECT * FROM read_text('{}/f.csv')",
+    "SELECT * FROM query('SELECT * FROM read_text(''{}/f.csv'')')",
+    "SELECT id FROM t WHERE id IN (SELECT id FROM read_parquet('{}/f.parquet'))",
+    "INSERT INTO t (id) SELECT id FROM read_parquet('{}/f.parquet')",
+    "CREATE TABLE u AS SELECT * FROM read_parquet('{}/f.parquet')",
+    "COPY t FROM '{}/f.parquet'",
+    "COPY t TO '{}/out.parquet'",
+    "COPY (SELECT 1) TO '{}/out.parquet'",
+    "EXPORT DATABASE '{}/out'",
+    "IMPORT DATABASE '{}/out'",
+    "BACKUP DATABASE TO '{}/out'",
+    "SET external_access = on",
+    "SET LOCAL external_access = on",
+    "RESET external_access",
+)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["first", "later"])
+@pytest.mark.parametrize("statement", FORBIDDEN)
+def test_external_access_off(
+    connection: Connection, folder: Path, statement: str, before: bool
+) -> None:
+    if not before:
+        assert connection.execute("SELECT sum(id) FROM t").fetchone() == (3,)
+    connection.execute("SET external_access = off")
+    connection.execute("RESET ALL")
+    connection.commit()
+    with pytest.raises(vsql.ProgrammingError) as caught:
+        connection.execute(statement.format(folder))
+    assert caught.value.sqlstate == "42501"
+    assert not (folder / "out").exists() and not (folder / "out.parquet").exists()
+    assert connection.execute("SELECT sum(id) FROM t").fetchone() == (3,)
+    connection.register("outside", pa.table({"n": [1, 2]}))
+    assert connection.execute("SELECT sum(n) FROM outside").fetchone() == (3,)
+
+
+def test_external_access_off_from_the_start(folder: Path) -> None:
+    with vsql.connect(":memory:", external_access="off") as connection:
+        with pytest.raises(vsql.ProgrammingError, match="external access is off"):
+            connection.execute(f"SELECT * FROM read_csv('{folder}/f.csv')")
+        assert connection.execute("SHOW external_access").fetchone() == ("off",)
