@@ -99,6 +99,11 @@ class Relational:
         else:
             table = pa.table({"vsql_row": pa.array(range(length or 1))})
         result = self.query(f"SELECT {sql} AS value FROM vsql_rows", {"vsql_rows": table}, bound)
+        if result.num_rows != table.num_rows:
+            raise ProgrammingError(
+                "an aggregate or set-returning function cannot stand here",
+                code=sqlstate.GROUPING_ERROR,
+            )
         return result.column(0).combine_chunks()
 
     def scalar(self, node: exp.Expr, parameters: Mapping[str, Any]) -> Any:
@@ -188,7 +193,7 @@ def translated(error: duckdb.Error) -> DatabaseError:
     if isinstance(error, duckdb.BinderException | duckdb.CatalogException):
         return _unknown_name(text, message, hint)
     if isinstance(error, duckdb.ConversionException):
-        return DataError(message, code=sqlstate.INVALID_TEXT_REPRESENTATION)
+        return DataError(message, code=_conversion_code(message))
     if isinstance(error, duckdb.OutOfRangeException):
         return DataError(message, code=sqlstate.NUMERIC_VALUE_OUT_OF_RANGE)
     if isinstance(error, duckdb.ParserException):
@@ -212,6 +217,14 @@ def translated(error: duckdb.Error) -> DatabaseError:
     return DataError(message, code=sqlstate.DATA_EXCEPTION, hint=hint)
 
 
+def _conversion_code(message: str) -> str:
+    if "field value out of range" in message:
+        return sqlstate.DATETIME_FIELD_OVERFLOW
+    if "out of range" in message:
+        return sqlstate.NUMERIC_VALUE_OUT_OF_RANGE
+    return sqlstate.INVALID_TEXT_REPRESENTATION
+
+
 def _unknown_name(text: str, message: str, hint: str | None) -> DatabaseError:
     function = _MISSING_FUNCTION.search(text)
     if function is not None:
@@ -219,6 +232,8 @@ def _unknown_name(text: str, message: str, hint: str | None) -> DatabaseError:
         return ProgrammingError(
             f"function {name} does not exist", code=sqlstate.UNDEFINED_FUNCTION, hint=hint
         )
+    if "GROUP BY" in message or "cannot contain aggregates" in message:
+        return ProgrammingError(message, code=sqlstate.GROUPING_ERROR, hint=hint)
     if "Ambiguous reference" in text:
         return ProgrammingError(message, code=sqlstate.AMBIGUOUS_COLUMN)
     column = _MISSING_COLUMN.search(text)

@@ -172,6 +172,9 @@ def _sql(padded: str, text: str) -> Parsed:
 def _refuse_into(tree: exp.Expr) -> None:
     if tree.args.get("into") or tree.args.get("locks"):
         raise NotSupportedError("SELECT INTO and FOR UPDATE are not supported")
+    for cte in tree.find_all(exp.CTE):
+        if isinstance(cte.this, exp.Insert | exp.Update | exp.Delete | exp.Merge):
+            raise NotSupportedError("WITH takes queries, not INSERT, UPDATE, DELETE or MERGE")
     for select in tree.find_all(exp.Select):
         if not select.expressions and not select.args.get("from_"):
             raise ProgrammingError("SELECT needs at least one output", code=sqlstate.SYNTAX_ERROR)

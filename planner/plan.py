@@ -55,6 +55,8 @@ def lift_subqueries(root: exp.Expr, facts: Facts, found: dict[exp.Expr, Subquery
         query, membership = node.this, isinstance(node.parent, exp.In)
         if not isinstance(query, exp.Query) or isinstance(node.parent, exp.Exists | exp.Any):
             continue
+        if membership and isinstance(node.parent.this.unnest(), exp.Tuple):
+            continue  # Rows are looked for, not values: DuckDB compares them.
         if node.find_ancestor(exp.Subquery) is not None or not is_standalone(query, facts):
             continue
         if node not in found:

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 
 from sqlglot import exp
 
+from vsql.core import sqlstate
 from vsql.core.distance import METRIC_BY_FUNCTION
+from vsql.core.errors import ProgrammingError
 from vsql.core.protocols import Comparison
 from vsql.core.schema import Index
 from vsql.core.snapshot import TableSnapshot
@@ -61,6 +63,7 @@ def plan_predicate(
     """
     if where is None:
         return ()
+    _refuse_aggregates(where)
     where = resolve_filters(where, table, alias)
     bound = simplify(json_containment(bind_columns(where, table, alias), table))
     conjuncts = [_conjunct(part, table) for part in conjuncts_of(bound)]
@@ -97,6 +100,17 @@ def is_native(part: exp.Expr) -> bool:
 
 def _is_native_function(node: exp.Anonymous) -> bool:
     return node.name.lower() in METRIC_BY_FUNCTION or function_name(node) is not None
+
+
+def _refuse_aggregates(where: exp.Expr) -> None:
+    for node in where.find_all(exp.AggFunc, exp.Window):
+        if node.find_ancestor(exp.Query) in (None, where.find_ancestor(exp.Query)):
+            kind = "window" if isinstance(node, exp.Window) else "aggregate"
+            raise ProgrammingError(
+                f"{kind} functions are not allowed in WHERE",
+                code=sqlstate.GROUPING_ERROR,
+                hint="use HAVING, QUALIFY, or a subquery",
+            )
 
 
 def _row_cost(part: exp.Expr, table: TableSnapshot) -> float:

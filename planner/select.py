@@ -98,6 +98,8 @@ def single_table(tree: exp.Expr, facts: Facts) -> Single | None:
         return None
     if any(value for name, value in tree.args.items() if name not in _PLAIN_CLAUSES):
         return None
+    if has_ties(tree):
+        return None
     source = tree.args.get("from_")
     table = source.this if source is not None else None
     if not isinstance(table, exp.Table) or _has_modifiers(table) or "vsql_ordinal" in table.meta:
@@ -108,6 +110,13 @@ def single_table(tree: exp.Expr, facts: Facts) -> Single | None:
     alias = table.args.get("alias")
     name = folded(alias.this) if alias is not None else folded(table.this)
     return Single(tree, snapshot, name)
+
+
+def has_ties(tree: exp.Expr) -> bool:
+    """Whether it is FETCH FIRST n ROWS WITH TIES."""
+    limit = tree.args.get("limit")
+    options = limit.args.get("limit_options") if isinstance(limit, exp.Fetch) else None
+    return options is not None and bool(options.args.get("with_ties"))
 
 
 def _has_modifiers(table: exp.Table) -> bool:

@@ -21,6 +21,8 @@ from vsql.core.types import Family, SqlType
 from vsql.grammar.filter_names import function_name
 from vsql.planner.bind import distance_of, folded, qualifier, span_of, type_name
 from vsql.planner.json_functions import translate_json
+from vsql.planner.postgres_functions import KINDS, translate_function
+from vsql.planner.select import has_ties
 
 _ARRAY_FUNCTIONS = {
     Metric.L2: "array_distance",
@@ -38,16 +40,73 @@ def to_duckdb(tree: exp.Expr, types: Types) -> exp.Expr:
     Raises ProgrammingError (42725-like, as 42804) where a dimension can't be told, and
     NotSupportedError for what only vsql's executor evaluates.
     """
+    kinds = {type(node) for node in tree.walk()}
+    if exp.Fetch in kinds:
+        for select in tree.find_all(exp.Select):
+            _with_ties(select)
+    if exp.Exists in kinds:
+        for exists in tree.find_all(exp.Exists):
+            _with_output(exists.this)
+    if exp.Anonymous in kinds:
+        _refuse_filter_functions(tree)
+        tree = tree.transform(lambda node: _distance(node, types), copy=False)
+        tree = tree.transform(_vector_function, copy=False)
+    if exp.Cast in kinds:
+        tree = tree.transform(_vector_cast, copy=False)
+    tree = tree.transform(translate_json, copy=False)
+    if not kinds.isdisjoint(KINDS):
+        tree = _with_functions(tree)
+    return tree
+
+
+def _with_ties(select: exp.Select) -> None:
+    """FETCH FIRST n ROWS WITH TIES: the rows of the first n ranks."""
+    if not has_ties(select):
+        return
+    order = select.args.get("order")
+    others = [name for name in ("offset", "qualify", "distinct") if select.args.get(name)]
+    if order is None or others:
+        reason = "needs ORDER BY" if order is None else f"cannot stand with {others[0].upper()}"
+        raise NotSupportedError(f"WITH TIES {reason}")
+    count = select.args["limit"].args.get("count") or exp.Literal.number(1)
+    keys = order.copy()
+    for key in keys.expressions:
+        # ORDER BY 2 means the second output; in a window it would be the number.
+        if isinstance(key.this, exp.Literal) and key.this.is_int:
+            key.set("this", select.expressions[int(key.this.name) - 1].unalias().copy())
+    rank = exp.Window(this=exp.func("rank"), order=keys)
+    select.set("limit", None)
+    select.set("qualify", exp.Qualify(this=exp.LTE(this=rank, expression=count.copy())))
+
+
+def _with_output(query: exp.Expr) -> None:
+    """EXISTS (SELECT FROM t): DuckDB wants an output, which EXISTS never reads."""
+    if isinstance(query, exp.Select) and not query.expressions:
+        query.set("expressions", [exp.Literal.number(1)])
+
+
+def _with_functions(tree: exp.Expr) -> exp.Expr:
+    # From the leaves up: what stands inside of a call is translated before it.
+    for node in reversed(list(tree.walk(bfs=False))):
+        if type(node) not in KINDS:
+            continue
+        translated = translate_function(node)
+        if translated is node:
+            continue
+        if node is tree:
+            tree = translated
+        else:
+            node.replace(translated)
+    return tree
+
+
+def _refuse_filter_functions(tree: exp.Expr) -> None:
     for call in tree.find_all(exp.Anonymous):
         if function_name(call) is not None:
             raise NotSupportedError(
                 "a filter over JSON, arrays or floats can stand in a WHERE without joins only",
                 hint="put it into a subquery: FROM (SELECT * FROM t WHERE matches(...)) AS t",
             )
-    tree = tree.transform(lambda node: _distance(node, types), copy=False)
-    tree = tree.transform(_vector_function, copy=False)
-    tree = tree.transform(translate_json, copy=False)
-    return tree.transform(_vector_cast, copy=False)
 
 
 def _distance(node: exp.Expr, types: Types) -> exp.Expr:

@@ -66,7 +66,6 @@ CASES: list[tuple[Any, ...]] = [
     ("UPDATE t SET n = DEFAULT WHERE id = 1 RETURNING n, twice", [(7, 14)]),
     ("UPDATE t SET twice = 4", vsql.ProgrammingError, "428C9", '"twice"'),
     ("UPDATE t SET n = -5 WHERE id = 2", vsql.IntegrityError, "23514", "n = -5"),
-    ("UPDATE t SET n = 1, n = 2", vsql.ProgrammingError, None, "twice"),
     ("UPDATE t SET name = 'same'", vsql.IntegrityError, "23505", '"t_name_key"'),
     ("DELETE FROM t USING source s WHERE t.id = s.id RETURNING t.id, s.word",
      [(1, "one"), (2, "two")]),

@@ -1,0 +1,246 @@
+"""Functions whose PostgreSQL name or meaning is not DuckDB's, and that sqlglot leaves as they are.
+
+Each is a template in DuckDB's words, where `_1` is the first argument. What is not here, sqlglot
+translates or both know; what nobody knows, DuckDB refuses by name.
+"""
+
+import functools
+import re
+from collections.abc import Callable
+
+from sqlglot import exp, parse_one
+
+from vsql.core import sqlstate
+from vsql.core.errors import NotSupportedError, ProgrammingError
+
+_FOUND = "CASE WHEN regexp_matches(_1, _2) THEN regexp_extract(_1, _2) END"
+_QUOTED = "'''' || replace(CAST(_1 AS VARCHAR), '''', '''''') || ''''"
+_NAME_QUOTED = (
+    "CASE WHEN regexp_full_match(_1, '[a-z_][a-z0-9_$]*') THEN _1"
+    " ELSE '\"' || replace(_1, '\"', '\"\"') || '\"' END"
+)
+
+_TEMPLATES: dict[tuple[str, int], str] = {
+    ("array_fill", 2): "list_transform(range(_2[1]), lambda x: _1)",
+    ("array_lower", 2): "CASE WHEN len(_1) > 0 THEN 1 END",
+    ("array_positions", 2): "list_filter(range(1, len(_1) + 1),"
+    " lambda x: _1[x] IS NOT DISTINCT FROM _2)",
+    ("array_replace", 3): "list_transform(_1,"
+    " lambda x: CASE WHEN x IS NOT DISTINCT FROM _2 THEN _3 ELSE x END)",
+    ("array_upper", 2): "NULLIF(len(_1), 0)",
+    ("clock_timestamp", 0): "now()",
+    ("every", 1): "bool_and(_1)",
+    ("octet_length", 1): "bit_length(_1) // 8",
+    ("quote_ident", 1): _NAME_QUOTED,
+    ("quote_literal", 1): _QUOTED,
+    ("quote_nullable", 1): f"coalesce({_QUOTED}, 'NULL')",
+    ("regexp_matches", 2): "unnest(CASE WHEN regexp_matches(_1, _2)"
+    " THEN [[regexp_extract(_1, _2)]] ELSE [] END)",
+    ("statement_timestamp", 0): "now()",
+    ("string_to_table", 2): "unnest(string_split(_1, _2))",
+    ("transaction_timestamp", 0): "now()",
+    ("trim_array", 2): "_1[1 : len(_1) - _2]",
+}
+
+_ENCODINGS = {
+    "hex": ("lower(hex(_1))", "unhex(_1)"),
+    "base64": ("base64(_1)", "from_base64(_1)"),
+}
+
+
+def translate_function(node: exp.Expr) -> exp.Expr:
+    """Return a call of PostgreSQL's in DuckDB's words; any other node as it is.
+
+    Raises ProgrammingError, NotSupportedError.
+    """
+    if isinstance(node, exp.Anonymous):
+        return _named(node)
+    translate = _TYPED.get(type(node))
+    return node if translate is None else translate(node)
+
+
+def _named(node: exp.Anonymous) -> exp.Expr:
+    name, arguments = node.name.lower(), node.expressions
+    if name in ("num_nulls", "num_nonnulls") and arguments:
+        test = "_1 IS NULL" if name == "num_nulls" else "_1 IS NOT NULL"
+        parts = [_filled(f"CAST({test} AS INTEGER)", one) for one in arguments]
+        return exp.paren(functools.reduce(lambda a, b: exp.Add(this=a, expression=b), parts))
+    if name == "regexp_match" and len(arguments) == 2:
+        return _regexp_match(*arguments)
+    template = _TEMPLATES.get((name, len(arguments)))
+    return node if template is None else _filled(template, *arguments)
+
+
+def _filled(template: str, *arguments: exp.Expr) -> exp.Expr:
+    """Return the template with its arguments, in parentheses where it is an operator."""
+
+    def fill(node: exp.Expr) -> exp.Expr:
+        if isinstance(node, exp.Column) and node.name[:1] == "_" and node.name[1:].isdigit():
+            argument = arguments[int(node.name[1:]) - 1].copy()
+            return exp.paren(argument) if isinstance(argument, exp.Binary) else argument
+        return node
+
+    tree = _parsed(template).copy().transform(fill, copy=False)
+    return exp.Paren(this=tree) if isinstance(tree, exp.Binary) else tree
+
+
+@functools.cache
+def _parsed(template: str) -> exp.Expr:
+    return parse_one(template, read="duckdb")
+
+
+def _regexp_match(text: exp.Expr, pattern: exp.Expr) -> exp.Expr:
+    """The captured groups of the first match, or the match itself, as an array."""
+    groups = 0
+    if isinstance(pattern, exp.Literal):
+        try:
+            groups = re.compile(pattern.name).groups
+        except re.error:
+            groups = 0
+    numbers = range(1, groups + 1) if groups else range(1)
+    parts = ", ".join(f"regexp_extract(_1, _2, {number})" for number in numbers)
+    return _filled(f"CASE WHEN regexp_matches(_1, _2) THEN [{parts}] END", text, pattern)
+
+
+def _format(node: exp.Expr) -> exp.Expr:
+    """format(): %s, %I and %L in the order of their arguments; %% is a percent sign."""
+    written, arguments = node.this, list(node.expressions)
+    if not isinstance(written, exp.Literal):
+        raise NotSupportedError("format() needs its text written out", hint="use concat()")
+    pieces: list[exp.Expr] = [exp.Literal.string("")]
+    used = 0
+    for part in re.split(r"(%[sIL%])", written.name):
+        if part == "%%":
+            pieces.append(exp.Literal.string("%"))
+        elif part in ("%s", "%I", "%L"):
+            if used == len(arguments):
+                raise ProgrammingError(
+                    "too few arguments for format()", code=sqlstate.INVALID_PARAMETER_VALUE
+                )
+            shown = {
+                "%s": "_1",
+                "%I": _NAME_QUOTED,
+                "%L": f"coalesce({_QUOTED}, 'NULL')",
+            }[part]
+            pieces.append(_filled(shown, arguments[used]))
+            used += 1
+        elif "%" in part:
+            raise ProgrammingError(
+                f"format() does not know {part[part.index('%') :][:2]!r}",
+                code=sqlstate.INVALID_PARAMETER_VALUE,
+                hint="known: %s, %I, %L, %%",
+            )
+        elif part:
+            pieces.append(exp.Literal.string(part))
+    return exp.Anonymous(this="concat", expressions=pieces)
+
+
+def _similar(node: exp.Expr) -> exp.Expr:
+    """SIMILAR TO: SQL's % and _ inside of a regular expression that matches the whole text."""
+    pattern = node.expression.unnest()
+    if isinstance(pattern, exp.Literal):
+        regular: exp.Expr = exp.Literal.string(_regular_expression(pattern.name))
+    else:
+        regular = _filled("replace(replace(_1, '%', '.*'), '_', '.')", node.expression)
+    return exp.Anonymous(this="regexp_full_match", expressions=[node.this, regular])
+
+
+def _regular_expression(pattern: str) -> str:
+    result: list[str] = []
+    escaped = in_class = False
+    for character in pattern:
+        if escaped:
+            result.append(re.escape(character))
+        elif character == "\\":
+            escaped = True
+            continue
+        elif in_class or character not in "%_.^$":
+            result.append(character)
+        else:
+            result.append({"%": "(?s:.*)", "_": "(?s:.)"}.get(character, f"\\{character}"))
+        in_class = not escaped and (character == "[" or (in_class and character != "]"))
+        escaped = False
+    return "".join(result)
+
+
+def _coding(node: exp.Expr) -> exp.Expr:
+    charset = node.args.get("charset")
+    name = charset.name.lower() if isinstance(charset, exp.Literal) else None
+    if name not in _ENCODINGS:
+        raise NotSupportedError(
+            "encode() and decode() know the formats hex and base64",
+            hint=f"not {name!r}" if name else None,
+        )
+    return _filled(_ENCODINGS[name][isinstance(node, exp.Decode)], node.this)
+
+
+def _like(node: exp.Expr) -> exp.Expr:
+    """A backslash escapes in PostgreSQL's LIKE, unless ESCAPE says otherwise; not in DuckDB's."""
+    pattern = node.expression.unnest()
+    plain = isinstance(pattern, exp.Literal) and "\\" not in pattern.name
+    if plain or isinstance(node.parent, exp.Escape) or isinstance(pattern, exp.Any | exp.All):
+        return node
+    return exp.Escape(this=node.copy(), expression=exp.Literal.string("\\"))
+
+
+def _substring(node: exp.Expr) -> exp.Expr:
+    start = node.args.get("start")
+    if isinstance(start, exp.Literal) and start.is_string and node.args.get("length") is None:
+        return _filled(_FOUND, node.this, start)
+    return node
+
+
+def _concatenation(node: exp.Expr) -> exp.Expr:
+    """`array || element`: DuckDB's || takes two arrays, or none."""
+    left, right = node.left.unnest(), node.right.unnest()
+    if isinstance(left, exp.Array) and isinstance(right, exp.Literal | exp.Null):
+        return _filled("list_append(_1, _2)", node.left, node.right)
+    if isinstance(right, exp.Array) and isinstance(left, exp.Literal | exp.Null):
+        return _filled("list_prepend(_1, _2)", node.left, node.right)
+    return node
+
+
+def _cast(node: exp.Expr) -> exp.Expr:
+    """An explicit cast to VARCHAR(n) cuts what is longer; DuckDB ignores n."""
+    kind = node.args["to"]
+    sized = kind.this in (exp.DataType.Type.VARCHAR, exp.DataType.Type.CHAR) and kind.expressions
+    if not sized:
+        return node
+    return _filled(f"left(CAST(_1 AS VARCHAR), {kind.expressions[0].name})", node.this)
+
+
+def _division(node: exp.Expr) -> exp.Expr:
+    """An interval divided by a number: DuckDB multiplies intervals alone."""
+    left = node.left.unnest()
+    is_interval = isinstance(left, exp.Interval)
+    return _filled("_1 * (1.0 / _2)", node.left, node.right) if is_interval else node
+
+
+_TYPED: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
+    exp.ArraySize: lambda node: _filled("NULLIF(len(_1), 0)", node.this),
+    exp.Cast: _cast,
+    exp.DPipe: _concatenation,
+    exp.Decode: _coding,
+    exp.Div: _division,
+    exp.Encode: _coding,
+    exp.Format: _format,
+    exp.ILike: _like,
+    exp.Like: _like,
+    exp.Hex: lambda node: _filled("lower(hex(_1))", node.this),
+    exp.Normalize: lambda node: _filled("nfc_normalize(_1)", node.this),
+    exp.RegexpSubstr: lambda node: _filled(_FOUND, node.this, node.expression),
+    exp.SimilarTo: _similar,
+    exp.Substring: _substring,
+    exp.WidthBucket: lambda node: _filled(
+        "CASE WHEN _1 < _2 THEN 0 WHEN _1 >= _3 THEN _4 + 1"
+        " ELSE CAST(floor((_1 - _2) * CAST(_4 AS DOUBLE) / (_3 - _2)) AS INTEGER) + 1 END",
+        *_arguments(node),
+    ),
+}
+
+KINDS = frozenset((exp.Anonymous, *_TYPED))
+"""The nodes that `translate_function` may change."""
+
+
+def _arguments(node: exp.Expr) -> list[exp.Expr]:
+    return [value for value in node.args.values() if isinstance(value, exp.Expr)]
