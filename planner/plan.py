@@ -52,10 +52,11 @@ def _lift(select: exp.Select, facts: Facts) -> tuple[exp.Select, tuple[Subquery,
 def lift_subqueries(root: exp.Expr, facts: Facts, found: dict[exp.Expr, Subquery]) -> None:
     """Replace the standalone subqueries under `root`, in place, and add their plans to `found`."""
     for node in list(root.find_all(exp.Subquery)):
-        query, membership = node.this, isinstance(node.parent, exp.In)
+        query, parent = node.this, node.parent
+        membership = isinstance(parent, exp.In)
         if not isinstance(query, exp.Query) or isinstance(node.parent, exp.Exists | exp.Any):
             continue
-        if membership and isinstance(node.parent.this.unnest(), exp.Tuple):
+        if isinstance(parent, exp.In) and isinstance(parent.this.unnest(), exp.Tuple):
             continue  # Rows are looked for, not values: DuckDB compares them.
         if node.find_ancestor(exp.Subquery) is not None or not is_standalone(query, facts):
             continue

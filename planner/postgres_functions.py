@@ -63,8 +63,11 @@ def _named(node: exp.Anonymous) -> exp.Expr:
     name, arguments = node.name.lower(), node.expressions
     if name in ("num_nulls", "num_nonnulls") and arguments:
         test = "_1 IS NULL" if name == "num_nulls" else "_1 IS NOT NULL"
-        parts = [_filled(f"CAST({test} AS INTEGER)", one) for one in arguments]
-        return exp.paren(functools.reduce(lambda a, b: exp.Add(this=a, expression=b), parts))
+        total: exp.Expr = exp.Literal.number(0)
+        for argument in arguments:
+            one = _filled(f"CAST({test} AS INTEGER)", argument)
+            total = exp.Add(this=total, expression=one)
+        return exp.Paren(this=total)
     if name == "regexp_match" and len(arguments) == 2:
         return _regexp_match(*arguments)
     template = _TEMPLATES.get((name, len(arguments)))
@@ -192,11 +195,11 @@ def _substring(node: exp.Expr) -> exp.Expr:
 
 def _concatenation(node: exp.Expr) -> exp.Expr:
     """`array || element`: DuckDB's || takes two arrays, or none."""
-    left, right = node.left.unnest(), node.right.unnest()
+    left, right = node.this.unnest(), node.expression.unnest()
     if isinstance(left, exp.Array) and isinstance(right, exp.Literal | exp.Null):
-        return _filled("list_append(_1, _2)", node.left, node.right)
+        return _filled("list_append(_1, _2)", node.this, node.expression)
     if isinstance(right, exp.Array) and isinstance(left, exp.Literal | exp.Null):
-        return _filled("list_prepend(_1, _2)", node.left, node.right)
+        return _filled("list_prepend(_1, _2)", node.this, node.expression)
     return node
 
 
@@ -211,9 +214,9 @@ def _cast(node: exp.Expr) -> exp.Expr:
 
 def _division(node: exp.Expr) -> exp.Expr:
     """An interval divided by a number: DuckDB multiplies intervals alone."""
-    left = node.left.unnest()
+    left = node.this.unnest()
     is_interval = isinstance(left, exp.Interval)
-    return _filled("_1 * (1.0 / _2)", node.left, node.right) if is_interval else node
+    return _filled("_1 * (1.0 / _2)", node.this, node.expression) if is_interval else node
 
 
 _TYPED: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
