@@ -326,7 +326,7 @@ class Session:
         prepared = self._plan(parsed, snapshot)
         spent = {"parse": read - started, "plan": time.perf_counter_ns() - read}
         prepared = replace(prepared, nanoseconds=spent)
-        if prepared.plan is not None and not prepared.older:
+        if (prepared.plan is not None and not prepared.older) or _is_repeated(parsed.statement):
             self._plans[text] = prepared
             if len(self._plans) > _PLANS_MAX:
                 self._plans.popitem(last=False)
@@ -997,6 +997,15 @@ def _named(name: str, known: Mapping[str, _T], what: str, code: str) -> _T:
 def _refuse_known(name: str, known: Mapping[str, object], what: str, code: str) -> None:
     if name in known:
         raise ProgrammingError(f'{what} "{name}" already exists', code=code)
+
+
+def _is_repeated(statement: st.Statement) -> bool:
+    """Whether a statement without a plan is worth keeping: it comes again with other values."""
+    if isinstance(statement, st.Query | st.Insert | st.Update | st.Delete | st.Merge | st.Explain):
+        return False
+    from vsql.grammar.utility_statements import Execute, FetchCursor
+
+    return isinstance(statement, Execute | FetchCursor)
 
 
 def _writes() -> Any:
