@@ -13,7 +13,7 @@ from vsql.catalog.history import SegmentLife, dropped_at, lives_of, versions_of
 from vsql.core import changes as change
 from vsql.core import sqlstate
 from vsql.core.changes import Change
-from vsql.core.errors import ProgrammingError, did_you_mean
+from vsql.core.errors import DataError, ProgrammingError, did_you_mean
 from vsql.core.protocols import Rows
 from vsql.core.schema import Index
 from vsql.core.snapshot import SegmentFacts, TableSnapshot
@@ -259,7 +259,15 @@ def _rows_of(table: TableSnapshot, moved: list[_Moved], context: Context) -> pa.
         facts = SegmentFacts(one.life.id, table.table.id, one.life.row_count, 0, one.life.name)
         segment = context.past(facts, table.table)
         for column in table.table.columns:
-            columns[column.name].append(column_of(segment, column).take(from_numpy(one.rows)))
+            try:
+                values = column_of(segment, column)
+            except pa.ArrowInvalid:
+                raise DataError(
+                    f'older values of column "{column.name}" do not fit its type {column.type}',
+                    code=sqlstate.INVALID_TEXT_REPRESENTATION,
+                    hint="read the version itself: FOR VERSION AS OF",
+                ) from None
+            columns[column.name].append(values.take(from_numpy(one.rows)))
     return pa.table(
         {
             c.name: pa.chunked_array(columns[c.name], c.type.arrow).combine_chunks()

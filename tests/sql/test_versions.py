@@ -213,3 +213,15 @@ def test_restoring_an_older_definition_restores_its_keys(connection: Any) -> Non
     connection.execute("INSERT INTO t (id, v) VALUES (2, 'b')")
     assert connection.execute("SELECT v FROM t ORDER BY id").fetchall() == [("a",), ("b",)]
     assert [row[0] for row in connection.execute("SHOW INDEXES FROM t")] == ["t_pkey", "k"]
+
+
+def test_changes_that_do_not_fit_todays_type_are_refused_clearly() -> None:
+    with vsql.connect(autocommit=True) as connection:
+        run = connection.execute
+        run("CREATE TABLE t (id INT PRIMARY KEY, a TEXT)")
+        run("INSERT INTO t VALUES (1, 'c'), (2, '3')")
+        run("DELETE FROM t WHERE id = 1")
+        run("ALTER TABLE t ALTER COLUMN a TYPE INT")
+        with pytest.raises(vsql.DataError) as caught:
+            run("SELECT * FROM vsql_changes('t', 1, 2)")
+        assert caught.value.sqlstate == "22P02"
