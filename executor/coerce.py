@@ -195,7 +195,9 @@ def from_arrow_column(
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks() if array.num_chunks != 1 else array.chunk(0)
     if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+        # Arrow decodes no dictionary of string views, which is what polars gives.
+        plain = array.dictionary.cast(_without_views(array.type.value_type))
+        array = pa.DictionaryArray.from_arrays(array.indices, plain).dictionary_decode()
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
     type_ = column.type
@@ -206,6 +208,12 @@ def from_arrow_column(
     elif array.type != type_.arrow:
         array = _cast(array, column, first_row)
     return _checked(array, column, first_row)
+
+
+def _without_views(type_: pa.DataType) -> pa.DataType:
+    if pa.types.is_string_view(type_):
+        return pa.string()
+    return pa.binary() if pa.types.is_binary_view(type_) else type_
 
 
 def _json_column(array: pa.Array, column: Column, first_row: int) -> pa.Array:

@@ -57,8 +57,24 @@ def copy_from(statement: CopyFrom, facts: Facts, context: Context) -> Written:
         raise OperationalError(
             f'file "{statement.path}" does not exist', code=sqlstate.UNDEFINED_FILE
         )
-    loaded = _Loaded(table, statement.columns, context, _row_total(path, kind))
-    batches = loaded.checked(_read(path, kind, table, statement))
+    batches = _read(path, kind, table, statement)
+    return load_batches(table, batches, statement.columns, context, _row_total(path, kind))
+
+
+def load_batches(
+    table: TableSnapshot,
+    source: Iterator[pa.Table],
+    columns: tuple[str, ...],
+    context: Context,
+    total: int | None = None,
+) -> Written:
+    """Return the changes that add all rows of `source`, matched by column name, in whole or not.
+
+    `columns` names those to fill, empty for all that are given; `total` rows are told to whoever
+    watches the progress. Raises DataError, IntegrityError, ProgrammingError.
+    """
+    loaded = _Loaded(table, columns, context, total)
+    batches = loaded.checked(source)
     first = list(_take(batches, context.settings["seal_rows"]))
     if sum(b.num_rows for b in first) < context.settings["seal_rows"]:
         return Written(add_rows(table, first, context), loaded.rows)
@@ -69,7 +85,7 @@ def copy_from(statement: CopyFrom, facts: Facts, context: Context) -> Written:
 
 
 class _Loaded:
-    """Counts and checks the batches of one file as they pass."""
+    """Counts and checks the batches of one source as they pass."""
 
     def __init__(
         self, table: TableSnapshot, columns: tuple[str, ...], context: Context, total: int | None
@@ -102,9 +118,9 @@ class _Loaded:
             missing = [c for c in self._columns if c not in names and c not in raw.column_names]
             if missing and len(raw.column_names) != len(self._columns):
                 raise ProgrammingError(
-                    f'the file has no column "{missing[0]}"',
+                    f'the data has no column "{missing[0]}"',
                     code=sqlstate.UNDEFINED_COLUMN,
-                    hint="the file's columns: " + ", ".join(raw.column_names),
+                    hint="its columns: " + ", ".join(raw.column_names),
                 )
             if missing:
                 return dict(zip(self._columns, raw.columns, strict=True))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from sqlglot import exp, parse_one
 
 from vsql.core import sqlstate
-from vsql.core.errors import NotSupportedError, ProgrammingError
+from vsql.core.errors import DataError, NotSupportedError, ProgrammingError
 
 _FOUND = "CASE WHEN regexp_matches(_1, _2) THEN regexp_extract(_1, _2) END"
 _QUOTED = "'''' || replace(CAST(_1 AS VARCHAR), '''', '''''') || ''''"
@@ -170,9 +170,10 @@ def _coding(node: exp.Expr) -> exp.Expr:
     charset = node.args.get("charset")
     name = charset.name.lower() if isinstance(charset, exp.Literal) else None
     if name not in _ENCODINGS:
-        raise NotSupportedError(
-            "encode() and decode() know the formats hex and base64",
-            hint=f"not {name!r}" if name else None,
+        raise DataError(
+            "unrecognized encoding" + (f': "{name}"' if name else ""),
+            code=sqlstate.INVALID_PARAMETER_VALUE,
+            hint="known: hex, base64",
         )
     return _filled(_ENCODINGS[name][isinstance(node, exp.Decode)], node.this)
 

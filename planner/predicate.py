@@ -105,10 +105,10 @@ def _is_native_function(node: exp.Anonymous) -> bool:
 def _refuse_aggregates(where: exp.Expr) -> None:
     for node in where.find_all(exp.AggFunc, exp.Window):
         if node.find_ancestor(exp.Query) in (None, where.find_ancestor(exp.Query)):
-            kind = "window" if isinstance(node, exp.Window) else "aggregate"
+            is_window = isinstance(node, exp.Window)
             raise ProgrammingError(
-                f"{kind} functions are not allowed in WHERE",
-                code=sqlstate.GROUPING_ERROR,
+                f"{'window' if is_window else 'aggregate'} functions are not allowed in WHERE",
+                code=sqlstate.WINDOWING_ERROR if is_window else sqlstate.GROUPING_ERROR,
                 hint="use HAVING, QUALIFY, or a subquery",
             )
 

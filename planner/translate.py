@@ -65,9 +65,12 @@ def _with_ties(select: exp.Select) -> None:
         return
     order = select.args.get("order")
     others = [name for name in ("offset", "qualify", "distinct") if select.args.get(name)]
-    if order is None or others:
-        reason = "needs ORDER BY" if order is None else f"cannot stand with {others[0].upper()}"
-        raise NotSupportedError(f"WITH TIES {reason}")
+    if order is None:
+        raise ProgrammingError(
+            "WITH TIES cannot be specified without ORDER BY", code=sqlstate.SYNTAX_ERROR
+        )
+    if others:
+        raise NotSupportedError(f"WITH TIES cannot stand with {others[0].upper()}")
     count = select.args["limit"].args.get("count") or exp.Literal.number(1)
     keys = order.copy()
     for key in keys.expressions:

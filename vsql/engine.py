@@ -183,10 +183,6 @@ class Session:
             )
             self._forget_plans()
 
-    def registered_columns(self, name: str) -> tuple[str, ...]:
-        """Return the names of the columns of a registered table."""
-        return tuple(column.name for column in self._outside_columns[name])
-
     def unregister(self, name: str) -> None:
         """Forget a registered table."""
         with self._lock:
@@ -207,15 +203,26 @@ class Session:
 
         Raises vsql errors alone; after one, the statement has had no effect.
         """
+        return self._guarded(text, functools.partial(self._once, text, bind), _RETRIES)
+
+    def ingest(
+        self, name: str, reader: pa.RecordBatchReader, mode: str, *, temporary: bool
+    ) -> Result:
+        """Load Arrow batches into a table that is there or made for them; raises as `execute`."""
+        # Never run again: a reader gives its rows once.
+        once = functools.partial(self._ingest, name, reader, mode, temporary)
+        return self._guarded(None, once, 0)
+
+    def _guarded(self, text: str | None, once: Callable[[], Result], retries: int) -> Result:
         with self._lock:
             if self._interrupted.is_set():
                 self._interrupted.clear()
             try:
-                return self._attempt(text, bind)
+                return self._attempt(once, retries)
             except Error as error:
                 if error.statement is None:
                     error.statement = text
-                if error.span is None and error.sqlstate in _NAMED:
+                if error.span is None and text is not None and error.sqlstate in _NAMED:
                     error.span = _place_of_name(error.message, text)
                 raise
             except RecursionError:
@@ -235,13 +242,13 @@ class Session:
                     hint="please report this statement",
                 ) from error
 
-    def _attempt(self, text: str, bind: Bind) -> Result:
+    def _attempt(self, once: Callable[[], Result], retries: int) -> Result:
         """Run a statement; one that is its own transaction is run again where another overtook."""
         alone = self.autocommit and not self._explicit
-        for attempt in range(_RETRIES + 1):
+        for attempt in range(retries + 1):
             before = self._transaction
             try:
-                result = self._once(text, bind)
+                result = once()
             except BaseException as error:
                 # A failed statement undoes itself alone; what came before it stays.
                 self._undo_to(None if alone else before)
@@ -249,13 +256,27 @@ class Session:
                     isinstance(error, OperationalError)
                     and error.sqlstate == sqlstate.SERIALIZATION_FAILURE
                 )
-                if alone and overtaken and attempt < _RETRIES:
+                if alone and overtaken and attempt < retries:
                     continue
                 raise
             if alone and not self._explicit:
                 self._undo_to(None)
             return result
         raise AssertionError("unreachable")
+
+    def _ingest(
+        self, name: str, reader: pa.RecordBatchReader, mode: str, temporary: bool
+    ) -> Result:
+        from vsql.executor.ingest import ingest
+
+        self._begin_statement()
+        self._refuse_read_only()
+        context = self._context(self._settings, {})
+        written = ingest(name, reader, mode, self._facts(), context, temporary=temporary)
+        tag = f"COPY {written.count}"
+        self._stage(written.changes, context, tag)
+        self._commit_when_alone()
+        return Result(tag, None, (), written.count)
 
     def _once(self, text: str, bind: Bind) -> Result:
         snapshot = self._begin_statement()

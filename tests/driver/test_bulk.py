@@ -3,11 +3,7 @@
 import json
 from typing import Any
 
-import duckdb
-import ibis
 import numpy as np
-import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -33,90 +29,12 @@ def data(count: int = 5) -> pa.Table:
     )
 
 
-SOURCES = (
-    lambda: data(),
-    lambda: data().to_batches()[0],
-    lambda: data().to_reader(),
-    lambda: pl.from_arrow(data()),
-)
-
-
-@pytest.mark.parametrize("source", SOURCES, ids=["table", "batch", "reader", "polars"])
-def test_ingest_takes_whatever_exports_arrow(connection: Connection, source: Any) -> None:
-    cursor = connection.cursor()
-    assert cursor.adbc_ingest("t", source()) == 5
-    assert connection.execute('SELECT "a name", tags FROM t WHERE id = 3').fetchall() == [
-        ("n3", ["x", "3"])
-    ]
-    nearest = connection.execute("SELECT id FROM t ORDER BY e <-> '[4, 5]' LIMIT 1").fetchone()
-    assert nearest == (2,)
-
-
-def test_modes(connection: Connection) -> None:
-    cursor = connection.cursor()
-    with pytest.raises(vsql.ProgrammingError) as caught:
-        cursor.adbc_ingest("t", data(), mode="append")
-    assert caught.value.sqlstate == "42P01"
-    cursor.adbc_ingest("t", data(), mode="create_append")
-    cursor.adbc_ingest("t", data(), mode="create_append")
-    assert connection.execute("SELECT count(*) FROM t").fetchone() == (10,)
-    with pytest.raises(vsql.ProgrammingError) as caught:
-        cursor.adbc_ingest("t", data())
-    assert caught.value.sqlstate == "42P07"
-    assert cursor.adbc_ingest("t", data(3), mode="replace") == 3
-    assert cursor.adbc_ingest("t", data(2), mode="append") == 2
-    assert connection.execute("SELECT count(*) FROM t").fetchone() == (5,)
-    with pytest.raises(vsql.ProgrammingError):
-        cursor.adbc_ingest("t", data(), mode="upsert")  # type: ignore[arg-type]
-
-
-def test_ingest_checks_what_insert_checks(connection: Connection) -> None:
-    connection.execute("CREATE TABLE t (id BIGINT PRIMARY KEY, e VECTOR(3))")
-    cursor = connection.cursor()
-    with pytest.raises(vsql.DataError):
-        cursor.adbc_ingest("t", data().select(["id", "e"]), mode="append")
-    keys = pa.table({"id": pa.array([1, 1])})
-    with pytest.raises(vsql.IntegrityError):
-        cursor.adbc_ingest("t", keys, mode="append")
-    assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
-
-
 def test_a_transaction_holds_it(tmp_path: Any) -> None:
     with vsql.connect(str(tmp_path / "db")) as connection:
         connection.cursor().adbc_ingest("t", data())
         connection.rollback()
         with pytest.raises(vsql.ProgrammingError):
             connection.execute("SELECT * FROM t")
-
-
-def test_arrow_out(connection: Connection) -> None:
-    connection.cursor().adbc_ingest("t", data(1_000))
-    cursor = connection.execute("SELECT id, e FROM t ORDER BY id")
-    reader = cursor.fetch_record_batch(256)
-    assert [batch.num_rows for batch in reader] == [256, 256, 256, 232]
-    arrow = connection.execute("SELECT id, e FROM t ORDER BY id").fetch_arrow_table()
-    with duckdb.connect() as duck:
-        duck.register("ours", arrow)
-        assert duck.execute("SELECT sum(id) FROM ours").fetchone() == (499_500,)
-    expression = ibis.memtable(arrow.select(["id"])).id.sum()
-    assert ibis.duckdb.connect().to_pyarrow(expression).as_py() == 499_500
-    frame = connection.execute("SELECT id, tags FROM t").fetch_polars()
-    assert frame.shape == (1_000, 2)
-    assert connection.execute("SELECT id FROM t").fetch_df()["id"].sum() == 499_500
-
-
-def test_pandas_reads_through_the_connection(connection: Connection) -> None:
-    connection.cursor().adbc_ingest("t", data())
-    with pytest.warns(UserWarning, match="SQLAlchemy"):
-        frame = pd.read_sql('SELECT id, "a name" FROM t ORDER BY id', connection)  # type: ignore[call-overload]
-    assert frame["id"].tolist() == [0, 1, 2, 3, 4]
-
-
-def test_polars_reads_through_the_connection(connection: Connection) -> None:
-    connection.cursor().adbc_ingest("t", data())
-    frame = pl.read_database("SELECT id, tags FROM t ORDER BY id", connection)
-    assert frame["id"].to_list() == [0, 1, 2, 3, 4]
-    assert frame["tags"].to_list()[1] == ["x", "1"]
 
 
 def test_a_hundred_thousand_rows_are_one_batch(connection: Connection) -> None:

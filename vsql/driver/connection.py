@@ -97,10 +97,6 @@ class Connection:
         """Return tables, indexes, views and schemas as the next statement would see them."""
         return self._open_session().seen()
 
-    def registered_columns(self, name: str) -> tuple[str, ...]:
-        """Return the names of the columns of registered data."""
-        return self._open_session().registered_columns(name.lower())
-
     def parse_filter(self, text: str) -> str:
         """Return the SQL condition that a filter in Milvus's language states.
 

@@ -9,8 +9,7 @@ import pyarrow as pa
 from vsql.core import sqlstate
 from vsql.core.errors import InterfaceError, ProgrammingError
 from vsql.core.types import SqlType
-from vsql.driver.ingest import ingest
-from vsql.driver.rows import Row, numpy_columns, rows_of
+from vsql.driver.rows import Row, arrow_reader, numpy_columns, rows_of
 from vsql.engine import Session
 from vsql.executor.context import shown_parameter
 from vsql.executor.result import Result
@@ -165,14 +164,23 @@ class Cursor:
         data: Any,
         mode: Literal["append", "create", "replace", "create_append"] = "create",
         *,
+        db_schema_name: str | None = None,
         temporary: bool = False,
     ) -> int:
         """Load Arrow data, or anything that exports it, into a table; returns the number of rows.
 
+        Batches are read one by one, checked as COPY checks them, and loaded all or none.
         "append" needs the table, "create" makes it, "replace" makes it anew, "create_append" makes
         it where it is missing. Raises ProgrammingError (42P07, 42P01), DataError, IntegrityError.
+        Source: https://arrow.apache.org/adbc/current/python/api/adbc_driver_manager.html
         """
-        return ingest(self, table_name, data, mode, temporary=temporary)
+        session = self._check_open()
+        self._result, self._rows, self._position = None, None, 0
+        name = (
+            table_name if db_schema_name in (None, "public") else f"{db_schema_name}.{table_name}"
+        )
+        self._result = session.ingest(name, arrow_reader(data), mode, temporary=temporary)
+        return self._result.row_count
 
     def fetch_record_batch(self, rows_per_batch: int = 65_536) -> pa.RecordBatchReader:
         """Return the rows that are left as a reader of Arrow record batches."""
@@ -180,6 +188,18 @@ class Cursor:
         return pa.RecordBatchReader.from_batches(
             table.schema, table.to_batches(max_chunksize=rows_per_batch)
         )
+
+    def fetch_arrow(self) -> pa.RecordBatchReader:
+        """Return the rows that are left as what exports an Arrow stream, as ADBC names it."""
+        return self.fetch_record_batch()
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """Export the rows that are left: `polars.DataFrame(cursor)`, `pyarrow.table(cursor)`.
+
+        They stay there: DuckDB, for one, asks once for the schema and once more for the rows.
+        """
+        rows = self._table().slice(self._position)
+        return rows.to_reader().__arrow_c_stream__(requested_schema)
 
     def fetch_polars(self) -> Any:
         """Return the rows that are left as a polars data frame."""
@@ -192,6 +212,8 @@ class Cursor:
         table = self._table()
         start, self._position = self._position, table.num_rows
         return table.slice(start) if start else table
+
+    fetchallarrow = fetch_arrow_table
 
     def fetch_df(self) -> Any:
         """Return the rows that are left as a pandas data frame."""

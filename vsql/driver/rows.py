@@ -106,13 +106,34 @@ def arrow_table(data: Any) -> pa.Table:
             return data.read_all()
         if isinstance(data, dict):
             return pa.table(data)
+        # Before its Arrow stream, which would hold the index too.
+        if _is_pandas(data):
+            return pa.Table.from_pandas(data, preserve_index=False)
         if hasattr(data, "__arrow_c_stream__"):
             return pa.table(data)
-        if type(data).__module__.startswith("pandas"):
-            return pa.Table.from_pandas(data, preserve_index=False)
     except pa.ArrowException as error:
         raise InterfaceError(f"cannot read this as a table: {error}") from None
     raise InterfaceError(
         f"cannot register a {type(data).__name__}",
         hint="give an Arrow table, a record batch reader, a data frame, or a dict of columns",
     )
+
+
+def arrow_reader(data: Any) -> pa.RecordBatchReader:
+    """Return outside data as a reader of record batches, nothing copied that need not be.
+
+    Raises InterfaceError for what is no table.
+    """
+    if isinstance(data, pa.RecordBatchReader):
+        return data
+    try:
+        known = isinstance(data, pa.Table | pa.RecordBatch) or _is_pandas(data)
+        if not known and hasattr(data, "__arrow_c_stream__"):
+            return pa.RecordBatchReader.from_stream(data)
+    except pa.ArrowException as error:
+        raise InterfaceError(f"cannot read this as a table: {error}") from None
+    return arrow_table(data).to_reader()
+
+
+def _is_pandas(data: Any) -> bool:
+    return type(data).__module__.startswith("pandas")
