@@ -12,6 +12,7 @@ from vsql.core.errors import OperationalError, ProgrammingError
 from vsql.core.protocols import Bits, Rows
 from vsql.core.schema import Column, Table
 from vsql.core.snapshot import SegmentFacts, Snapshot, TableSnapshot
+from vsql.core.types import SqlType
 from vsql.executor.cache import ByteCache
 from vsql.executor.expiry import unexpired
 from vsql.storage.segment import OpenSegment
@@ -80,6 +81,9 @@ class Host(Protocol):
 
     def refuse_inside_transaction(self, what: str) -> None:
         """Raise OperationalError (25001) where the transaction has done something already."""
+
+    def outputs_of(self, query: str) -> tuple[tuple[str, SqlType], ...]:
+        """Return name and type of each output of a query, planned anew; raises what it raises."""
 
     def run_script(self, text: str) -> None:
         """Run the statements of a script inside the current transaction."""

@@ -17,7 +17,7 @@ from vsql.executor.values import count_of
 from vsql.index import registry
 from vsql.planner.choose import Choice, SearchFacts, Structure, consider
 from vsql.planner.explain import explain
-from vsql.planner.nodes import BatchTopK, Remainder, TopK
+from vsql.planner.nodes import BatchTopK, Fusion, Remainder, TopK
 
 DEFAULT_LIMIT = 10
 
@@ -96,6 +96,8 @@ def searches_of(plan: Any) -> Iterator[TopK]:
             yield plan
         case BatchTopK():
             yield plan.search
+        case Fusion():
+            yield from plan.searches
         case Remainder():
             for _, source in plan.inputs:
                 yield from searches_of(source)

@@ -29,6 +29,7 @@ from vsql.executor.result import TYPE_METADATA
 from vsql.planner.translate import to_duckdb
 
 _MISSING_COLUMN = re.compile(r'Referenced column "([^"]*)"|column "([^"]*)"|column named "([^"]*)"')
+_RAISED = re.compile(r"\b(42704|42P01|3F000|0A000):(.+)")
 _MISSING_FUNCTION = re.compile(r"Function with name (\S+) does not exist")
 _SUGGESTION = re.compile(r'Did you mean "([^"]*)"|Candidate bindings: (.*)')
 
@@ -36,7 +37,7 @@ _SUGGESTION = re.compile(r'Did you mean "([^"]*)"|Candidate bindings: (.*)')
 class Relational:
     """One DuckDB connection, for one session."""
 
-    def __init__(self, *, external_access: bool = True) -> None:
+    def __init__(self, database: str, *, external_access: bool = True) -> None:
         config: dict[str, str | bool | int | float | list[str]] = {
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
@@ -45,6 +46,7 @@ class Relational:
         self._connection = duckdb.connect(":memory:", config=config)
         self._connection.execute("SET integer_division = true")
         self._connection.execute("SET TimeZone = 'UTC'")
+        self._connection.execute("SET VARIABLE vsql_database = ?", [database])
         self._lock = threading.RLock()
         if not external_access:
             self.refuse_external_access()
@@ -182,6 +184,9 @@ def _uuids(column: pa.ChunkedArray) -> pa.Array:
 def translated(error: duckdb.Error) -> DatabaseError:
     """Return vsql's error for one of DuckDB's."""
     text = str(error)
+    raised = _RAISED.search(text)
+    if raised is not None:
+        return _error_of(*raised.groups())
     message = text.split("\n\nLINE", 1)[0].split(": ", 1)[-1].splitlines()[0] or text
     hint = _hint(text)
     if isinstance(error, duckdb.InterruptException):
@@ -215,6 +220,13 @@ def translated(error: duckdb.Error) -> DatabaseError:
     if "More than one row returned by a subquery" in text:
         return ProgrammingError(message, code=sqlstate.CARDINALITY_VIOLATION)
     return DataError(message, code=sqlstate.DATA_EXCEPTION, hint=hint)
+
+
+def _error_of(code: str, message: str) -> DatabaseError:
+    """Return what the planner made a query raise, which says its SQLSTATE before its words."""
+    if code == sqlstate.FEATURE_NOT_SUPPORTED:
+        return NotSupportedError(message)
+    return ProgrammingError(message, code=code)
 
 
 def _conversion_code(message: str) -> str:

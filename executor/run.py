@@ -20,6 +20,7 @@ from vsql.planner.nodes import (
     BatchTopK,
     Count,
     FunctionInput,
+    Fusion,
     Lookup,
     OrderedScan,
     OutsideInput,
@@ -27,6 +28,7 @@ from vsql.planner.nodes import (
     Remainder,
     Scan,
     Subquery,
+    SystemInput,
     TableInput,
     TopK,
 )
@@ -42,11 +44,7 @@ def run(plan: Plan, context: Context) -> Result:
 
 def prepare(plan: Plan, context: Context) -> Operator:
     """Return the operator of a query plan."""
-    operator = (
-        TopKOperator(plan, context)
-        if isinstance(plan, TopK)
-        else partial(_OPERATORS[type(plan)], plan)
-    )
+    operator = _operator(plan, context)
     if not plan.subqueries:
         return operator
 
@@ -57,6 +55,16 @@ def prepare(plan: Plan, context: Context) -> Operator:
         return operator(own)
 
     return after_subqueries
+
+
+def _operator(plan: Plan, context: Context) -> Operator:
+    if isinstance(plan, TopK):
+        return TopKOperator(plan, context)
+    if isinstance(plan, Fusion):
+        from vsql.executor.fusion import FusionOperator
+
+        return FusionOperator(plan, context)
+    return partial(_OPERATORS[type(plan)], plan)
 
 
 def run_subqueries(subqueries: tuple[Subquery, ...], context: Context) -> None:
@@ -107,11 +115,15 @@ def _input(source: Any, context: Context) -> pa.Table:
             from vsql.executor.table_functions import run_function
 
             return run_function(source, context)
+        case SystemInput():
+            from vsql.executor.system_rows import system_rows
+
+            return system_rows(source, context)
         case BatchTopK():
             return run_batch(source, _outer_vectors(source, context), context)
         case _:
             table = run(source, context).table
-            return _numbered(table, ORDINAL if isinstance(source, TopK) else None)
+            return _numbered(table, ORDINAL if isinstance(source, TopK | Fusion) else None)
 
 
 def _outer_vectors(batch: BatchTopK, context: Context) -> Any:

@@ -35,7 +35,7 @@ class PickedRows:
     picked: list[Picked]
     table: Table
     outputs: tuple[Output, ...]
-    distances: npt.NDArray[np.float32] | None = None
+    distances: npt.NDArray[np.floating[Any]] | None = None
     order: Rows | None = None
 
     @property

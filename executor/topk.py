@@ -4,6 +4,7 @@ Order is by distance, ties by primary key; then rows whose distance is NaN (a ze
 cosine), then those whose vector is NULL.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,17 +35,30 @@ from vsql.storage.segment import OpenSegment
 _EVERY_LIST = 1 << 30
 
 
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """Rows by segment, their distances in the final order, and that order, None where they stand
+    in it; rows beyond the distances have none, since their vector is NULL.
+    """
+
+    picked: list[Picked]
+    distances: Distances
+    order: Rows | None
+
+
 class TopKOperator:
     """A top-k made ready for one snapshot and one set of settings: what a plan can do once.
 
     Repeated statements with other parameters pay for their search and little else.
     """
 
-    def __init__(self, plan: TopK, context: Context) -> None:
+    def __init__(
+        self, plan: TopK, context: Context, segments: tuple[OpenSegment, ...] | None = None
+    ) -> None:
         self._plan = plan
         self._table = context.table(plan.table)
         self._column = self._table.table.column(plan.column)
-        self._segments = context.segments(self._table)
+        self._segments = context.segments(self._table) if segments is None else segments
         self._total = self._table.live_count
         self._types = tuple(output.type for output in plan.outputs)
         self._choices: dict[object, Choice] = {}
@@ -60,9 +74,14 @@ class TopKOperator:
         if limit is None:
             limit = count_of(plan.limit, "LIMIT", context)
         k = self._total if limit is None else min(limit + offset, self._total)
+        return self._result(self.nearest(k, context), offset, k)
+
+    def nearest(self, k: int, context: Context) -> Nearest:
+        """Return the nearest k rows that match, or all, whatever the plan's limit."""
+        plan = self._plan
         query = query_vector(plan.query, self._column.type, self._column.name, context)
         if query is None:
-            return self._result(*self._unordered(k, context), offset, k)
+            return self._unordered(k, context)
         search = Search(plan, self._table, self._column, query, k, self._choices)
         picked: list[Picked] = []
         parts: list[npt.NDArray[np.float32]] = []
@@ -72,16 +91,16 @@ class TopKOperator:
                 picked.append(Picked(segment, rows))
                 parts.append(distances)
         distances = parts[0] if len(parts) == 1 else _concatenated(parts)
-        order = _order(picked, distances, self._table, k)
+        order = order_of(picked, distances, self._table, k)
         if order is not None:
             distances = distances[order]
         if len(distances) < k:
             picked, order = _with_nulls(
                 picked, order, len(distances), search, self._segments, k, context
             )
-        return self._result(picked, distances, order, offset, k)
+        return Nearest(picked, distances, order)
 
-    def _unordered(self, k: int, context: Context) -> tuple[list[Picked], Distances, None]:
+    def _unordered(self, k: int, context: Context) -> Nearest:
         """A NULL query: every distance is NULL, and any k matching rows are the nearest."""
         picked: list[Picked] = []
         left = k
@@ -91,17 +110,11 @@ class TopKOperator:
             if left and len(rows):
                 picked.append(Picked(segment, rows[:left]))
                 left -= min(left, len(rows))
-        return picked, np.empty(0, np.float32), None
+        return Nearest(picked, np.empty(0, np.float32), None)
 
-    def _result(
-        self,
-        picked: list[Picked],
-        distances: Distances,
-        order: Rows | None,
-        offset: int,
-        k: int,
-    ) -> Result:
-        rows = PickedRows(picked, self._table.table, self._plan.outputs, distances, order)
+    def _result(self, nearest: Nearest, offset: int, k: int) -> Result:
+        distances, order = nearest.distances, nearest.order
+        rows = PickedRows(nearest.picked, self._table.table, self._plan.outputs, distances, order)
         count = rows.row_count
         if offset or count > k:
             whole = np.arange(count) if order is None else order
@@ -113,8 +126,8 @@ def _concatenated(parts: list[Distances]) -> Distances:
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
-def _order(
-    picked: list[Picked], distances: npt.NDArray[np.float32], table: TableSnapshot, k: int
+def order_of(
+    picked: list[Picked], distances: npt.NDArray[Any], table: TableSnapshot, k: int
 ) -> Rows | None:
     """Return the order of the nearest k, None where they stand in it already."""
     count = len(distances)
@@ -127,7 +140,7 @@ def _order(
     return np.lexsort((ranks, distances))[:k]
 
 
-def _ties(distances: Distances) -> bool:
+def _ties(distances: npt.NDArray[Any]) -> bool:
     return len(distances) > 1 and bool((distances[1:] == distances[:-1]).any())
 
 

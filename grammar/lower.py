@@ -8,6 +8,7 @@
 | `:name` | `Placeholder("name")` |
 | `matches('<filter>')` | the filter's condition |
 | `f(j -> 'a')`, `j #>> '{a}'`, `j['a']` | chains of `->` |
+| `pg_catalog.f(x)`, `x::pg_catalog.text` | `f(x)`, `x::text` |
 | `a NOT LIKE b`, `a IS NOT NULL` | `Not(Like(a, b))`, `Not(Is(a, Null))` |
 """
 
@@ -16,6 +17,7 @@ from sqlglot import exp
 from vsql.core import sqlstate
 from vsql.core.distance import METRIC_BY_FUNCTION, Metric
 from vsql.core.errors import ProgrammingError, Span
+from vsql.grammar.builtin_names import lower_builtin
 from vsql.grammar.filter_names import FILTER, function_name
 from vsql.grammar.json_operators import lower_json
 from vsql.grammar.matches import FUNCTION, lower_matches
@@ -58,8 +60,14 @@ def lower(tree: exp.Expr, rewritten: Rewritten) -> tuple[exp.Expr, tuple[str, ..
             positive = node.copy()
             positive.set("negate", None)
             return exp.Not(this=positive)
+        if isinstance(node, exp.Escape) and isinstance(node.this, exp.Not):
+            escaped = exp.Escape(this=node.this.this, expression=node.expression)
+            return exp.Not(this=escaped)
         if isinstance(node, exp.In) and _is_empty(node):
             return exp.false()
+        builtin = lower_builtin(node)
+        if builtin is not node:
+            return builtin
         metric = _NATIVE.get(type(node))
         if metric is not None:
             return _distance(metric, node.this, node.expression, node)

@@ -16,8 +16,14 @@ from vsql.core.distance import METRIC_BY_OPERATOR
 from vsql.core.errors import ProgrammingError, Span
 
 HAS_KEY = "has_key"
-# sqlglot reads ?:: as one operator, and knows no LIMIT ALL.
-_REPLACED = {"operator": "", "cast_mark": "? ", "limit_all": ""}
+# sqlglot reads ?:: as one operator, knows no LIMIT ALL, and no array of oids.
+_REPLACED = {
+    "operator": "",
+    "builtin_operator": "",
+    "cast_mark": "? ",
+    "limit_all": "",
+    "oid_array": "::bigint",
+}
 
 _PIECE = re.compile(
     r"""
@@ -28,6 +34,8 @@ _PIECE = re.compile(
   | (?P<block_comment>/\*)
   | (?P<dollar>\$(?:[A-Za-z_]\w*)?\$)
   | (?P<operator><->|<\#>|<=>|<\+>|<~>|<%>|\?(?=\s*(?:'|\$\d|:[A-Za-z_])))
+  | (?P<builtin_operator>\b(?i:operator)\s*\(\s*(?i:pg_catalog)\.[^\w\s()]+\s*\))
+  | (?P<oid_array>::oid(?=\s*\[\s*\]))
   | (?P<cast_mark>\?(?=::))
   | (?P<limit_all>\b(?i:limit\s+all)\b)
   | (?P<open>[(\[])
@@ -114,6 +122,8 @@ def rewrite(text: str) -> Rewritten:
             continue
         if piece.kind == "operator":
             replacement = f" OPERATOR(vsql.{_word(text[piece.start : piece.end])}) "
+        elif piece.kind == "builtin_operator":
+            replacement = text[piece.start : piece.end].partition(".")[2].rstrip(" )")
         parts += [text[done : piece.start], replacement]
         length += piece.start - done + len(replacement)
         done = piece.end

@@ -35,7 +35,9 @@ def span_of(node: exp.Expr) -> Span | None:
 def type_name(type_: exp.DataType) -> str:
     """Return the name of a type, one of sqlglot's own or one that it does not know."""
     kind = type_.args.get("kind")
-    return str(kind.name if isinstance(kind, exp.Expr) else type_.this.name).upper()
+    # regclass and its like, whose name is a text.
+    own = type_.this if isinstance(type_.this, str) else type_.this.name
+    return str(kind.name if isinstance(kind, exp.Expr) else own).upper()
 
 
 def qualifier(column: exp.Column) -> str | None:

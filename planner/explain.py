@@ -11,6 +11,7 @@ from vsql.planner.nodes import (
     Count,
     DeleteRows,
     FunctionInput,
+    Fusion,
     InsertRows,
     Lookup,
     MergeRows,
@@ -21,13 +22,14 @@ from vsql.planner.nodes import (
     Remainder,
     Scan,
     Subquery,
+    SystemInput,
     TableInput,
     TopK,
     UpdateRows,
     Write,
 )
 
-Node = Plan | TableInput | OutsideInput | BatchTopK | FunctionInput | Write
+Node = Plan | TableInput | OutsideInput | BatchTopK | FunctionInput | SystemInput | Write
 _SHOWN_VALUE_MAX = 60
 
 
@@ -45,6 +47,10 @@ def explain(plan: Node, depth: int = 0) -> Iterator[str]:
             yield from explain(source, depth + 2)
     if isinstance(plan, BatchTopK):
         yield from explain(plan.search, depth + 1)
+    if isinstance(plan, Fusion):
+        for search in plan.searches:
+            distance = f"{search.column} {search.metric.operator} {shown(search.query)}"
+            yield f"{indent}  search by {distance}"
     for part in ("source", "joined"):
         inner = getattr(plan, part, None)
         if inner is not None:
@@ -60,6 +66,14 @@ def _title(plan: Node) -> str:
             return (
                 f"TopK {limit}{skipped} of {plan.table} "
                 f"by {plan.column} {plan.metric.operator} {query}"
+            )
+        case Fusion():
+            limit = "all" if plan.limit is None else shown(plan.limit)
+            skipped = "" if plan.offset is None else f" after {shown(plan.offset)}"
+            options = "".join(f", {n} => {shown(v)}" for n, v in plan.options.items())
+            return (
+                f"Fusion {limit}{skipped} of {plan.table} by {plan.method}"
+                f" of {len(plan.searches)} searches{options}"
             )
         case Scan():
             limit = "" if plan.limit is None else f", limit {shown(plan.limit)}"
@@ -91,6 +105,8 @@ def _title(plan: Node) -> str:
         case FunctionInput():
             arguments = ", ".join(shown(argument) for argument in plan.arguments)
             return f"Function {plan.function}({arguments})"
+        case SystemInput():
+            return f"Catalog {plan.relation} ({', '.join(plan.columns)})"
         case DeleteRows():
             return f"Delete from {plan.table}"
         case UpdateRows():

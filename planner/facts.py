@@ -8,6 +8,7 @@ from vsql.core import sqlstate
 from vsql.core.errors import ProgrammingError, Span, did_you_mean
 from vsql.core.schema import Column
 from vsql.core.snapshot import TableSnapshot
+from vsql.planner.system_catalog import relations
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,10 @@ class Facts:
         if name in self.outside:
             return self.outside[name]
         table = self.tables.get(name)
-        return None if table is None else table.table.columns
+        if table is not None:
+            return table.table.columns
+        system = relations().get(name) if "." in name else None
+        return None if system is None else system.columns
 
     def require(self, name: str, span: Span | None = None) -> TableSnapshot:
         """Return the stored table `name`; raises ProgrammingError (42P01, 42809)."""

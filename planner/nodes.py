@@ -177,6 +177,26 @@ class TopK:
 
 
 @dataclass(frozen=True, slots=True)
+class Fusion:
+    """Several searches of one table, fused into one order: rrf or weighted_sum.
+
+    Each of `searches` has the predicate, and neither outputs nor a limit: it gives its `depth`
+    nearest rows. `options` are the method's other arguments.
+    """
+
+    table: str
+    method: str
+    searches: tuple[TopK, ...]
+    options: Mapping[str, exp.Expr]
+    outputs: tuple[Output, ...]
+    conjuncts: tuple[Conjunct, ...] = ()
+    limit: exp.Expr | None = None
+    offset: exp.Expr | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    subqueries: tuple[Subquery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class BatchTopK:
     """A top-k for every row of an outer relation: LATERAL, executed as one batch.
 
@@ -220,6 +240,14 @@ class FunctionInput:
     arguments: tuple[exp.Expr, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class SystemInput:
+    """Columns of a relation of pg_catalog or information_schema, by its qualified name."""
+
+    relation: str
+    columns: tuple[str, ...]
+
+
 TABLE_FUNCTIONS = (
     *("vsql_segments", "vsql_indexes", "vsql_versions", "vsql_jobs", "vsql_changes"),
     "vsql_statistics",
@@ -235,13 +263,16 @@ class Remainder:
     """
 
     sql: str
-    inputs: tuple[tuple[str, "Plan | TableInput | OutsideInput | BatchTopK | FunctionInput"], ...]
+    inputs: tuple[
+        tuple[str, "Plan | TableInput | OutsideInput | BatchTopK | FunctionInput | SystemInput"],
+        ...,
+    ]
     parameters: tuple[str, ...] = ()
     names: tuple[str | None, ...] = ()
     subqueries: tuple[Subquery, ...] = ()
 
 
-Plan = Scan | OrderedScan | Lookup | Count | TopK | Remainder
+Plan = Scan | OrderedScan | Lookup | Count | TopK | Fusion | Remainder
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ translates or both know; what nobody knows, DuckDB refuses by name.
 """
 
 import functools
+import os
 import re
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ from sqlglot import exp, parse_one
 
 from vsql.core import sqlstate
 from vsql.core.errors import DataError, NotSupportedError, ProgrammingError
+from vsql.core.version import VERSION
 
 _FOUND = "CASE WHEN regexp_matches(_1, _2) THEN regexp_extract(_1, _2) END"
 _QUOTED = "'''' || replace(CAST(_1 AS VARCHAR), '''', '''''') || ''''"
@@ -29,6 +31,13 @@ _TEMPLATES: dict[tuple[str, int], str] = {
     " lambda x: CASE WHEN x IS NOT DISTINCT FROM _2 THEN _3 ELSE x END)",
     ("array_upper", 2): "NULLIF(len(_1), 0)",
     ("clock_timestamp", 0): "now()",
+    ("current_catalog", 0): "getvariable('vsql_database')",
+    ("inet_client_addr", 0): "CAST(NULL AS VARCHAR)",
+    ("inet_server_addr", 0): "CAST(NULL AS VARCHAR)",
+    ("inet_server_port", 0): "CAST(NULL AS INTEGER)",
+    ("pg_backend_pid", 0): str(os.getpid()),
+    ("pg_is_in_recovery", 0): "false",
+    ("pg_postmaster_start_time", 0): "now()",
     ("every", 1): "bool_and(_1)",
     ("octet_length", 1): "bit_length(_1) // 8",
     ("quote_ident", 1): _NAME_QUOTED,
@@ -41,6 +50,12 @@ _TEMPLATES: dict[tuple[str, int], str] = {
     ("transaction_timestamp", 0): "now()",
     ("trim_array", 2): "_1[1 : len(_1) - _2]",
 }
+
+USER = "vsql"
+SERVER_VERSION = f"PostgreSQL 18.0 (vsql {VERSION})"
+"""What version() says: clients look for PostgreSQL's number, and choose their SQL by it."""
+# Set on the executor's connection, since it is the database's, not the statement's.
+_DATABASE = "getvariable('vsql_database')"
 
 _ENCODINGS = {
     "hex": ("lower(hex(_1))", "unhex(_1)"),
@@ -65,16 +80,16 @@ def _named(node: exp.Anonymous) -> exp.Expr:
         test = "_1 IS NULL" if name == "num_nulls" else "_1 IS NOT NULL"
         total: exp.Expr = exp.Literal.number(0)
         for argument in arguments:
-            one = _filled(f"CAST({test} AS INTEGER)", argument)
+            one = filled(f"CAST({test} AS INTEGER)", argument)
             total = exp.Add(this=total, expression=one)
         return exp.Paren(this=total)
     if name == "regexp_match" and len(arguments) == 2:
         return _regexp_match(*arguments)
     template = _TEMPLATES.get((name, len(arguments)))
-    return node if template is None else _filled(template, *arguments)
+    return node if template is None else filled(template, *arguments)
 
 
-def _filled(template: str, *arguments: exp.Expr) -> exp.Expr:
+def filled(template: str, *arguments: exp.Expr) -> exp.Expr:
     """Return the template with its arguments, in parentheses where it is an operator."""
 
     def fill(node: exp.Expr) -> exp.Expr:
@@ -102,7 +117,7 @@ def _regexp_match(text: exp.Expr, pattern: exp.Expr) -> exp.Expr:
             groups = 0
     numbers = range(1, groups + 1) if groups else range(1)
     parts = ", ".join(f"regexp_extract(_1, _2, {number})" for number in numbers)
-    return _filled(f"CASE WHEN regexp_matches(_1, _2) THEN [{parts}] END", text, pattern)
+    return filled(f"CASE WHEN regexp_matches(_1, _2) THEN [{parts}] END", text, pattern)
 
 
 def _format(node: exp.Expr) -> exp.Expr:
@@ -125,7 +140,7 @@ def _format(node: exp.Expr) -> exp.Expr:
                 "%I": _NAME_QUOTED,
                 "%L": f"coalesce({_QUOTED}, 'NULL')",
             }[part]
-            pieces.append(_filled(shown, arguments[used]))
+            pieces.append(filled(shown, arguments[used]))
             used += 1
         elif "%" in part:
             raise ProgrammingError(
@@ -144,7 +159,7 @@ def _similar(node: exp.Expr) -> exp.Expr:
     if isinstance(pattern, exp.Literal):
         regular: exp.Expr = exp.Literal.string(_regular_expression(pattern.name))
     else:
-        regular = _filled("replace(replace(_1, '%', '.*'), '_', '.')", node.expression)
+        regular = filled("replace(replace(_1, '%', '.*'), '_', '.')", node.expression)
     return exp.Anonymous(this="regexp_full_match", expressions=[node.this, regular])
 
 
@@ -175,7 +190,7 @@ def _coding(node: exp.Expr) -> exp.Expr:
             code=sqlstate.INVALID_PARAMETER_VALUE,
             hint="known: hex, base64",
         )
-    return _filled(_ENCODINGS[name][isinstance(node, exp.Decode)], node.this)
+    return filled(_ENCODINGS[name][isinstance(node, exp.Decode)], node.this)
 
 
 def _like(node: exp.Expr) -> exp.Expr:
@@ -190,7 +205,7 @@ def _like(node: exp.Expr) -> exp.Expr:
 def _substring(node: exp.Expr) -> exp.Expr:
     start = node.args.get("start")
     if isinstance(start, exp.Literal) and start.is_string and node.args.get("length") is None:
-        return _filled(_FOUND, node.this, start)
+        return filled(_FOUND, node.this, start)
     return node
 
 
@@ -198,9 +213,9 @@ def _concatenation(node: exp.Expr) -> exp.Expr:
     """`array || element`: DuckDB's || takes two arrays, or none."""
     left, right = node.this.unnest(), node.expression.unnest()
     if isinstance(left, exp.Array) and isinstance(right, exp.Literal | exp.Null):
-        return _filled("list_append(_1, _2)", node.this, node.expression)
+        return filled("list_append(_1, _2)", node.this, node.expression)
     if isinstance(right, exp.Array) and isinstance(left, exp.Literal | exp.Null):
-        return _filled("list_prepend(_1, _2)", node.this, node.expression)
+        return filled("list_prepend(_1, _2)", node.this, node.expression)
     return node
 
 
@@ -210,18 +225,36 @@ def _cast(node: exp.Expr) -> exp.Expr:
     sized = kind.this in (exp.DataType.Type.VARCHAR, exp.DataType.Type.CHAR) and kind.expressions
     if not sized:
         return node
-    return _filled(f"left(CAST(_1 AS VARCHAR), {kind.expressions[0].name})", node.this)
+    return filled(f"left(CAST(_1 AS VARCHAR), {kind.expressions[0].name})", node.this)
 
 
 def _division(node: exp.Expr) -> exp.Expr:
     """An interval divided by a number: DuckDB multiplies intervals alone."""
     left = node.this.unnest()
     is_interval = isinstance(left, exp.Interval)
-    return _filled("_1 * (1.0 / _2)", node.this, node.expression) if is_interval else node
+    return filled("_1 * (1.0 / _2)", node.this, node.expression) if is_interval else node
+
+
+def _constant(text: str) -> Callable[[exp.Expr], exp.Expr]:
+    return lambda node: exp.Literal.string(text)
+
+
+def _schemas(node: exp.Expr) -> exp.Expr:
+    """The search path; with true as argument also what is searched without being named."""
+    implicit = isinstance(node.this, exp.Boolean) and node.this.this
+    return parse_one("['pg_catalog', 'public']" if implicit else "['public']", read="duckdb")
 
 
 _TYPED: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
-    exp.ArraySize: lambda node: _filled("NULLIF(len(_1), 0)", node.this),
+    exp.CurrentCatalog: lambda node: filled(_DATABASE),
+    exp.CurrentDatabase: lambda node: filled(_DATABASE),
+    exp.CurrentRole: _constant(USER),
+    exp.CurrentSchema: _constant("public"),
+    exp.CurrentSchemas: _schemas,
+    exp.CurrentUser: _constant(USER),
+    exp.CurrentVersion: _constant(SERVER_VERSION),
+    exp.SessionUser: _constant(USER),
+    exp.ArraySize: lambda node: filled("NULLIF(len(_1), 0)", node.this),
     exp.Cast: _cast,
     exp.DPipe: _concatenation,
     exp.Decode: _coding,
@@ -230,12 +263,12 @@ _TYPED: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Format: _format,
     exp.ILike: _like,
     exp.Like: _like,
-    exp.Hex: lambda node: _filled("lower(hex(_1))", node.this),
-    exp.Normalize: lambda node: _filled("nfc_normalize(_1)", node.this),
-    exp.RegexpSubstr: lambda node: _filled(_FOUND, node.this, node.expression),
+    exp.Hex: lambda node: filled("lower(hex(_1))", node.this),
+    exp.Normalize: lambda node: filled("nfc_normalize(_1)", node.this),
+    exp.RegexpSubstr: lambda node: filled(_FOUND, node.this, node.expression),
     exp.SimilarTo: _similar,
     exp.Substring: _substring,
-    exp.WidthBucket: lambda node: _filled(
+    exp.WidthBucket: lambda node: filled(
         "CASE WHEN _1 < _2 THEN 0 WHEN _1 >= _3 THEN _4 + 1"
         " ELSE CAST(floor((_1 - _2) * CAST(_4 AS DOUBLE) / (_3 - _2)) AS INTEGER) + 1 END",
         *_arguments(node),

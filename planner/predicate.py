@@ -14,6 +14,7 @@ from vsql.grammar.filter_names import function_name
 from vsql.grammar.render import render
 from vsql.planner.bind import bind_columns, conjuncts_of, distance_of
 from vsql.planner.filter_types import resolve_filters
+from vsql.planner.fusion import refuse_fusion
 from vsql.planner.json_functions import json_containment
 from vsql.planner.nodes import Conjunct, IndexCondition, PatternCondition
 from vsql.planner.path_conditions import path_condition
@@ -63,7 +64,7 @@ def plan_predicate(
     """
     if where is None:
         return ()
-    _refuse_aggregates(where)
+    _refuse_misplaced(where)
     where = resolve_filters(where, table, alias)
     bound = simplify(json_containment(bind_columns(where, table, alias), table))
     conjuncts = [_conjunct(part, table) for part in conjuncts_of(bound)]
@@ -102,7 +103,8 @@ def _is_native_function(node: exp.Anonymous) -> bool:
     return node.name.lower() in METRIC_BY_FUNCTION or function_name(node) is not None
 
 
-def _refuse_aggregates(where: exp.Expr) -> None:
+def _refuse_misplaced(where: exp.Expr) -> None:
+    refuse_fusion(where)
     for node in where.find_all(exp.AggFunc, exp.Window):
         if node.find_ancestor(exp.Query) in (None, where.find_ancestor(exp.Query)):
             is_window = isinstance(node, exp.Window)

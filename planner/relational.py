@@ -13,12 +13,18 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
-from vsql.core.distance import Metric
+from vsql.core.errors import ProgrammingError
 from vsql.core.schema import Column
-from vsql.core.types import DOUBLE
-from vsql.planner.bind import conjuncts_of, distance_of, folded, span_of, vector_distance
+from vsql.core.types import DOUBLE, named
+from vsql.planner.bind import (
+    conjuncts_of,
+    folded,
+    span_of,
+    type_name,
+)
 from vsql.planner.facts import Facts, unknown_table
 from vsql.planner.filter_types import is_filter, resolve_filters
+from vsql.planner.fusion import Fused, refuse_fusion
 from vsql.planner.lateral import find_lateral_searches
 from vsql.planner.nodes import (
     ORDINAL,
@@ -31,13 +37,22 @@ from vsql.planner.nodes import (
     Plan,
     Remainder,
     Subquery,
+    SystemInput,
     TableInput,
-    TopK,
 )
 from vsql.planner.predicate import plan_predicate
 from vsql.planner.resolve import is_cte
 from vsql.planner.scope import is_standalone, named_columns, outer_names, relation_types
-from vsql.planner.select import Ordering, Single, ordering_of, single_table, top_k
+from vsql.planner.select import (
+    Ordering,
+    Single,
+    ordering_of,
+    search_plan,
+    single_table,
+    top_k,
+)
+from vsql.planner.system_catalog import relations, type_of
+from vsql.planner.system_functions import mentions_system, replace_system_functions
 from vsql.planner.translate import to_duckdb
 
 DISTANCE = "vsql_distance"
@@ -46,7 +61,7 @@ INPUT_PREFIX = "vsql_input_"
 # A conjunct that keeps more than this share of a table is left to DuckDB's own vectorised filter.
 _PUSHED_SHARE_MAX = 0.2
 
-Input = Plan | TableInput | OutsideInput | BatchTopK | FunctionInput
+Input = Plan | TableInput | OutsideInput | BatchTopK | FunctionInput | SystemInput
 Lift = Callable[[exp.Select], tuple[exp.Select, tuple[Subquery, ...]]]
 
 
@@ -76,15 +91,20 @@ def plan_remainder(
     tree = tree.copy()
     inputs = _Inputs()
     _name_outputs(tree)
+    if mentions_system(tree):
+        tree = replace_system_functions(tree)
     for select in list(tree.find_all(exp.Select, bfs=True)):
         for lateral in find_lateral_searches(select, facts):
-            search, names = _search_with_needs(lateral.single, lateral.ordering)
-            search = replace(search, query=exp.null(), settings=settings)
+            outputs = _needed_outputs(lateral.single, lateral.ordering)
+            search = top_k(lateral.single, lateral.ordering, outputs, settings)
+            search = replace(search, query=exp.null())
+            names = tuple(output.name for output in outputs[:-1])
             batch = BatchTopK(lateral.outer_table, lateral.query_column, search, lateral.ordinal)
             lateral.replace(inputs.add(batch), names, DISTANCE)
     for select in list(tree.find_all(exp.Select)):
         _replace_search(select, facts, settings, lift, inputs)
     types = relation_types(tree, facts)
+    refuse_fusion(tree)
     for table in list(tree.find_all(exp.Table)):
         _replace_table(table, tree, facts, inputs)
     tree = to_duckdb(tree, types)
@@ -94,46 +114,72 @@ def plan_remainder(
 
 
 def _name_outputs(tree: exp.Expr) -> None:
-    """Give unnamed outputs the names that PostgreSQL gives them, not DuckDB's."""
+    """Give outputs the names that PostgreSQL gives them, not DuckDB's."""
     top = tree
     while isinstance(top, exp.SetOperation | exp.Subquery):
         top = top.this
     if not isinstance(top, exp.Select):
         return
     for node in list(top.expressions):
-        if isinstance(node, exp.Alias | exp.Column | exp.Star | exp.Aliases) or node.is_star:
+        if isinstance(node, exp.Star | exp.Aliases) or node.is_star:
             continue
-        node.replace(exp.alias_(node.copy(), _default_name(node), quoted=True))
+        if isinstance(node, exp.Alias | exp.Column):
+            # Folded, as every name that is not quoted.
+            written = node.args["alias"] if isinstance(node, exp.Alias) else node.this
+            if folded(written) == written.name:
+                continue
+            name = folded(written)
+        else:
+            name = default_name(node)
+        node.replace(exp.alias_(node.unalias().copy(), name, quoted=True))
 
 
-def _default_name(node: exp.Expr) -> str:
-    """PostgreSQL's FigureColname: the function's name, the cast's argument, else ?column?."""
+def default_name(node: exp.Expr) -> str:
+    """PostgreSQL's name of an output that has none: FigureColname in its parser."""
+    return _figured(node)[0]
+
+
+def _figured(node: exp.Expr) -> tuple[str, int]:
+    """Return a name, and how well it fits: 2 a column's or function's, 1 a type's, 0 none."""
     node = node.unnest()
-    if isinstance(node, exp.Cast):
-        inner = _default_name(node.this)
-        return inner if inner != "?column?" else str(node.to.this.value).lower()
-    if isinstance(node, exp.Column):
-        return folded(node.this)
-    if isinstance(node, exp.Case):
-        return "case"
-    if isinstance(node, exp.Exists):
-        return "exists"
-    if isinstance(node, exp.Array):
-        return "array"
-    if isinstance(node, exp.Window | exp.Filter | exp.WithinGroup | exp.IgnoreNulls):
-        return _default_name(node.this)
-    if isinstance(node, exp.Subquery):
-        inner_select = node.this
-        outputs = inner_select.expressions if isinstance(inner_select, exp.Select) else []
-        first = outputs[0] if outputs else None
-        if isinstance(first, exp.Alias):
-            return folded(first.args["alias"])
-        return _default_name(first) if first is not None else "?column?"
-    if isinstance(node, exp.Anonymous):
-        return node.name.lower()
-    if isinstance(node, exp.Func) and not isinstance(node, exp.Binary | exp.Connector):
-        return node.sql_name().lower()
-    return "?column?"
+    match node:
+        case exp.Alias():
+            return folded(node.args["alias"]), 2
+        case exp.Cast():
+            name, fit = _figured(node.this)
+            return (name, fit) if fit == 2 else (_name_of_type(node.to), 1)
+        case exp.Column():
+            return folded(node.this), 2
+        case exp.Dot() if isinstance(node.expression, exp.Identifier):
+            return folded(node.expression), 2
+        case exp.Case():
+            other = node.args.get("default")
+            name, fit = _figured(other) if other is not None else ("", 0)
+            return (name, fit) if fit == 2 else ("case", 1)
+        case exp.Exists():
+            return "exists", 2
+        case exp.Array():
+            return "array", 2
+        case exp.Window() | exp.Filter() | exp.WithinGroup() | exp.IgnoreNulls() | exp.Bracket():
+            return _figured(node.this)
+        case exp.Select() if node.expressions:
+            return _figured(node.expressions[0])
+        case exp.Anonymous():
+            return node.name.lower(), 2
+        case exp.CurrentVersion():
+            return "version", 2
+        case exp.Func() if not isinstance(node, exp.Binary | exp.Connector):
+            return node.sql_name().lower(), 2
+        case _:
+            return "?column?", 0
+
+
+def _name_of_type(type_: exp.DataType) -> str:
+    """PostgreSQL's own name of a type, such as int4 for INTEGER."""
+    try:
+        return type_of(named(type_name(type_))).name
+    except ProgrammingError:
+        return type_name(type_).lower()
 
 
 def _replace_search(
@@ -152,8 +198,8 @@ def _replace_search(
     lifted = replace(single, tree=lifted_tree)
     ordering = ordering_of(lifted)
     assert ordering is not None
-    search, _ = _search_with_needs(lifted, ordering)
-    plan = replace(search, subqueries=subqueries, settings=settings)
+    search = search_plan(lifted, ordering, _needed_outputs(lifted, ordering), settings)
+    plan = replace(search, subqueries=subqueries)
     name = inputs.add(plan)
     original = ordering_of(single)
     assert original is not None
@@ -174,38 +220,26 @@ def _is_search(select: exp.Select) -> bool:
     return not any(node.find(*across) for node in select.expressions)
 
 
-def _search_with_needs(single: Single, ordering: Ordering) -> tuple[TopK, tuple[str, ...]]:
-    """Return the search that gives the columns which the select list reads, and the distance."""
+def _needed_outputs(single: Single, ordering: Ordering | Fused) -> tuple[Output, ...]:
+    """Return the columns that the select list reads, then the distance."""
     # The distance is given: its column is not read for it.
     selected = exp.Tuple(expressions=[e.copy() for e in single.tree.expressions])
     for node in list(selected.find_all(exp.Anonymous)):
-        found = distance_of(node)
-        if found is not None and _is_ordering(found, ordering):
+        if ordering.is_value(node, single.columns):
             node.replace(exp.null())
     needed = named_columns(selected)
     columns = [c for c in single.columns if needed is None or c.name in needed]
     outputs = tuple(Output(c.name, c.type, c.name) for c in columns)
-    plan = top_k(single, ordering, (*outputs, Output(DISTANCE, DOUBLE, None)), {})
-    return plan, tuple(c.name for c in columns)
+    return (*outputs, Output(DISTANCE, DOUBLE, None))
 
 
-def _is_ordering(found: tuple[Metric, exp.Expr, exp.Expr], ordering: Ordering) -> bool:
-    metric, left, right = found
-    sides = (left.unnest(), right.unnest())
-    return metric is ordering.metric and any(
-        isinstance(side, exp.Column)
-        and folded(side.this) == ordering.column.name
-        and other == ordering.query
-        for side, other in (sides, sides[::-1])
-    )
-
-
-def replace_distances(select: exp.Select, single: Single, ordering: Ordering, by: exp.Expr) -> None:
-    """Replace the ordering distance in the select list by `by`."""
+def replace_distances(
+    select: exp.Select, single: Single, ordering: Ordering | Fused, by: exp.Expr
+) -> None:
+    """Replace what orders the rows in the select list by `by`."""
     for output in select.expressions:
         for node in list(output.find_all(exp.Anonymous)):
-            found = vector_distance(node, single.columns)
-            if found == (ordering.metric, ordering.column, ordering.query):
+            if ordering.is_value(node, single.columns):
                 node.replace(by.copy())
 
 
@@ -241,8 +275,10 @@ def _replace_table(table: exp.Table, tree: exp.Expr, facts: Facts, inputs: _Inpu
     kept = tuple(c.name for c in columns if needed is None or c.name in needed)
     kept = kept or tuple(c.name for c in columns[:1])
     ordinal = table.meta.get("vsql_ordinal")
-    if name in facts.outside:
-        plan: Input = OutsideInput(name, kept, ordinal)
+    if name in relations():
+        plan: Input = SystemInput(name, kept)
+    elif name in facts.outside:
+        plan = OutsideInput(name, kept, ordinal)
     else:
         pushed = () if ordinal else _pushed_down(table, facts)
         plan = TableInput(name, kept, pushed, ordinal)

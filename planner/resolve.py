@@ -14,6 +14,7 @@ from vsql.core.errors import ProgrammingError
 from vsql.core.schema import DYNAMIC, NamedObject
 from vsql.grammar.parse import parse_expression, parse_query
 from vsql.planner.bind import folded, span_of
+from vsql.planner.system_catalog import find
 
 VIEW_DEPTH_MAX = 32
 PUBLIC = "public"
@@ -150,11 +151,13 @@ def _needs(table: exp.Table, names: Names) -> bool:
     if table.args.get("db") or table.args.get("version") or table.args.get("when"):
         return True
     name = folded(table.this)
-    return ("view", name) in names.objects or ("alias", name) in names.objects
+    if ("view", name) in names.objects or ("alias", name) in names.objects:
+        return True
+    return name.startswith("pg_") and find(None, name) is not None
 
 
 def _resolve_table(table: exp.Table, names: Names, depth: int) -> None:
-    name = table_name(table)
+    name = _meant(table, names)
     shown = table.args.get("alias") or exp.TableAlias(this=table.this.copy())
     alias = names.objects.get(("alias", name))
     if alias is not None and not names.has_table(name):
@@ -187,6 +190,15 @@ def _resolve_table(table: exp.Table, names: Names, depth: int) -> None:
     for part in ("db", "catalog", "version", "when"):
         table.set(part, None)
     table.set("alias", shown.copy())
+
+
+def _meant(table: exp.Table, names: Names) -> str:
+    """Return the qualified name: a user's table, view or alias, or else one of the catalogs."""
+    name = table_name(table)
+    known = names.has_table(name) or any((k, name) in names.objects for k in ("view", "alias"))
+    schema = table.args.get("db")
+    system = None if known else find(folded(schema) if schema else None, folded(table.this))
+    return name if system is None else system
 
 
 def _moment(table: exp.Table) -> tuple[str, exp.Expr] | None:

@@ -6,7 +6,7 @@ anything richer in a remainder.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
@@ -18,9 +18,11 @@ from vsql.core.types import DOUBLE, Family
 from vsql.grammar.render import render
 from vsql.planner.bind import bind_columns, folded, qualifier, span_of, vector_distance
 from vsql.planner.facts import Facts, unknown_column
+from vsql.planner.fusion import Fused, fusion_of
 from vsql.planner.nodes import (
     Conjunct,
     Count,
+    Fusion,
     IndexCondition,
     Lookup,
     OrderedScan,
@@ -91,6 +93,15 @@ class Ordering:
     column: Column
     query: exp.Expr
 
+    @property
+    def name(self) -> str:
+        """The name of an output that shows it."""
+        return self.metric.function
+
+    def is_value(self, node: exp.Expr, columns: tuple[Column, ...]) -> bool:
+        """Whether an expression is the distance that orders the rows."""
+        return vector_distance(node, columns) == (self.metric, self.column, self.query)
+
 
 def single_table(tree: exp.Expr, facts: Facts) -> Single | None:
     """Return a SELECT over one stored table, or None where it has any other clause."""
@@ -130,16 +141,17 @@ def _has_modifiers(table: exp.Table) -> bool:
     return any(value for name, value in table.args.items() if name not in allowed)
 
 
-def ordering_of(single: Single) -> Ordering | None:
-    """Return the distance that orders the SELECT, or None where anything else does."""
+def ordering_of(single: Single) -> Ordering | Fused | None:
+    """Return the distance or fusion that orders the SELECT, or None where anything else does."""
     order = single.tree.args.get("order")
     if order is None or len(order.expressions) != 1:
         return None
     key = order.expressions[0]
     if key.args.get("desc") or key.args.get("nulls_first") or key.args.get("with_fill"):
         return None
-    found = vector_distance(resolve_output(key.this, single), single.columns)
-    return None if found is None else Ordering(*found)
+    value = resolve_output(key.this, single)
+    found = vector_distance(value, single.columns)
+    return fusion_of(value, single.columns) if found is None else Ordering(*found)
 
 
 def resolve_output(key: exp.Expr, single: Single) -> exp.Expr:
@@ -181,9 +193,9 @@ def native_plan(single: Single, facts: Facts, settings: Mapping[str, str]) -> Pl
     if ordering is None:
         return _ordered_scan(single)
     outputs = projected(single, ordering)
-    if ordering is None or outputs is None:
+    if outputs is None:
         return None
-    return top_k(single, ordering, outputs, settings)
+    return search_plan(single, ordering, outputs, settings)
 
 
 def _ordered_scan(single: Single) -> OrderedScan | None:
@@ -216,6 +228,32 @@ def _ordered_scan(single: Single) -> OrderedScan | None:
 def contains_subquery(node: exp.Expr | None) -> bool:
     """Whether a query stands anywhere inside `node`."""
     return node is not None and node.find(exp.Query) is not None
+
+
+def search_plan(
+    single: Single,
+    ordering: Ordering | Fused,
+    outputs: tuple[Output, ...],
+    settings: Mapping[str, str],
+) -> TopK | Fusion:
+    """Return the plan of a SELECT that a distance or a fusion of distances orders."""
+    if isinstance(ordering, Ordering):
+        return top_k(single, ordering, outputs, settings)
+    unlimited = replace(single, tree=single.tree.copy())
+    unlimited.tree.set("limit", None)
+    unlimited.tree.set("offset", None)
+    searches = tuple(top_k(unlimited, Ordering(*d), (), settings) for d in ordering.distances)
+    return Fusion(
+        table=single.table.table.name,
+        method=ordering.method,
+        searches=searches,
+        options=ordering.options,
+        outputs=outputs,
+        conjuncts=searches[0].conjuncts,
+        limit=single.limit,
+        offset=single.offset,
+        settings=settings,
+    )
 
 
 def top_k(
@@ -293,8 +331,8 @@ def _is_count(single: Single) -> bool:
     return isinstance(counted, exp.Count) and isinstance(counted.this, exp.Star)
 
 
-def projected(single: Single, ordering: Ordering | None) -> tuple[Output, ...] | None:
-    """Return the outputs where all are columns or the ordering distance, otherwise None."""
+def projected(single: Single, ordering: Ordering | Fused | None) -> tuple[Output, ...] | None:
+    """Return the outputs where all are columns or what orders the rows, otherwise None."""
     outputs: list[Output] = []
     for node in single.tree.expressions:
         if _is_star(node, single):
@@ -305,16 +343,10 @@ def projected(single: Single, ordering: Ordering | None) -> tuple[Output, ...] |
             column = _find(inner, single)
             outputs.append(Output(_output_name(node, column.name), column.type, column.name))
             continue
-        found = vector_distance(inner, single.columns)
-        if ordering is None or found is None or not _same(found, ordering):
+        if ordering is None or not ordering.is_value(inner, single.columns):
             return None
-        outputs.append(Output(_output_name(node, found[0].function), DOUBLE, None))
+        outputs.append(Output(_output_name(node, ordering.name), DOUBLE, None))
     return tuple(outputs)
-
-
-def _same(found: tuple[Metric, Column, exp.Expr], ordering: Ordering) -> bool:
-    metric, column, query = found
-    return metric is ordering.metric and column is ordering.column and query == ordering.query
 
 
 def _is_star(node: exp.Expr, single: Single) -> bool:

@@ -22,6 +22,7 @@ from vsql.core.errors import (
     ProgrammingError,
     Warning,
 )
+from vsql.core.version import VERSION
 from vsql.driver.type_objects import (
     BINARY,
     DATETIME,
@@ -41,7 +42,7 @@ from vsql.driver.type_objects import (
 if TYPE_CHECKING:
     from vsql.driver.connection import Connection
 
-__version__ = "0.1.0"
+__version__ = VERSION
 apilevel = "2.0"
 threadsafety = 2
 paramstyle = "qmark"

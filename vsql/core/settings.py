@@ -3,20 +3,24 @@
 Each has a name, a type, a default and a meaning; a value is checked when it is set.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from vsql.core import sqlstate
-from vsql.core.errors import ProgrammingError, did_you_mean
+from vsql.core.errors import OperationalError, ProgrammingError, did_you_mean
 
 ACCESS_PATHS = ("auto", "exact", "index", "bitmap", "scan", "postfilter")
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting; `choices` for words, `minimum` and `maximum` for numbers."""
+    """One setting; `choices` for words, `minimum` and `maximum` for numbers.
+
+    `unit` is ms where a time may be given as '5s'; a `fixed` one can only be read.
+    """
 
     name: str
     default: Any
@@ -24,6 +28,8 @@ class Setting:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    unit: str = ""
+    fixed: bool = False
 
 
 _MEBIBYTE = 1024 * 1024
@@ -33,7 +39,17 @@ _ALL = (
     Setting("nprobe", 0, "inverted lists to scan; 0 lets target_recall decide", 0, 1_000_000),
     Setting("access_path", "auto", "force one access path", choices=ACCESS_PATHS),
     Setting("threads", 0, "threads of index builds and batch searches; 0: all cores", 0, 1024),
-    Setting("busy_timeout_ms", 5_000, "how long a writer waits for another", 0, 3_600_000),
+    Setting(
+        "busy_timeout_ms", 5_000, "how long a writer waits for another", 0, 3_600_000, unit="ms"
+    ),
+    Setting(
+        "statement_timeout",
+        0,
+        "milliseconds until a statement is cancelled; 0: never",
+        0,
+        2**31 - 1,
+        unit="ms",
+    ),
     Setting("seal_rows", 10_000, "inlined rows of a table that become a sealed segment", 1, 10**9),
     Setting("seal_bytes", 32 * _MEBIBYTE, "inlined bytes that become a sealed segment", 1, 1 << 40),
     Setting("background", "on", "seal, compact and collect beside the work", choices=("on", "off")),
@@ -53,12 +69,49 @@ _ALL = (
     Setting("application_name", "", "a label that a client may set"),
 )
 
+# What PostgreSQL's clients set when they connect, or ask for; none of it changes anything here.
+_ACCEPTED = {
+    "bytea_output": "hex",
+    "client_encoding": "UTF8",
+    "client_min_messages": "notice",
+    "datestyle": "ISO, MDY",
+    "default_table_access_method": "heap",
+    "default_transaction_isolation": "repeatable read",
+    "default_transaction_read_only": "off",
+    "extra_float_digits": "1",
+    "idle_in_transaction_session_timeout": "0",
+    "intervalstyle": "postgres",
+    "jit": "off",
+    "lc_messages": "C.UTF-8",
+    "lock_timeout": "0",
+}
+_FIXED = {
+    "integer_datetimes": "on",
+    "is_superuser": "on",
+    "max_identifier_length": "63",
+    "server_encoding": "UTF8",
+    "server_version": "18.0",
+    "server_version_num": "180000",
+    "standard_conforming_strings": "on",
+    "transaction_isolation": "repeatable read",
+}
+HARMLESS = tuple(_ACCEPTED)
+"""Settings that can be set, to no effect."""
+_FOR_CLIENTS = (
+    *(Setting(name, text, "accepted for PostgreSQL's clients") for name, text in _ACCEPTED.items()),
+    *(Setting(n, text, "what PostgreSQL's clients ask", fixed=True) for n, text in _FIXED.items()),
+)
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)\s*")
+_MILLISECONDS = {"us": 0.001, "ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+
 # pgvector's spellings, so that its users' statements work.
 _ALIASES = {"hnsw.ef_search": "ef_search", "ivfflat.probes": "nprobe"}
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
-SETTINGS: Mapping[str, Setting] = MappingProxyType({setting.name: setting for setting in _ALL})
-DEFAULTS: Mapping[str, Any] = MappingProxyType({setting.name: setting.default for setting in _ALL})
+SETTINGS: Mapping[str, Setting] = MappingProxyType(
+    {setting.name: setting for setting in (*_ALL, *_FOR_CLIENTS)}
+)
+DEFAULTS: Mapping[str, Any] = MappingProxyType({name: s.default for name, s in SETTINGS.items()})
 
 
 def canonical(name: str) -> str:
@@ -77,9 +130,16 @@ def canonical(name: str) -> str:
 def checked(name: str, value: Any) -> Any:
     """Return `value` as the setting's type; raises ProgrammingError (22023) where it can't be."""
     setting = SETTINGS[canonical(name)]
-    default = setting.default
+    default: Any = setting.default
+    if setting.fixed and str(value).lower() not in (str(default).lower(), "default"):
+        raise OperationalError(
+            f'parameter "{setting.name}" cannot be changed', code=sqlstate.CANT_CHANGE_PARAMETER
+        )
+    found = _DURATION.fullmatch(value) if setting.unit and isinstance(value, str) else None
+    if found is not None:
+        value = round(float(found.group(1)) * _MILLISECONDS[found.group(2)])
     try:
-        converted = value.strip().lower() if setting.choices else type(default)(value)
+        converted: Any = value.strip().lower() if setting.choices else type(default)(value)
     except (TypeError, ValueError, AttributeError):
         raise _bad_value(setting, value) from None
     if setting.choices and converted not in setting.choices:
