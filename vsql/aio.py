@@ -27,6 +27,7 @@ from vsql.core import errors
 
 if TYPE_CHECKING:
     from vsql.core.snapshot import Snapshot
+    from vsql.core.types import SqlType
     from vsql.driver.connection import Connection
     from vsql.driver.cursor import Cursor, Description
 
@@ -34,6 +35,9 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 # How often a cancelled statement is interrupted: it may not have begun when the first one comes.
 _INTERRUPT_EVERY_S = 0.02
+# A result this short becomes tuples in its statement's turn: fetching then needs no second one,
+# which costs as much as making these.
+_SHORT_ROWS = 256
 
 
 class _Thread:
@@ -94,12 +98,12 @@ class AsyncCursor:
         self.connection = connection
         self._cursor = cursor
         self._thread = thread
-        # Whether the rows are tuples: the next fetch is then too short to leave the event loop.
+        # Whether the rows are tuples, so that a fetch is too short to leave the event loop for.
         self._has_rows = False
 
     async def execute(self, operation: str, parameters: Any = ()) -> "AsyncCursor":
         """Run one statement; raises vsql's errors. Returns the cursor itself."""
-        await self._statement(self._cursor.execute, operation, parameters)
+        self._has_rows = await self._statement(self._execute, operation, parameters)
         return self
 
     async def executemany(self, operation: str, parameter_sets: Sequence[Any]) -> "AsyncCursor":
@@ -177,6 +181,10 @@ class AsyncCursor:
     def description(self) -> "tuple[Description, ...] | None":
         return self._cursor.description
 
+    def column_types(self) -> "list[tuple[str, SqlType]]":
+        """Return name and type of each column of the result."""
+        return self._cursor.column_types()
+
     @property
     def rowcount(self) -> int:
         return self._cursor.rowcount
@@ -220,6 +228,14 @@ class AsyncCursor:
         trace: TracebackType | None,
     ) -> None:
         self._cursor.__exit__(kind, error, trace)
+
+    def _execute(self, operation: str, parameters: Any) -> bool:
+        """Return whether the rows are tuples."""
+        self._cursor.execute(operation, parameters)
+        if self._cursor.rownumber is None or self._cursor.rowcount > _SHORT_ROWS:
+            return False
+        self._cursor.scroll(0)
+        return True
 
     async def _statement(
         self, call: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs
