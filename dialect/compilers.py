@@ -8,6 +8,23 @@ from sqlalchemy.dialects.postgresql import base as postgresql
 from sqlalchemy.sql import sqltypes
 
 _KIND = re.compile(r"^\w+$")
+_CLASS_AFTER_KEY = re.compile(r"\s+(\w+_ops)$")
+
+
+def index_options(index: schema.Index) -> dict[str, Any]:
+    """Return USING, WITH and operator classes of an index: `vsql_…`, else `postgresql_…`."""
+    own, other = index.dialect_options["vsql"], index.dialect_options["postgresql"]
+    return {
+        "using": own["using"] or other["using"] or None,
+        "with": own["with"] or other["with"],
+        "ops": own["ops"] or other["ops"],
+    }
+
+
+def key_and_class(text: str) -> tuple[str, str | None]:
+    """Return an index's key, and the operator class that a reflected expression brings along."""
+    found = _CLASS_AFTER_KEY.search(text)
+    return (text[: found.start()], found[1]) if found else (text, None)
 
 
 class IdentifierPreparer(postgresql.PGIdentifierPreparer):
@@ -58,8 +75,8 @@ class DDLCompiler(postgresql.PGDDLCompiler):
     def visit_create_index(self, create: Any, **options: Any) -> str:
         index, preparer = create.element, self.preparer
         self._verify_index_table(index)
-        own = index.dialect_options["vsql"]
-        classes = own["ops"] or {}
+        own = index_options(index)
+        classes = own["ops"]
         keys = [self._index_key(expression, classes) for expression in index.expressions]
         text = "CREATE UNIQUE INDEX " if index.unique else "CREATE INDEX "
         if create.if_not_exists:
@@ -74,12 +91,11 @@ class DDLCompiler(postgresql.PGDDLCompiler):
         return text
 
     def _index_key(self, expression: Any, classes: dict[str, str]) -> str:
-        text = self.sql_compiler.process(
-            expression.self_group() if not hasattr(expression, "table") else expression,
-            include_table=False,
-            literal_binds=True,
-        )
+        text = self.sql_compiler.process(expression, include_table=False, literal_binds=True)
         class_ = classes.get(getattr(expression, "key", None) or "")
+        if not isinstance(expression, schema.Column):
+            key, written = key_and_class(text)
+            text, class_ = f"({key})", class_ or written
         return f"{text} {class_}" if class_ else str(text)
 
     def visit_drop_index(self, drop: Any, **options: Any) -> str:

@@ -75,8 +75,15 @@ class VsqlDialect(Reflection, postgresql.PGDialect):
         return vsql
 
     @classmethod
+    def get_async_dialect_cls(cls, url: URL) -> type[default.DefaultDialect]:
+        """Return what `create_async_engine("vsql://…")` uses, as though the URL said vsql+aio."""
+        from vsql.dialect.aio import AsyncVsqlDialect
+
+        return AsyncVsqlDialect
+
+    @classmethod
     def get_pool_class(cls, url: URL) -> type[pool.Pool]:
-        return pool.SingletonThreadPool if _in_memory(url) else pool.QueuePool
+        return pool.SingletonThreadPool if in_memory(url) else pool.QueuePool
 
     def create_connect_args(self, url: URL) -> tuple[list[Any], dict[str, Any]]:
         if url.host or url.port:
@@ -128,5 +135,6 @@ class VsqlDialect(Reflection, postgresql.PGDialect):
             dbapi_connection.rollback()
 
 
-def _in_memory(url: URL) -> bool:
+def in_memory(url: URL) -> bool:
+    """Whether a URL names a private database in memory."""
     return not url.database or url.database == ":memory:"

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSON
 from sqlalchemy.engine import default
 from sqlalchemy.engine.reflection import cache
 
+from vsql.core.distance import Metric
 from vsql.core.schema import NO_CONSTRAINT, Check, Column, Index
 from vsql.core.snapshot import Snapshot, TableSnapshot
 from vsql.core.types import Family, SqlType
@@ -37,7 +38,10 @@ _PLAIN: dict[Family, Callable[[], types.TypeEngine[Any]]] = {
 def reflected_type(type_: SqlType) -> types.TypeEngine[Any]:
     """Return SQLAlchemy's type for one of vsql's."""
     if type_.element is not None:
-        return ARRAY(reflected_type(type_.element))
+        inner = reflected_type(type_.element)
+        if isinstance(inner, ARRAY):
+            return ARRAY(inner.item_type, dimensions=(inner.dimensions or 1) + 1)
+        return ARRAY(inner)
     match type_.family, type_.arguments:
         case Family.VARCHAR, arguments:
             return types.VARCHAR(arguments[0] if arguments else None)
@@ -292,7 +296,7 @@ def _index(index: Index, table: TableSnapshot) -> dict[str, Any]:
         options["vsql_with"] = dict(index.options)
     names = _names_in(index, table)
     if index.metric is not None and names[0] is not None:
-        options["vsql_ops"] = {names[0]: f"vector_{index.metric.operator_class}"}
+        options["vsql_ops"] = {names[0]: _operator_class(index.metric, table, names[0])}
     found: dict[str, Any] = {
         "name": index.name,
         "unique": index.unique,
@@ -301,10 +305,20 @@ def _index(index: Index, table: TableSnapshot) -> dict[str, Any]:
     if options:
         found["dialect_options"] = options
     if names == [None]:
-        found["expressions"] = [index.key]
+        # A class belongs to a column's name, which an expression has not got: it stands beside it.
+        class_ = "" if index.metric is None else f" {_operator_class(index.metric)}"
+        found["expressions"] = [f"({index.key}){class_}"]
     if index.unique and NO_CONSTRAINT not in index.options:
         found["duplicates_constraint"] = index.name
     return found
+
+
+def _operator_class(metric: Metric, table: TableSnapshot | None = None, column: str = "") -> str:
+    """Return the class as pgvector names it, after the type of the column where there is one."""
+    if metric.over_bits:
+        return f"bit_{metric.operator_class}"
+    half = table is not None and table.table.column(column).type.family is Family.HALFVEC
+    return f"{'halfvec' if half else 'vector'}_{metric.operator_class}"
 
 
 def _names_in(index: Index, table: TableSnapshot) -> list[str | None]:

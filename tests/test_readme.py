@@ -19,7 +19,7 @@ def test_python_blocks_run() -> None:
     exec(compile("\n".join(blocks), str(README), "exec"), {})
 
 
-PYTHON_PAGES = ("sqlalchemy",)
+PYTHON_PAGES = ("driver", "sqlalchemy")
 
 
 @pytest.mark.parametrize("page", PYTHON_PAGES)
