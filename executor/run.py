@@ -99,9 +99,22 @@ def _single(column: pa.ChunkedArray) -> Any:
 
 def run_remainder(plan: Remainder, context: Context) -> Result:
     """Return what DuckDB makes of the inputs."""
-    inputs = {name: _input(source, context) for name, source in plan.inputs}
+    widening = plan.widening
+    own = None if widening is None else widening.search
+    inputs = {name: _input(source, context) for name, source in plan.inputs if name != own}
     bound = {key: context.parameter(key) for key in plan.parameters}
-    return table_result(context.relational().query(plan.sql, inputs, bound))
+    if widening is None:
+        return table_result(context.relational().query(plan.sql, inputs, bound))
+    from vsql.executor.widening import widened
+
+    search = dict(plan.inputs)[widening.search]
+    assert isinstance(search, TopK)
+
+    def query(searched: pa.Table, context: Context) -> pa.Table:
+        return context.relational().query(plan.sql, {**inputs, widening.search: searched}, bound)
+
+    read = partial(_input, search)
+    return table_result(widened(widening, search, read, query, context))
 
 
 def _input(source: Any, context: Context) -> pa.Table:

@@ -15,6 +15,8 @@ from vsql.core.types import SqlType
 
 ORDINAL = "vsql_ordinal"
 """The column that numbers the rows of a search for DuckDB."""
+DEPTH = "vsql_depth"
+"""The parameter that says how many rows a widening search gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,11 +257,25 @@ TABLE_FUNCTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
+class Widening:
+    """A remainder over the nearest rows of a search, which is the input `search`.
+
+    The search's limit is the parameter `DEPTH`: it is raised until the remainder gives `limit` rows
+    after `offset`, or the search has no more.
+    """
+
+    search: str
+    limit: exp.Expr
+    offset: exp.Expr | None
+
+
+@dataclass(frozen=True, slots=True)
 class Remainder:
     """A relational tree for DuckDB over Arrow inputs; `sql` reads the inputs by their names.
 
     `casts` names parameters that are vectors, with their type; `names` are the result's column
-    names where DuckDB would choose others.
+    names where DuckDB would choose others. With `widening`, one input is a search that is made
+    deeper until enough rows come out.
     """
 
     sql: str
@@ -270,6 +286,7 @@ class Remainder:
     parameters: tuple[str, ...] = ()
     names: tuple[str | None, ...] = ()
     subqueries: tuple[Subquery, ...] = ()
+    widening: Widening | None = None
 
 
 Plan = Scan | OrderedScan | Lookup | Count | TopK | Fusion | Remainder

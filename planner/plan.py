@@ -40,6 +40,13 @@ def _lift(select: exp.Select, facts: Facts) -> tuple[exp.Select, tuple[Subquery,
     if not any(select.args.get(clause) for clause in ("where", "order")):
         return select, ()
     copy = select.copy()
+    single = single_table(copy, facts)
+    where = copy.args.get("where")
+    if single is not None and where is not None and where.find(exp.Exists):
+        # Not before it is needed: the first search of a process waits for every import.
+        from vsql.planner.semi_join import exists_as_in
+
+        exists_as_in(where, single, facts)
     found: dict[exp.Expr, Subquery] = {}
     for clause in ("where", "order", "expressions"):
         nodes = copy.args.get(clause)

@@ -8,7 +8,7 @@ A search keeps its own select list: `SELECT upper(name), d FROM t ORDER BY e <=>
 `SELECT upper(name), vsql_distance FROM vsql_input_1 AS t ORDER BY vsql_ordinal`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
@@ -36,7 +36,6 @@ from vsql.planner.nodes import (
     OutsideInput,
     Plan,
     Remainder,
-    Subquery,
     SystemInput,
     TableInput,
 )
@@ -54,15 +53,14 @@ from vsql.planner.select import (
 from vsql.planner.system_catalog import relations, type_of
 from vsql.planner.system_functions import mentions_system, replace_system_functions
 from vsql.planner.translate import to_duckdb
+from vsql.planner.widening import DISTANCE, Lift, find_widenable, widen
 
-DISTANCE = "vsql_distance"
 INPUT_PREFIX = "vsql_input_"
 
 # A conjunct that keeps more than this share of a table is left to DuckDB's own vectorised filter.
 _PUSHED_SHARE_MAX = 0.2
 
 Input = Plan | TableInput | OutsideInput | BatchTopK | FunctionInput | SystemInput
-Lift = Callable[[exp.Select], tuple[exp.Select, tuple[Subquery, ...]]]
 
 
 @dataclass
@@ -93,6 +91,16 @@ def plan_remainder(
     _name_outputs(tree)
     if mentions_system(tree):
         tree = replace_system_functions(tree)
+    widening = None
+    for select in list(tree.find_all(exp.Select, bfs=False)):
+        found = find_widenable(select, facts)
+        if found is None:
+            continue
+        if select is tree:
+            widening = widen(found, facts, settings, lift, inputs.add)
+        else:
+            inner = inputs.add(plan_remainder(select, facts, settings, lift))
+            select.replace(exp.select("*").from_(inner))
     for select in list(tree.find_all(exp.Select, bfs=True)):
         for lateral in find_lateral_searches(select, facts):
             outputs = _needed_outputs(lateral.single, lateral.ordering)
@@ -110,7 +118,7 @@ def plan_remainder(
     tree = to_duckdb(tree, types)
     sql = tree.sql(dialect="duckdb")
     parameters = tuple(dict.fromkeys(p.name for p in tree.find_all(exp.Placeholder)))
-    return Remainder(sql, tuple(inputs.found), parameters)
+    return Remainder(sql, tuple(inputs.found), parameters, widening=widening)
 
 
 def _name_outputs(tree: exp.Expr) -> None:
