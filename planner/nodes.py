@@ -230,14 +230,15 @@ TABLE_FUNCTIONS = (
 class Remainder:
     """A relational tree for DuckDB over Arrow inputs; `sql` reads the inputs by their names.
 
-    `casts` names parameters that are vectors, with their type; `names` are the result's column
-    names where DuckDB would choose others.
+    `vectors` are the outputs that are vectors, by their place, and `vector_parameters` the
+    parameters that must be: a type without a dimension takes any.
     """
 
     sql: str
     inputs: tuple[tuple[str, "Plan | TableInput | OutsideInput | BatchTopK | FunctionInput"], ...]
     parameters: tuple[str, ...] = ()
-    names: tuple[str | None, ...] = ()
+    vectors: tuple[tuple[int, SqlType], ...] = ()
+    vector_parameters: tuple[tuple[str, SqlType], ...] = ()
     subqueries: tuple[Subquery, ...] = ()
 
 

@@ -42,6 +42,10 @@ _TEMPLATES: dict[tuple[str, int], str] = {
     ("trim_array", 2): "_1[1 : len(_1) - _2]",
 }
 
+# The brackets of an array's text; what stands in quotes stays.
+_BRACES = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]')
+_BRACKETS = {"{": "[", "}": "]"}
+
 _ENCODINGS = {
     "hex": ("lower(hex(_1))", "unhex(_1)"),
     "base64": ("base64(_1)", "from_base64(_1)"),
@@ -204,8 +208,12 @@ def _concatenation(node: exp.Expr) -> exp.Expr:
 
 
 def _cast(node: exp.Expr) -> exp.Expr:
-    """An explicit cast to VARCHAR(n) cuts what is longer; DuckDB ignores n."""
-    kind = node.args["to"]
+    """An explicit cast to VARCHAR(n) cuts what is longer, and '{1,2}' is an array."""
+    kind, value = node.args["to"], node.this
+    if kind.this is exp.DataType.Type.ARRAY and isinstance(value, exp.Literal):
+        if value.is_string and value.name.lstrip().startswith("{"):
+            value.set("this", _BRACES.sub(lambda m: _BRACKETS.get(m[0], m[0]), value.name))
+        return node
     sized = kind.this in (exp.DataType.Type.VARCHAR, exp.DataType.Type.CHAR) and kind.expressions
     if not sized:
         return node

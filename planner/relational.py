@@ -36,9 +36,10 @@ from vsql.planner.nodes import (
 )
 from vsql.planner.predicate import plan_predicate
 from vsql.planner.resolve import is_cte
-from vsql.planner.scope import is_standalone, named_columns, outer_names, relation_types
+from vsql.planner.scope import is_standalone, named_columns, outer_names
 from vsql.planner.select import Ordering, Single, ordering_of, single_table, top_k
 from vsql.planner.translate import to_duckdb
+from vsql.planner.vector_types import outputs_of, relation_types, vector_parameters
 
 DISTANCE = "vsql_distance"
 INPUT_PREFIX = "vsql_input_"
@@ -76,6 +77,8 @@ def plan_remainder(
     tree = tree.copy()
     inputs = _Inputs()
     _name_outputs(tree)
+    types = relation_types(tree, facts)
+    outputs = outputs_of(tree, types) or ()
     for select in list(tree.find_all(exp.Select, bfs=True)):
         for lateral in find_lateral_searches(select, facts):
             search, names = _search_with_needs(lateral.single, lateral.ordering)
@@ -84,13 +87,18 @@ def plan_remainder(
             lateral.replace(inputs.add(batch), names, DISTANCE)
     for select in list(tree.find_all(exp.Select)):
         _replace_search(select, facts, settings, lift, inputs)
-    types = relation_types(tree, facts)
     for table in list(tree.find_all(exp.Table)):
         _replace_table(table, tree, facts, inputs)
     tree = to_duckdb(tree, types)
     sql = tree.sql(dialect="duckdb")
     parameters = tuple(dict.fromkeys(p.name for p in tree.find_all(exp.Placeholder)))
-    return Remainder(sql, tuple(inputs.found), parameters)
+    return Remainder(
+        sql,
+        tuple(inputs.found),
+        parameters,
+        vectors=tuple((n, t) for n, (_, t) in enumerate(outputs) if t is not None and t.is_vector),
+        vector_parameters=vector_parameters(tree),
+    )
 
 
 def _name_outputs(tree: exp.Expr) -> None:
