@@ -450,7 +450,7 @@ def _lists(table: Table) -> Any:
 
 
 def alter_index(statement: st.AlterIndex, facts: Facts, context: Context) -> tuple[Change, ...]:
-    """Return the changes of ALTER INDEX … RENAME TO; raises ProgrammingError (42704, 42710)."""
+    """Return the changes of ALTER INDEX … RENAME TO; raises ProgrammingError (42704, 42P07)."""
     known = {i.name: i for t in facts.tables.values() for i in t.indexes}
     if statement.name not in known:
         raise ProgrammingError(
@@ -460,7 +460,7 @@ def alter_index(statement: st.AlterIndex, facts: Facts, context: Context) -> tup
         )
     if statement.new_name in known:
         raise ProgrammingError(
-            f'index "{statement.new_name}" already exists', code=sqlstate.DUPLICATE_OBJECT
+            f'index "{statement.new_name}" already exists', code=sqlstate.DUPLICATE_TABLE
         )
     return (change.AlterIndex(replace(known[statement.name], name=statement.new_name)),)
 

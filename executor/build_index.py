@@ -127,7 +127,7 @@ def _keys(index: Index, table: TableSnapshot, segment: OpenSegment, context: Con
         return leaf_keys(column_of(segment, column), context.relational())
     node = parse_expression(index.leading_key)
     frame = Frame(context, table.table, segment)
-    if is_native(node):
+    if is_native(node, table.table.columns):
         value = evaluate(node, frame)
         if isinstance(value, pa.Array):
             return value

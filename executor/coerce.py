@@ -203,6 +203,8 @@ def from_arrow_column(
     type_ = column.type
     if type_.family in (Family.VECTOR, Family.HALFVEC):
         array = _float_vectors(array, column, first_row)
+    elif type_.family is Family.BIT and pa.types.is_string(array.type):
+        array = _vectors_from_values(array.to_pylist(), column, first_row)
     elif type_.family is Family.JSON:
         array = _json_column(array, column, first_row)
     elif array.type != type_.arrow:

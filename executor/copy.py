@@ -1,7 +1,8 @@
 """COPY: files in and files out. The format is the file's ending, unless FORMAT says otherwise."""
 
 import json
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from vsql.core.errors import DataError, OperationalError, ProgrammingError
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import Family, SqlType
 from vsql.executor.context import Context
+from vsql.executor.fields import type_of_field
 from vsql.executor.incoming import stored_batch
 from vsql.executor.keys import check_new_keys, unique_keys
 from vsql.executor.seal import add_rows, sealed_segments
@@ -350,14 +352,30 @@ def _write_arrow(table: pa.Table, path: Path) -> None:
         writer.write_table(table)
 
 
+def _text_writer(field: pa.Field) -> Callable[[Any], str] | None:
+    """Return what writes a value of a column that Arrow's CSV has no text for, otherwise None."""
+    if pa.types.is_nested(field.type):
+        return json.dumps
+    if pa.types.is_binary(field.type) or pa.types.is_fixed_size_binary(field.type):
+        family = type_of_field(field).family
+        if family is Family.BIT:
+            return lambda value: "".join(f"{octet:08b}" for octet in value)
+        if family is Family.UUID:
+            return lambda value: str(uuid.UUID(bytes=value))
+        return lambda value: f"\\x{value.hex()}"
+    return None
+
+
 def _write_csv(table: pa.Table, path: Path) -> None:
     from pyarrow import csv
 
     arrays = []
-    for column in table.columns:
-        nested = pa.types.is_nested(column.type)
-        texts = [None if v is None else json.dumps(v) for v in column.to_pylist()] if nested else []
-        arrays.append(pa.chunked_array([pa.array(texts, pa.string())]) if nested else column)
+    for field, column in zip(table.schema, table.columns, strict=True):
+        written = _text_writer(field)
+        if written is not None:
+            texts = [None if value is None else written(value) for value in column.to_pylist()]
+            column = pa.chunked_array([pa.array(texts, pa.string())])
+        arrays.append(column)
     csv.write_csv(pa.Table.from_arrays(arrays, names=table.column_names), path)
 
 

@@ -212,7 +212,7 @@ def create_index(statement: st.CreateIndex, facts: Facts, context: Context) -> t
         if statement.if_not_exists:
             return ()
         raise ProgrammingError(
-            f'index "{name}" already exists', code=sqlstate.DUPLICATE_OBJECT, span=statement.span
+            f'index "{name}" already exists', code=sqlstate.DUPLICATE_TABLE, span=statement.span
         )
     registry.check(kind, type_, metric, statement.options)
     index = Index(new_id(), table.table.id, name, kind, key, metric, options=statement.options)
@@ -252,7 +252,7 @@ def _create_unique_index(
         if statement.if_not_exists:
             return ()
         raise ProgrammingError(
-            f'index "{name}" already exists', code=sqlstate.DUPLICATE_OBJECT, span=statement.span
+            f'index "{name}" already exists', code=sqlstate.DUPLICATE_TABLE, span=statement.span
         )
     staged = add_unique(table, statement.columns, name, statement.span, context)
     return tuple(
@@ -290,6 +290,12 @@ def add_unique(
 
 def _metric(statement: st.CreateIndex, type_: SqlType) -> Metric | None:
     written = statement.operator_class
+    if written in METRIC_BY_OPERATOR_CLASS and not written.startswith(type_.family.value.lower()):
+        raise ProgrammingError(
+            f'operator class "{written}" does not accept data type {type_}',
+            code=sqlstate.DATATYPE_MISMATCH,
+            span=statement.span,
+        )
     if not type_.is_vector:
         if written is not None and written not in _SCALAR_CLASSES:
             raise _unknown_class(written, statement)

@@ -24,7 +24,7 @@ from vsql.executor.frame import Frame
 from vsql.executor.json_values import cast_of, text_of
 from vsql.executor.ranker import ranker_of
 from vsql.executor.type_names import type_named
-from vsql.executor.vectors import to_vector
+from vsql.executor.vectors import to_operand
 
 # What a path may be: known by its value alone.
 _HASHABLE = str | int | None
@@ -531,7 +531,10 @@ def _derived(node: exp.Expr, frame: Frame) -> pa.Array:
 def _derive(node: exp.Expr, frame: Frame) -> pa.Array:
     names = tuple(dict.fromkeys(column.name for column in node.find_all(exp.Column)))
     columns = {name: column_of(frame.segment, frame.table.column(name)) for name in names}
-    return frame.context.relational().expression(node, columns, frame.context.parameters)
+    types = {name: frame.table.column(name).type for name in names}
+    return frame.context.relational().expression(
+        node, columns, frame.context.parameters, types=types
+    )
 
 
 def _is_element(node: exp.JSONExtract, frame: Frame) -> bool:
@@ -565,7 +568,7 @@ def _distance(node: exp.Anonymous, frame: Frame) -> pa.Array:
     if not isinstance(column_node, exp.Column):
         raise ProgrammingError(f"{metric.operator} needs a vector column on one side")
     column = frame.table.column(column_node.name)
-    query = to_vector(evaluate(query_node, frame), column.type, f'query for "{column.name}"')
+    query = to_operand(evaluate(query_node, frame), column.type, f'query for "{column.name}"')
     ranker = ranker_of(frame.context, frame.segment, column, metric)
     distances = ranker.distances(query, frame.rows)
     validity = frame.segment.vector_bits(column.id)

@@ -126,7 +126,11 @@ def passing(
         return evaluate_condition(conjunct.expression, frame)
     columns = {name: frame.column(name) for name in conjunct.columns}
     found = context.relational().expression(
-        conjunct.expression, columns, context.parameters, length=frame.length
+        conjunct.expression,
+        columns,
+        context.parameters,
+        length=frame.length,
+        types={name: table.table.column(name).type for name in columns},
     )
     return found if pa.types.is_boolean(found.type) else found.cast(pa.bool_())
 

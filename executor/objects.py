@@ -12,6 +12,29 @@ from vsql.executor.define import refuse_taken_name
 from vsql.grammar import utility_statements as st
 from vsql.planner.facts import Facts, unknown_column
 
+# What is built in under the name of an extension of PostgreSQL.
+_EXTENSIONS = ("vector", "plpgsql")
+
+
+def extension(statement: st.Extension, facts: Facts, context: Context) -> tuple[Change, ...]:
+    """Do nothing for what is built in; raises ProgrammingError (0A000, 42710, 2BP01)."""
+    for name in statement.names:
+        if name not in _EXTENSIONS and (statement.present or not statement.may_differ):
+            raise ProgrammingError(
+                f'extension "{name}" is not available',
+                code=sqlstate.FEATURE_NOT_SUPPORTED,
+                span=statement.span,
+                hint=did_you_mean(name, _EXTENSIONS),
+            )
+        if name in _EXTENSIONS and statement.present and not statement.may_differ:
+            raise ProgrammingError(
+                f'extension "{name}" already exists',
+                code=sqlstate.DUPLICATE_OBJECT,
+                span=statement.span,
+                hint="it is built in: CREATE EXTENSION IF NOT EXISTS does nothing",
+            )
+    return ()
+
 
 def create_schema(statement: st.CreateSchema, facts: Facts, context: Context) -> tuple[Change, ...]:
     """Return the changes of CREATE SCHEMA; raises ProgrammingError (42P06)."""

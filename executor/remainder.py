@@ -4,32 +4,43 @@ Inputs are Arrow tables that DuckDB reads in place. Its own errors become vsql's
 divides integers as PostgreSQL does, loads no extension, and lives as long as its session.
 """
 
+import inspect
 import re
 import threading
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlglot import exp
 
 from vsql.core import sqlstate
 from vsql.core.errors import (
     DatabaseError,
     DataError,
+    Error,
     IntegrityError,
     InternalError,
     NotSupportedError,
     OperationalError,
     ProgrammingError,
 )
+from vsql.core.types import Family, SqlType, from_arrow
 from vsql.executor.external import external_access_is_off
-from vsql.executor.result import TYPE_METADATA
+from vsql.executor.fields import TYPE_METADATA, field_of
+from vsql.executor.vectors import vector_parameter
 from vsql.planner.translate import to_duckdb
+from vsql.planner.vector_types import column_types, vector_parameters
 
+_NO_TYPES: Mapping[str, SqlType] = {}
+# How the names of all kernels begin (`Operation.function`).
+_KERNEL = re.compile("vsql_(vector|halfvec)_", re.IGNORECASE)
 _MISSING_COLUMN = re.compile(r'Referenced column "([^"]*)"|column "([^"]*)"|column named "([^"]*)"')
 _RAISED = re.compile(r"\b(42704|42P01|3F000|0A000):(.+)")
+_WRONG_SIZE = re.compile(r"Cannot cast list with length (\d+) to array with length (\d+)")
 _MISSING_FUNCTION = re.compile(r"Function with name (\S+) does not exist")
 _SUGGESTION = re.compile(r'Did you mean "([^"]*)"|Candidate bindings: (.*)')
 
@@ -48,6 +59,8 @@ class Relational:
         self._connection.execute("SET TimeZone = 'UTC'")
         self._connection.execute("SET VARIABLE vsql_database = ?", [database])
         self._lock = threading.RLock()
+        self._raised: Error | None = None
+        self._knows_vectors = False
         if not external_access:
             self.refuse_external_access()
 
@@ -68,15 +81,76 @@ class Relational:
     ) -> pa.Table:
         """Run DuckDB SQL over Arrow inputs; `parameters` are those that the SQL names."""
         with self._lock:
-            for name, table in inputs.items():
-                self._connection.register(name, _readable(table))
+            if _KERNEL.search(sql):
+                self._learn_vectors()
+            registered = [name for n, t in inputs.items() for name in self._register(n, t)]
             try:
                 return self._run(sql, parameters)
             except duckdb.Error as error:
-                raise translated(error) from None
+                raised, self._raised = self._raised, None
+                raise raised or translated(error) from None
             finally:
-                for name in inputs:
+                for name in registered:
                     self._connection.unregister(name)
+
+    def _register(self, name: str, table: pa.Table) -> tuple[str, ...]:
+        """Let SQL read a table by its name; return what must be forgotten afterwards."""
+        bits = [field.name for field in table.schema if _is_bit(field)]
+        if not bits:
+            self._connection.register(name, _readable(table))
+            return (name,)
+        # Arrow has no bit strings: DuckDB makes them of bytes.
+        packed = f"{name}_packed"
+        self._connection.register(packed, _readable(table))
+        casts = ", ".join(f"CAST({_quoted(bit)} AS BIT) AS {_quoted(bit)}" for bit in bits)
+        view = self._connection.sql(f"SELECT * REPLACE ({casts}) FROM {packed}")
+        view.create_view(name)
+        return name, packed
+
+    def _learn_vectors(self) -> None:
+        """Make vsql's kernels known to DuckDB, at the first statement that calls one."""
+        if self._knows_vectors:
+            return
+        from duckdb.func import FunctionNullHandling, PythonUDFType
+
+        from vsql.executor.vector_kernels import kernels
+
+        for name, parameters, result, kernel in kernels():
+            run = self._keeping_error(kernel, len(parameters))
+            types: list[Any] = [*parameters]
+            self._connection.create_function(
+                name,
+                run,
+                types,
+                result,
+                type=PythonUDFType.ARROW,
+                null_handling=FunctionNullHandling.SPECIAL,
+            )
+        # DuckDB must let go of Python's functions before the interpreter goes.
+        weakref.finalize(self, self._connection.close)
+        self._knows_vectors = True
+
+    def _keeping_error(
+        self, kernel: Callable[..., pa.Array], arity: int
+    ) -> Callable[..., pa.Array]:
+        """Return a kernel whose error is kept: DuckDB would tell its text alone."""
+        owner = weakref.ref(self)
+
+        def run(*columns: pa.ChunkedArray) -> pa.Array:
+            try:
+                return kernel(*columns)
+            except Error as error:
+                found = owner()
+                if found is not None:
+                    found._raised = error
+                raise
+
+        # DuckDB counts the parameters.
+        parameter = inspect.Parameter
+        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [parameter(f"_{n}", parameter.POSITIONAL_ONLY) for n in range(arity)]
+        )
+        return run
 
     def _run(self, sql: str, parameters: Mapping[str, Any]) -> pa.Table:
         bound = {name: _bindable(value) for name, value in parameters.items()}
@@ -91,16 +165,26 @@ class Relational:
         columns: Mapping[str, pa.Array],
         parameters: Mapping[str, Any],
         length: int | None = None,
+        types: Mapping[str, SqlType] = _NO_TYPES,
     ) -> pa.Array:
-        """Return the value of an expression over columns, one per row, in row order."""
-        used = {p.name for p in node.find_all(exp.Placeholder)}
-        sql = to_duckdb(node.copy(), {}).sql(dialect="duckdb")
+        """Return the value of an expression over columns, one per row, in row order.
+
+        `types` are those of columns of which Arrow does not tell: BIT(128) is 16 bytes, as a UUID.
+        """
+        known = {name: types.get(name) or from_arrow(a.type) for name, a in columns.items()}
+        tree = to_duckdb(node.copy(), column_types(known))
+        used = {p.name for p in tree.find_all(exp.Placeholder)}
         bound = {name: value for name, value in parameters.items() if name in used}
+        for name, type_ in vector_parameters(tree):
+            if name in bound:
+                bound[name] = vector_parameter(bound[name], type_)
         if columns:
-            table = pa.table(dict(columns))
+            fields = [field_of(name, known[name], array.type) for name, array in columns.items()]
+            table = pa.Table.from_arrays(list(columns.values()), schema=pa.schema(fields))
         else:
             table = pa.table({"vsql_row": pa.array(range(length or 1))})
-        result = self.query(f"SELECT {sql} AS value FROM vsql_rows", {"vsql_rows": table}, bound)
+        sql = f"SELECT {tree.sql(dialect='duckdb')} AS value FROM vsql_rows"
+        result = self.query(sql, {"vsql_rows": table}, bound)
         if result.num_rows != table.num_rows:
             raise ProgrammingError(
                 "an aggregate or set-returning function cannot stand here",
@@ -120,7 +204,11 @@ def _readable(table: pa.Table) -> pa.Table:
         if pa.types.is_fixed_size_list(field.type) and pa.types.is_float16(field.type.value_type):
             wide = pa.list_(pa.float32(), field.type.list_size)
             table = table.set_column(number, field.name, column.cast(wide))
-        elif pa.types.is_fixed_size_binary(field.type) and field.type.byte_width == 16:
+        elif (
+            pa.types.is_fixed_size_binary(field.type)
+            and field.type.byte_width == 16
+            and not _is_bit(field)
+        ):
             chunks = [pa.ExtensionArray.from_storage(pa.uuid(), chunk) for chunk in column.chunks]
             table = table.set_column(number, field.name, pa.chunked_array(chunks, pa.uuid()))
         elif pa.types.is_fixed_size_binary(field.type):
@@ -128,6 +216,44 @@ def _readable(table: pa.Table) -> pa.Table:
         elif pa.types.is_null(field.type):
             table = table.set_column(number, field.name, column.cast(pa.int32()))
     return table
+
+
+def _is_bit(field: pa.Field) -> bool:
+    metadata = field.metadata or {}
+    return bool(metadata.get(TYPE_METADATA, b"").startswith(b"BIT"))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def as_vectors(table: pa.Table, vectors: tuple[tuple[int, SqlType], ...]) -> pa.Table:
+    """Return a result with its vectors in their own type, where DuckDB has lists of floats.
+
+    Vectors of one column that differ in dimension stay lists.
+    """
+    for number, type_ in vectors:
+        column = table.column(number)
+        if type_.family is Family.BIT or not _is_list(column.type):
+            continue
+        dimension = _common_dimension(column)
+        if dimension is not None:
+            fixed = SqlType(type_.family, (dimension,)).arrow
+            name = table.schema.field(number).name
+            table = table.set_column(number, name, column.cast(fixed))
+    return table
+
+
+def _is_list(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_list(type_) or pa.types.is_fixed_size_list(type_))
+
+
+def _common_dimension(column: pa.ChunkedArray) -> int | None:
+    if pa.types.is_fixed_size_list(column.type):
+        size: int = column.type.list_size
+        return size
+    sizes = pc.list_value_length(column).unique().drop_null()
+    return sizes[0].as_py() if len(sizes) == 1 else None
 
 
 def _bindable(value: Any) -> Any:
@@ -150,6 +276,8 @@ def _presentable(table: pa.Table, type_names: list[str]) -> pa.Table:
             except pa.ArrowInvalid:
                 continue
             table = table.set_column(number, table.schema.field(number).name, narrow)
+        elif name == "BIT":
+            table = table.set_column(number, *_bits(table.schema.field(number).name, column))
         elif name == "UUID":
             field = pa.field(
                 table.schema.field(number).name, pa.binary(16), metadata={TYPE_METADATA: b"UUID"}
@@ -159,6 +287,24 @@ def _presentable(table: pa.Table, type_names: list[str]) -> pa.Table:
             zoned = column.cast(pa.timestamp("us", "UTC"))
             table = table.set_column(number, table.schema.field(number).name, zoned)
     return table
+
+
+def _bits(name: str, column: pa.ChunkedArray) -> tuple[pa.Field, pa.Array]:
+    """Return bit strings as BIT(n): packed, where DuckDB puts the number of unused bits first.
+
+    Text of zeros and ones where lengths differ or are no multiples of 8: no BIT column holds them.
+    """
+    packed = column.to_pylist()
+    sizes = {(len(value) - 1) * 8 - value[0] for value in packed if value is not None}
+    if len(sizes) == 1 and not (size := next(iter(sizes))) % 8:
+        type_ = SqlType(Family.BIT, (size,))
+        rows = [None if value is None else value[1:] for value in packed]
+        return field_of(name, type_, type_.arrow), pa.array(rows, type_.arrow)
+    texts = [
+        None if value is None else "".join(f"{byte:08b}" for byte in value[1:])[value[0] :]
+        for value in packed
+    ]
+    return pa.field(name, pa.string()), pa.array(texts, pa.string())
 
 
 _NIBBLES = np.zeros(256, dtype=np.uint8)
@@ -197,6 +343,10 @@ def translated(error: duckdb.Error) -> DatabaseError:
         return external_access_is_off()
     if isinstance(error, duckdb.BinderException | duckdb.CatalogException):
         return _unknown_name(text, message, hint)
+    sizes = _WRONG_SIZE.search(message)
+    if sizes is not None:
+        found, wanted = sizes.groups()
+        return DataError(f"expected {wanted} dimensions, not {found}", code=sqlstate.DATA_EXCEPTION)
     if isinstance(error, duckdb.ConversionException):
         return DataError(message, code=_conversion_code(message))
     if isinstance(error, duckdb.OutOfRangeException):

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from vsql.core.types import SqlType, from_arrow, named
+from vsql.core.types import SqlType
+from vsql.executor.fields import type_of_field
 from vsql.executor.take import PickedRows
 from vsql.planner.nodes import Output
-
-TYPE_METADATA = b"vsql:type"
 
 
 @dataclass(slots=True)
@@ -52,13 +51,7 @@ def rows_result(table: pa.Table, outputs: tuple[Output, ...]) -> Result:
     return Result(f"SELECT {count}", table, tuple(output.type for output in outputs), count)
 
 
-def _type_of(field: pa.Field) -> SqlType:
-    # Arrow has one type for a UUID and any other 16 bytes.
-    known = (field.metadata or {}).get(TYPE_METADATA)
-    return from_arrow(field.type) if known is None else named(known.decode())
-
-
 def table_result(table: pa.Table, tag: str | None = None) -> Result:
     """Return the result that an Arrow table is, its types read off Arrow."""
-    types = tuple(_type_of(field) for field in table.schema)
+    types = tuple(type_of_field(field) for field in table.schema)
     return Result(tag or f"SELECT {table.num_rows}", table, types, table.num_rows)

@@ -11,10 +11,12 @@ from vsql.core import sqlstate
 from vsql.core.errors import ProgrammingError
 from vsql.core.types import BIGINT
 from vsql.executor.context import Context
+from vsql.executor.fields import field_of
 from vsql.executor.result import Result, table_result
 from vsql.executor.scan import pick, run_count, run_lookup, run_scan
 from vsql.executor.take import take_column
 from vsql.executor.topk import TopKOperator, run_batch
+from vsql.executor.vectors import vector_parameter
 from vsql.planner.nodes import (
     ORDINAL,
     BatchTopK,
@@ -31,6 +33,7 @@ from vsql.planner.nodes import (
     SystemInput,
     TableInput,
     TopK,
+    Widening,
 )
 
 Operator = Callable[[Context], Result]
@@ -103,8 +106,25 @@ def run_remainder(plan: Remainder, context: Context) -> Result:
     own = None if widening is None else widening.search
     inputs = {name: _input(source, context) for name, source in plan.inputs if name != own}
     bound = {key: context.parameter(key) for key in plan.parameters}
+    # DuckDB is imported when it is first needed.
+    from vsql.executor.remainder import as_vectors
+
+    for key, type_ in plan.vector_parameters:
+        bound[key] = vector_parameter(bound[key], type_)
     if widening is None:
-        return table_result(context.relational().query(plan.sql, inputs, bound))
+        table = context.relational().query(plan.sql, inputs, bound)
+    else:
+        table = _widened(plan, widening, inputs, bound, context)
+    return table_result(as_vectors(table, plan.vectors) if plan.vectors else table)
+
+
+def _widened(
+    plan: Remainder,
+    widening: Widening,
+    inputs: dict[str, pa.Table],
+    bound: dict[str, Any],
+    context: Context,
+) -> pa.Table:
     from vsql.executor.widening import widened
 
     search = dict(plan.inputs)[widening.search]
@@ -113,8 +133,7 @@ def run_remainder(plan: Remainder, context: Context) -> Result:
     def query(searched: pa.Table, context: Context) -> pa.Table:
         return context.relational().query(plan.sql, {**inputs, widening.search: searched}, bound)
 
-    read = partial(_input, search)
-    return table_result(widened(widening, search, read, query, context))
+    return widened(widening, search, partial(_input, search), query, context)
 
 
 def _input(source: Any, context: Context) -> pa.Table:
@@ -156,7 +175,9 @@ def _table_input(source: TableInput, context: Context) -> pa.Table:
             arrays.append(take_column(picked, column))
         else:
             arrays.append(pa.array([], type=column.type.arrow))
-    return _numbered(pa.Table.from_arrays(arrays, names=list(source.columns)), source.ordinal)
+    columns = [table.table.column(name) for name in source.columns]
+    fields = [field_of(c.name, c.type, c.type.arrow) for c in columns]
+    return _numbered(pa.Table.from_arrays(arrays, schema=pa.schema(fields)), source.ordinal)
 
 
 def _numbered(table: pa.Table, ordinal: str | None) -> pa.Table:

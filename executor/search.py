@@ -24,6 +24,7 @@ from vsql.executor.open_index import open_index
 from vsql.executor.ranker import ranker_of
 from vsql.executor.row_mask import RowMask
 from vsql.index import registry
+from vsql.index.exact import length_of
 from vsql.planner.choose import AccessPath, Choice, SearchFacts, Structure, consider
 from vsql.planner.nodes import Conjunct, TopK
 from vsql.storage.growing import GrowingSegment
@@ -363,7 +364,7 @@ def unit_vector(query: npt.NDArray[Any], metric: Metric) -> npt.NDArray[np.float
         return np.empty(0, np.float32)
     vector = query.astype(np.float32, copy=False)
     if metric is Metric.COSINE:
-        length = math.sqrt(vector.dot(vector))
+        length = length_of(vector)
         if 0 < length < math.inf:
             vector = vector / np.float32(length)
     return vector

@@ -11,6 +11,7 @@ import pyarrow as pa
 from vsql.core.protocols import Rows
 from vsql.core.schema import Column, Table
 from vsql.executor.context import column_of
+from vsql.executor.fields import field_of
 from vsql.planner.nodes import Output
 from vsql.storage.segment import OpenSegment
 
@@ -96,7 +97,12 @@ def take_outputs(
         if output.column not in arrays:
             arrays[output.column] = take_column(picked, table.column(output.column), order)
         columns.append(arrays[output.column])
-    return pa.Table.from_arrays(columns, names=[output.name for output in outputs])
+    fields = [
+        field_of(output.name, output.type, column.type)
+        for output, column in zip(outputs, columns, strict=True)
+        if column is not None
+    ]
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
 
 def slice_picked(picked: list[Picked], offset: int, limit: int | None) -> list[Picked]:

@@ -53,6 +53,7 @@ _DEFINITIONS: dict[type[Any], tuple[str, _Define]] = {
     st.AlterIndex: ("ALTER INDEX", alter.alter_index),
     st.CreatePartition: ("CREATE PARTITION", alter.create_partition),
     st.DropPartition: ("DROP PARTITION", alter.drop_partition),
+    st.Extension: ("EXTENSION", objects.extension),
     st.CreateSchema: ("CREATE SCHEMA", objects.create_schema),
     st.DropSchema: ("DROP SCHEMA", objects.drop_schema),
     st.CreateView: ("CREATE VIEW", objects.create_view),

@@ -10,7 +10,7 @@ from vsql.core.errors import DataError, NotSupportedError, ProgrammingError
 from vsql.core.types import SqlType
 from vsql.executor.context import Context
 from vsql.executor.type_names import type_named
-from vsql.executor.vectors import to_vector
+from vsql.executor.vectors import to_operand, to_vector
 from vsql.planner.bind import type_name
 
 _VECTOR_CASTS = ("VECTOR", "HALFVEC", "BIT")
@@ -86,4 +86,4 @@ def query_vector(node: exp.Expr, type_: SqlType, name: str, context: Context) ->
         return None
     if isinstance(value, dict):
         raise NotSupportedError("a query vector must be a list of numbers, not a mapping")
-    return to_vector(value, type_, f'query vector for column "{name}"')
+    return to_operand(value, type_, f'query vector for column "{name}"')

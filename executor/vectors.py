@@ -2,6 +2,7 @@
 
 import array
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,19 @@ import numpy.typing as npt
 from vsql.core import sqlstate
 from vsql.core.errors import DataError
 from vsql.core.types import Family, SqlType
+from vsql.core.vector_text import empty_vector, parse_vector
 
 _DTYPES = {Family.VECTOR: np.float32, Family.HALFVEC: np.float16}
+
+
+def to_operand(value: Any, type_: SqlType, where: str) -> npt.NDArray[Any]:
+    """Return the query of a search; as `to_vector`, but for the code of bits too many or few."""
+    try:
+        return to_vector(value, type_, where)
+    except DataError as error:
+        if error.sqlstate != sqlstate.STRING_DATA_LENGTH_MISMATCH:
+            raise
+        raise DataError(str(error), code=sqlstate.DATA_EXCEPTION) from None
 
 
 def to_vector(value: Any, type_: SqlType, where: str) -> npt.NDArray[Any]:
@@ -28,8 +40,13 @@ def to_vector(value: Any, type_: SqlType, where: str) -> npt.NDArray[Any]:
     else:
         vector = _numbers(value, dtype, type_, where)
     if vector.shape[0] != type_.dimension:
+        if not vector.shape[0]:
+            raise empty_vector(f"{where}: ")
         raise wrong_dimension(vector.shape[0], type_, where)
-    if not math.isfinite(vector.dot(vector)) and not np.isfinite(vector).all():
+    # One product tells of most vectors; it overflows for large numbers too.
+    with np.errstate(over="ignore", invalid="ignore"):
+        product = vector.dot(vector)
+    if not math.isfinite(product) and not np.isfinite(vector).all():
         raise not_finite(vector, type_, where)
     return vector if vector.flags.c_contiguous else np.ascontiguousarray(vector)
 
@@ -37,9 +54,8 @@ def to_vector(value: Any, type_: SqlType, where: str) -> npt.NDArray[Any]:
 def wrong_dimension(found: int, type_: SqlType, where: str) -> DataError:
     """Return the error for a vector of another dimension than its column's."""
     unit = "bits" if type_.family is Family.BIT else "dimensions"
-    return DataError(
-        f"{where}: expected {type_.dimension} {unit}, got {found}", code=sqlstate.DATA_EXCEPTION
-    )
+    code = sqlstate.STRING_DATA_LENGTH_MISMATCH if unit == "bits" else sqlstate.DATA_EXCEPTION
+    return DataError(f"{where}: expected {type_.dimension} {unit}, got {found}", code=code)
 
 
 def not_finite(vector: npt.NDArray[Any], type_: SqlType, where: str) -> DataError:
@@ -48,8 +64,34 @@ def not_finite(vector: npt.NDArray[Any], type_: SqlType, where: str) -> DataErro
     return DataError(
         f"{where}: NaN and infinity are not allowed in {type_}; element {position + 1} is "
         f"{float(vector[position])}",
-        code=sqlstate.NUMERIC_VALUE_OUT_OF_RANGE,
+        code=sqlstate.DATA_EXCEPTION,
     )
+
+
+def vector_parameter(value: Any, type_: SqlType) -> Any:
+    """Return a parameter that stands for a vector in DuckDB's SQL: numbers, or text of bits.
+
+    A type without a dimension takes any. Raises DataError.
+    """
+    if value is None:
+        return None
+    where = "parameter"
+    if type_.family is Family.BIT:
+        return value if isinstance(value, str) else _bit_text(value)
+    if not type_.arguments:
+        numbers = _numbers(value, _DTYPES[type_.family], type_, where)
+        type_ = replace(type_, arguments=(max(len(numbers), 1),))
+        value = numbers
+    return to_vector(value, type_, where).tolist()
+
+
+def _bit_text(value: Any) -> str:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return "".join(f"{octet:08b}" for octet in bytes(value))
+    bits = np.asarray(value)
+    if bits.dtype == np.uint8 and bits.ndim == 1 and not np.isin(bits, (0, 1)).all():
+        return "".join(f"{octet:08b}" for octet in bits.tolist())
+    return "".join("1" if bit else "0" for bit in bits.tolist())
 
 
 def _numbers(value: Any, dtype: Any, type_: SqlType, where: str) -> npt.NDArray[Any]:
@@ -79,21 +121,7 @@ def _numbers(value: Any, dtype: Any, type_: SqlType, where: str) -> npt.NDArray[
 
 
 def _parsed(text: str, dtype: Any, type_: SqlType, where: str) -> npt.NDArray[Any]:
-    stripped = text.strip()
-    if stripped.startswith("[") and stripped.endswith("]"):
-        body = stripped[1:-1].strip()
-        try:
-            parts = [float(part) for part in body.split(",")] if body else []
-            with np.errstate(over="ignore"):
-                return np.array(parts, dtype=dtype)
-        except ValueError:
-            pass
-    shown = stripped if len(stripped) <= 40 else stripped[:40] + "..."
-    raise DataError(
-        f"{where}: invalid {type_} literal '{shown}'",
-        code=sqlstate.INVALID_TEXT_REPRESENTATION,
-        hint="a vector looks like '[1, 2.5, 3]'",
-    )
+    return np.array(parse_vector(text, type_.family, f"{where}: "), dtype=dtype)
 
 
 def _to_bits(value: Any, type_: SqlType, where: str) -> npt.NDArray[np.uint8]:

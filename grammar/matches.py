@@ -13,6 +13,9 @@ from vsql.core.errors import DatabaseError, ProgrammingError, Span
 
 FUNCTION = "matches"
 
+IN_FILTER = "vsql_in_filter"
+"""In the meta of the comparisons of a filter, which takes fewer types than SQL."""
+
 
 def lower_matches(call: exp.Anonymous) -> exp.Expr:
     """Return the condition that the filter states; raises what `parse_filter` raises.
@@ -39,6 +42,8 @@ def lower_matches(call: exp.Anonymous) -> exp.Expr:
         raise
     for identifier in condition.find_all(exp.Identifier):
         _move(identifier, literal)
+    for predicate in condition.find_all(exp.Predicate):
+        predicate.meta[IN_FILTER] = True
     return exp.Paren(this=condition) if isinstance(condition, exp.Connector) else condition
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import re
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,8 @@ from vsql.grammar.parse import parse_expression, parse_query
 from vsql.grammar.render import render
 
 _SHOWN_EXPECTED = 6
+# How much a word must be like an expected one to be taken for it: TABEL is 0.8 like TABLE.
+_ALIKE = 0.6
 _SYMBOLS = {
     "LPAR": "(",
     "RPAR": ")",
@@ -56,6 +59,10 @@ def _syntax_error(error: UnexpectedInput, text: str) -> ProgrammingError:
     expected = getattr(error, "accepts", None) or getattr(error, "expected", None) or set()
     words = sorted({str(_SYMBOLS.get(name, name.strip("_"))) for name in expected})
     hint = None
+    if isinstance(error, UnexpectedToken):
+        # A misspelt word is most likely the one that it resembles.
+        word = str(error.token).upper()
+        words.sort(key=lambda known: SequenceMatcher(None, word, known).ratio() < _ALIKE)
     if words:
         more = ", ..." if len(words) > _SHOWN_EXPECTED else ""
         hint = "expected " + ", ".join(words[:_SHOWN_EXPECTED]) + more
@@ -523,6 +530,12 @@ _READERS: dict[str, Any] = {
     "alter_index": lambda node, text: st.AlterIndex(_tables(node)[0], _names(node)[0]),
     "create_index": _create_index,
     "drop_index": _drop_index,
+    "create_extension": lambda node, text: st.Extension(
+        _names(node)[:1], _tree(node, "if_not_exists") is not None, True, _span(node)
+    ),
+    "drop_extension": lambda node, text: st.Extension(
+        _names(node), _tree(node, "if_exists") is not None, False, _span(node)
+    ),
     "create_schema": lambda node, text: st.CreateSchema(
         _names(node)[0], _tree(node, "if_not_exists") is not None
     ),

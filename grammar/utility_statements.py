@@ -172,6 +172,16 @@ class CreateSchema:
 
 
 @dataclass(frozen=True, slots=True)
+class Extension:
+    """CREATE or DROP EXTENSION, as PostgreSQL's clients begin; `present` after the statement."""
+
+    names: tuple[str, ...]
+    may_differ: bool
+    present: bool
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class DropSchema:
     names: tuple[str, ...]
     if_exists: bool
@@ -484,6 +494,7 @@ Utility = (
     | CreateTableAs
     | AlterTable
     | AlterIndex
+    | Extension
     | CreateSchema
     | DropSchema
     | CreateView

@@ -12,6 +12,7 @@ from vsql.core.distance import METRIC_BY_FUNCTION, Metric
 from vsql.core.errors import Span
 from vsql.core.schema import Column
 from vsql.core.snapshot import TableSnapshot
+from vsql.core.types import Family
 from vsql.planner.facts import unknown_column
 
 
@@ -103,7 +104,8 @@ def vector_distance(
     metric, left, right = found
     for side, other in ((left.unnest(), right), (right.unnest(), left)):
         column = _vector_column(side, columns)
-        if column is not None and is_constant(other):
+        fits = column is not None and (column.type.family is Family.BIT) is metric.over_bits
+        if column is not None and fits and is_constant(other):
             return metric, column, other.unnest()
     return None
 

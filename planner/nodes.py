@@ -273,9 +273,9 @@ class Widening:
 class Remainder:
     """A relational tree for DuckDB over Arrow inputs; `sql` reads the inputs by their names.
 
-    `casts` names parameters that are vectors, with their type; `names` are the result's column
-    names where DuckDB would choose others. With `widening`, one input is a search that is made
-    deeper until enough rows come out.
+    `vectors` are the outputs that are vectors, by their place, and `vector_parameters` the
+    parameters that must be: a type without a dimension takes any. With `widening`, one input
+    is a search that is made deeper until enough rows come out.
     """
 
     sql: str
@@ -284,7 +284,8 @@ class Remainder:
         ...,
     ]
     parameters: tuple[str, ...] = ()
-    names: tuple[str | None, ...] = ()
+    vectors: tuple[tuple[int, SqlType], ...] = ()
+    vector_parameters: tuple[tuple[str, SqlType], ...] = ()
     subqueries: tuple[Subquery, ...] = ()
     widening: Widening | None = None
 

@@ -56,6 +56,9 @@ SERVER_VERSION = f"PostgreSQL 18.0 (vsql {VERSION})"
 """What version() says: clients look for PostgreSQL's number, and choose their SQL by it."""
 # Set on the executor's connection, since it is the database's, not the statement's.
 _DATABASE = "getvariable('vsql_database')"
+# The brackets of an array's text; what stands in quotes stays.
+_BRACES = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]')
+_BRACKETS = {"{": "[", "}": "]"}
 
 _ENCODINGS = {
     "hex": ("lower(hex(_1))", "unhex(_1)"),
@@ -220,8 +223,12 @@ def _concatenation(node: exp.Expr) -> exp.Expr:
 
 
 def _cast(node: exp.Expr) -> exp.Expr:
-    """An explicit cast to VARCHAR(n) cuts what is longer; DuckDB ignores n."""
-    kind = node.args["to"]
+    """An explicit cast to VARCHAR(n) cuts what is longer, and '{1,2}' is an array."""
+    kind, value = node.args["to"], node.this
+    if kind.this is exp.DataType.Type.ARRAY and isinstance(value, exp.Literal):
+        if value.is_string and value.name.lstrip().startswith("{"):
+            value.set("this", _BRACES.sub(lambda m: _BRACKETS.get(m[0], m[0]), value.name))
+        return node
     sized = kind.this in (exp.DataType.Type.VARCHAR, exp.DataType.Type.CHAR) and kind.expressions
     if not sized:
         return node

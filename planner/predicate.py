@@ -8,11 +8,19 @@ from vsql.core import sqlstate
 from vsql.core.distance import METRIC_BY_FUNCTION
 from vsql.core.errors import ProgrammingError
 from vsql.core.protocols import Comparison
-from vsql.core.schema import Index
+from vsql.core.schema import Column, Index
 from vsql.core.snapshot import TableSnapshot
 from vsql.grammar.filter_names import function_name
+from vsql.grammar.matches import IN_FILTER
 from vsql.grammar.render import render
-from vsql.planner.bind import bind_columns, conjuncts_of, distance_of
+from vsql.planner.bind import (
+    bind_columns,
+    conjuncts_of,
+    distance_of,
+    span_of,
+    type_name,
+    vector_distance,
+)
 from vsql.planner.filter_types import resolve_filters
 from vsql.planner.fusion import refuse_fusion
 from vsql.planner.json_functions import json_containment
@@ -66,7 +74,9 @@ def plan_predicate(
         return ()
     _refuse_misplaced(where)
     where = resolve_filters(where, table, alias)
-    bound = simplify(json_containment(bind_columns(where, table, alias), table))
+    bound = bind_columns(where, table, alias)
+    _refuse_vector_comparisons(bound, table)
+    bound = simplify(json_containment(bound, table))
     conjuncts = [_conjunct(part, table) for part in conjuncts_of(bound)]
     # The rank of a predicate: cost per row it removes (Hellerstein and Stonebraker, SIGMOD 1993).
     return tuple(sorted(conjuncts, key=_rank))
@@ -83,24 +93,60 @@ def _conjunct(part: exp.Expr, table: TableSnapshot) -> Conjunct:
         text=render(part),
         columns=tuple(dict.fromkeys(column.name for column in part.find_all(exp.Column))),
         parameters=tuple(dict.fromkeys(p.name for p in part.find_all(exp.Placeholder))),
-        native=is_native(part),
+        native=is_native(part, table.table.columns),
         selectivity=estimate(part, table),
         row_nanoseconds=_row_cost(part, table),
         condition=_index_condition(part, table.indexes) or path_condition(part, table),
     )
 
 
-def is_native(part: exp.Expr) -> bool:
-    """Whether the executor's kernels evaluate this expression without DuckDB."""
+def is_native(part: exp.Expr, columns: tuple[Column, ...]) -> bool:
+    """Whether the executor's kernels evaluate this expression over `columns` without DuckDB."""
+    vectors = {column.name for column in columns if column.type.is_vector}
     return all(
         type(node) in NATIVE_NODES
-        and (not isinstance(node, exp.Anonymous) or _is_native_function(node))
+        and (not isinstance(node, exp.Anonymous) or _is_native_function(node, columns))
+        and (not isinstance(node, exp.Column) or node.name not in vectors or _is_read(node))
+        and (not isinstance(node, exp.Cast) or _is_operand(node) or not _is_vector_cast(node))
         for node in part.walk()
     )
 
 
-def _is_native_function(node: exp.Anonymous) -> bool:
-    return node.name.lower() in METRIC_BY_FUNCTION or function_name(node) is not None
+def _is_native_function(node: exp.Anonymous, columns: tuple[Column, ...]) -> bool:
+    if node.name.lower() in METRIC_BY_FUNCTION:
+        return vector_distance(node, columns) is not None
+    return function_name(node) is not None
+
+
+def _is_read(column: exp.Column) -> bool:
+    """Whether a vector column stands where the kernels read one: in a distance, or IS NULL."""
+    return _is_operand(column) or isinstance(column.parent, exp.Is)
+
+
+def _is_operand(node: exp.Expr) -> bool:
+    parent = node.parent
+    while isinstance(parent, exp.Paren):
+        parent = parent.parent
+    return isinstance(parent, exp.Anonymous) and parent.name.lower() in METRIC_BY_FUNCTION
+
+
+def _is_vector_cast(node: exp.Cast) -> bool:
+    return type_name(node.to) in ("VECTOR", "HALFVEC", "BIT")
+
+
+def _refuse_vector_comparisons(bound: exp.Expr, table: TableSnapshot) -> None:
+    """SQL compares vectors, as pgvector does; the filter language does not."""
+    vectors = {column.name: column for column in table.table.columns if column.type.is_vector}
+    for predicate in bound.find_all(exp.Predicate) if vectors else ():
+        compared = predicate.this.unnest() if isinstance(predicate.this, exp.Expr) else None
+        if IN_FILTER not in predicate.meta or isinstance(predicate, exp.Is):
+            continue
+        if isinstance(compared, exp.Column) and compared.name in vectors:
+            raise ProgrammingError(
+                f"a filter does not compare {vectors[compared.name].type}",
+                code=sqlstate.UNDEFINED_FUNCTION,
+                span=span_of(compared),
+            )
 
 
 def _refuse_misplaced(where: exp.Expr) -> None:

@@ -41,7 +41,7 @@ from vsql.planner.nodes import (
 )
 from vsql.planner.predicate import plan_predicate
 from vsql.planner.resolve import is_cte
-from vsql.planner.scope import is_standalone, named_columns, outer_names, relation_types
+from vsql.planner.scope import is_standalone, named_columns, outer_names
 from vsql.planner.select import (
     Ordering,
     Single,
@@ -53,6 +53,7 @@ from vsql.planner.select import (
 from vsql.planner.system_catalog import relations, type_of
 from vsql.planner.system_functions import mentions_system, replace_system_functions
 from vsql.planner.translate import to_duckdb
+from vsql.planner.vector_types import outputs_of, relation_types, vector_parameters
 from vsql.planner.widening import DISTANCE, Lift, find_widenable, widen
 
 INPUT_PREFIX = "vsql_input_"
@@ -91,6 +92,8 @@ def plan_remainder(
     _name_outputs(tree)
     if mentions_system(tree):
         tree = replace_system_functions(tree)
+    types = relation_types(tree, facts)
+    shown = outputs_of(tree, types) or ()
     widening = None
     for select in list(tree.find_all(exp.Select, bfs=False)):
         found = find_widenable(select, facts)
@@ -111,14 +114,20 @@ def plan_remainder(
             lateral.replace(inputs.add(batch), names, DISTANCE)
     for select in list(tree.find_all(exp.Select)):
         _replace_search(select, facts, settings, lift, inputs)
-    types = relation_types(tree, facts)
     refuse_fusion(tree)
     for table in list(tree.find_all(exp.Table)):
         _replace_table(table, tree, facts, inputs)
     tree = to_duckdb(tree, types)
     sql = tree.sql(dialect="duckdb")
     parameters = tuple(dict.fromkeys(p.name for p in tree.find_all(exp.Placeholder)))
-    return Remainder(sql, tuple(inputs.found), parameters, widening=widening)
+    return Remainder(
+        sql,
+        tuple(inputs.found),
+        parameters,
+        vectors=tuple((n, t) for n, (_, t) in enumerate(shown) if t is not None and t.is_vector),
+        vector_parameters=vector_parameters(tree),
+        widening=widening,
+    )
 
 
 def _name_outputs(tree: exp.Expr) -> None:

@@ -1,11 +1,8 @@
 """Which names a tree reads, and whether a subquery stands on its own."""
 
-from collections.abc import Mapping
-
 from sqlglot import exp
 
 from vsql.core.schema import Column
-from vsql.core.types import SqlType
 from vsql.planner.bind import folded, qualifier
 from vsql.planner.facts import Facts
 
@@ -27,19 +24,6 @@ def named_columns(tree: exp.Expr) -> frozenset[str] | None:
     # A bare table alias may stand for the whole row, as in `SELECT t FROM t`.
     aliases = {folded(table.args.get("alias") or table.this) for table in tree.find_all(exp.Table)}
     return None if names & aliases else frozenset(names)
-
-
-def relation_types(tree: exp.Expr, facts: Facts) -> Mapping[tuple[str, str], SqlType]:
-    """Return the type of every vector column in reach, by (table alias or "", column name)."""
-    types: dict[tuple[str, str], SqlType] = {}
-    for table in tree.find_all(exp.Table):
-        name = folded(table.this)
-        alias = folded(table.args.get("alias") or table.this)
-        for column in facts.columns(name) or ():
-            if column.type.is_vector:
-                types[alias, column.name] = column.type
-                types.setdefault(("", column.name), column.type)
-    return types
 
 
 def outer_names(select: exp.Expr) -> frozenset[str]:

@@ -8,6 +8,7 @@
 This module holds PEP 249's module interface. It loads no library: `connect` does.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from vsql.core.errors import (
@@ -49,7 +50,7 @@ paramstyle = "qmark"
 
 
 def connect(
-    database: str = ":memory:",
+    database: "str | os.PathLike[str]" = ":memory:",
     *,
     autocommit: bool = False,
     read_only: bool = False,

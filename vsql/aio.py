@@ -15,6 +15,7 @@ has ended.
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -354,7 +355,7 @@ class AsyncConnection:
 class _Connecting:
     """What `connect` returns: awaited, a connection; in `async with`, one that is closed after."""
 
-    def __init__(self, database: str, options: dict[str, Any]) -> None:
+    def __init__(self, database: str | os.PathLike[str], options: dict[str, Any]) -> None:
         self._database = database
         self._options = options
         self._connection: AsyncConnection | None = None
@@ -390,7 +391,7 @@ class _Connecting:
 
 
 def connect(
-    database: str = ":memory:",
+    database: str | os.PathLike[str] = ":memory:",
     *,
     autocommit: bool = False,
     read_only: bool = False,

@@ -776,7 +776,7 @@ class Session:
                 value = (
                     known_settings.DEFAULTS[own]
                     if default
-                    else known_settings.checked(own, written)
+                    else known_settings.checked(name, written)
                 )
                 self._check_external_access(own, value)
                 if own == "external_access":

@@ -40,7 +40,8 @@ def test_structures(name: str, structures: tuple[str, ...], vector: bool) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("HNWS", "HNSW"), ("BTRE", "BTREE"), ("IVFFLAT", "FLAT"), ("zzz", "known")]
+    ("name", "hint"),
+    [("HNWS", "HNSW"), ("BTRE", "BTREE"), ("IVFFLAK", "IVFFLAT"), ("zzz", "known")],
 )
 def test_unknown_kinds(name: str, hint: str) -> None:
     with pytest.raises(ProgrammingError, match=hint) as caught:

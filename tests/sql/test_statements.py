@@ -147,7 +147,7 @@ ERRORS: tuple[tuple[str, type[vsql.Error], str, str], ...] = (
         "22000",
         'column "e", row 2: expected 3 dimensions, got 1',
     ),
-    ("INSERT INTO item (id, name, e) VALUES (9, 'x', '[1,nan,3]')", vsql.DataError, "22003", "NaN"),
+    ("INSERT INTO item (id, name, e) VALUES (9, 'x', '[1,nan,3]')", vsql.DataError, "22000", "NaN"),
     ("INSERT INTO item (id, name, meta) VALUES (9, 'x', '{')", vsql.DataError, "22P02", "JSON"),
     ("CREATE TABLE item (a INT)", vsql.ProgrammingError, "42P07", "already exists"),
     ("CREATE TABLE t (a VECTR(3))", vsql.ProgrammingError, "42704", 'did you mean "VECTOR"'),
@@ -241,3 +241,14 @@ def test_copy_out_and_in(connection: Any, tmp_path: Any, ending: str) -> None:
     assert connection.execute(near).fetchall() == [(1,), (4,), (2,)]
     with pytest.raises(vsql.IntegrityError):
         connection.execute(f"COPY twin FROM '{file}'")
+
+
+def test_large_numbers_overflow_no_square() -> None:
+    """Vectors whose squared length is no 32-bit, or 16-bit, float are stored and found."""
+    with vsql.connect(":memory:") as connection:
+        connection.execute("CREATE TABLE large (id INT, e VECTOR(2), h HALFVEC(2))")
+        connection.execute("INSERT INTO large VALUES (1, '[3e38, 1]', '[65504, 1]')")
+        for metric in ("<=>", "<#>", "<->"):
+            for column, value in (("e", "[3e38, 1]"), ("h", "[65504, 1]")):
+                search = f"SELECT id FROM large ORDER BY {column} {metric} '{value}' LIMIT 1"
+                assert connection.execute(search).fetchall() == [(1,)]

@@ -69,3 +69,4 @@ METRIC_BY_OPERATOR_CLASS = {
     for metric, name in _OPERATOR_CLASSES.items()
     for prefix in (("bit",) if metric.over_bits else ("vector", "halfvec"))
 }
+"""The prefix is the name of the type that the class is for."""

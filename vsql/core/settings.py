@@ -33,6 +33,8 @@ class Setting:
 
 
 _MEBIBYTE = 1024 * 1024
+# What pgvector needs for LIMIT k to give k rows: here it always does.
+_ITERATIVE = ("off", "strict_order", "relaxed_order")
 _ALL = (
     Setting("target_recall", 0.97, "recall that a vector search must reach", 0.0, 1.0),
     Setting("ef_search", 0, "graph search effort; 0 lets target_recall decide", 0, 100_000),
@@ -66,6 +68,11 @@ _ALL = (
     ),
     Setting("timezone", "UTC", "zone for TIMESTAMPTZ literals and output"),
     Setting("search_path", "public", "accepted for PostgreSQL's clients; one schema exists"),
+    Setting("hnsw.iterative_scan", "strict_order", "accepted; always on", choices=_ITERATIVE),
+    Setting("hnsw.max_scan_tuples", 20_000, "accepted; no limit", 1, 2**31 - 1),
+    Setting("hnsw.scan_mem_multiplier", 1.0, "accepted; no limit", 1, 1_000),
+    Setting("ivfflat.iterative_scan", "strict_order", "accepted; always on", choices=_ITERATIVE),
+    Setting("ivfflat.max_probes", 32_768, "accepted; no limit", 1, 32_768),
     Setting("application_name", "", "a label that a client may set"),
 )
 
@@ -106,6 +113,7 @@ _MILLISECONDS = {"us": 0.001, "ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000
 
 # pgvector's spellings, so that its users' statements work.
 _ALIASES = {"hnsw.ef_search": "ef_search", "ivfflat.probes": "nprobe"}
+_ALIAS_MINIMUM = 1
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 SETTINGS: Mapping[str, Setting] = MappingProxyType(
@@ -130,6 +138,7 @@ def canonical(name: str) -> str:
 def checked(name: str, value: Any) -> Any:
     """Return `value` as the setting's type; raises ProgrammingError (22023) where it can't be."""
     setting = SETTINGS[canonical(name)]
+    alias = name.lower() in _ALIASES
     default: Any = setting.default
     if setting.fixed and str(value).lower() not in (str(default).lower(), "default"):
         raise OperationalError(
@@ -144,7 +153,9 @@ def checked(name: str, value: Any) -> Any:
         raise _bad_value(setting, value) from None
     if setting.choices and converted not in setting.choices:
         raise _bad_value(setting, value)
-    if setting.minimum is not None and not setting.minimum <= converted <= (setting.maximum or 0):
+    # What is 0 here to mean "as recall demands" is no value there.
+    minimum = _ALIAS_MINIMUM if alias else setting.minimum
+    if minimum is not None and not minimum <= converted <= (setting.maximum or 0):
         raise _bad_value(setting, value)
     return converted
 

@@ -45,7 +45,12 @@ class Connection:
 
     @classmethod
     def open(
-        cls, database: str, *, autocommit: bool, read_only: bool, settings: Mapping[str, Any]
+        cls,
+        database: str | os.PathLike[str],
+        *,
+        autocommit: bool,
+        read_only: bool,
+        settings: Mapping[str, Any],
     ) -> "Connection":
         """Open a database; raises OperationalError, ProgrammingError."""
         session = Session.open(

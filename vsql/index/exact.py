@@ -37,6 +37,12 @@ _inner_products = faiss.fvec_inner_products_by_idx  # type: ignore[attr-defined]
 _squared_distances = faiss.fvec_L2sqr_by_idx  # type: ignore[attr-defined]
 
 
+def length_of(vector: Vectors) -> float:
+    """Return the Euclidean length of one vector: infinity where its square is no 32-bit float."""
+    with np.errstate(over="ignore"):
+        return math.sqrt(vector.dot(vector))
+
+
 def norms(vectors: Vectors) -> Floats:
     """Return the Euclidean norm of each row, (rows,) float32, computed in blocks."""
     result = np.empty(len(vectors), dtype=np.float32)
@@ -132,7 +138,7 @@ class ExactRanker:
         length = 1.0
         if self.metric is Metric.COSINE:
             np.multiply(scores, self._inverse_lengths(rows), out=scores)
-            length = math.sqrt(query.dot(query))
+            length = length_of(query)
         # Descending by product, where NaN must not come first.
         np.negative(scores, out=scores)
         worst = float(np.partition(scores, k - 1)[k - 1])
@@ -246,8 +252,10 @@ class ExactRanker:
         """Turn inner products into distances, in place."""
         if self.metric is Metric.INNER_PRODUCT:
             return np.negative(products, out=products)
-        np.multiply(products, self._inverse_lengths(rows), out=products)
-        return _cosine_distances(products, math.sqrt(query.dot(query)))
+        # An infinite length, times its inverse, is no number: such a vector has no angle.
+        with np.errstate(invalid="ignore"):
+            np.multiply(products, self._inverse_lengths(rows), out=products)
+            return _cosine_distances(products, length_of(query))
 
     def _inverse_lengths(self, rows: Rows | None) -> Floats:
         """Return 1 / |x| of some rows, or all.

@@ -39,7 +39,8 @@ _SCALAR_MODULES: Mapping[str, str] = {
     "NGRAM": "vsql.index.ngram",
 }
 _COMPOSED: Mapping[str, tuple[str, ...]] = {"AUTOINDEX": ("HNSW", "SCANN"), "FLAT": ()}
-_ALIASES: Mapping[str, str] = {"BTREE": "STL_SORT"}
+# pgvector's inverted lists are ours of that shape: with 4-bit codes, and exact distances after.
+_ALIASES: Mapping[str, str] = {"BTREE": "STL_SORT", "IVFFLAT": "SCANN"}
 _OPTION_ALIASES: Mapping[str, str] = {"lists": "nlist", "efconstruction": "ef_construction"}
 
 

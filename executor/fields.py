@@ -1,0 +1,24 @@
+"""Fields of Arrow tables that say their SQL type, where the Arrow type is that of others too."""
+
+import pyarrow as pa
+
+from vsql.core.types import Family, SqlType, from_arrow, named
+
+TYPE_METADATA = b"vsql:type"
+_AMBIGUOUS = (Family.BIT, Family.UUID)
+
+
+def field_of(name: str, type_: SqlType, arrow: pa.DataType) -> pa.Field:
+    """Return the field of a column; UUID and BIT(128) are 16 bytes alike, so they say which."""
+    if type_.family not in _AMBIGUOUS:
+        return pa.field(name, arrow)
+    return pa.field(name, arrow, metadata={TYPE_METADATA: str(type_).encode()})
+
+
+def type_of_field(field: pa.Field) -> SqlType:
+    """Return the SQL type of a field; raises DataError (0A000) where there is none."""
+    known = (field.metadata or {}).get(TYPE_METADATA)
+    if known is None:
+        return from_arrow(field.type)
+    name, _, size = known.decode().removesuffix(")").partition("(")
+    return named(name, (int(size),) if size else ())

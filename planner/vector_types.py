@@ -1,0 +1,363 @@
+"""Types of vector expressions, as far as they can be told before anything runs.
+
+`annotate` leaves each node's type in its meta. A vector whose dimension is not known has a type
+without arguments: `SqlType(Family.VECTOR)`. What has no type here is left to DuckDB.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+from vsql.core.distance import METRIC_BY_FUNCTION
+from vsql.core.types import DOUBLE, TEXT, Family, SqlType, named
+from vsql.core.vector_functions import VECTOR_FUNCTIONS, Operation
+from vsql.planner.bind import folded, qualifier, type_name
+from vsql.planner.facts import Facts
+
+_META = "vsql_type"
+_FAMILIES = {"VECTOR": Family.VECTOR, "HALFVEC": Family.HALFVEC, "BIT": Family.BIT}
+_BOOLEAN = SqlType(Family.BOOLEAN)
+_INTEGER = SqlType(Family.INTEGER)
+_ARRAY = SqlType(Family.ARRAY, element=SqlType(Family.REAL))
+_TEXTS = ("TEXT", "VARCHAR", "CHAR")
+_PASSES_MAX = 16
+
+Outputs = tuple[tuple[str, SqlType | None], ...]
+
+
+@dataclass
+class Types:
+    """Types of columns by (relation's alias or "", column), and each relation's outputs."""
+
+    columns: dict[tuple[str, str], SqlType] = field(default_factory=dict)
+    relations: dict[str, Outputs | None] = field(default_factory=dict)
+
+    def add(self, alias: str, outputs: Outputs | None) -> bool:
+        """Add a relation, or more that is known of it; return whether anything was new."""
+        if self.relations.get(alias, ()) == outputs:
+            return False
+        self.relations[alias] = outputs
+        for name, type_ in outputs or ():
+            if type_ is not None:
+                self.columns[alias, name] = type_
+                self.columns.setdefault(("", name), type_)
+        return True
+
+
+def column_types(types: Mapping[str, SqlType]) -> Types:
+    """Return the types of an expression over bare columns."""
+    return Types({("", name): type_ for name, type_ in types.items()})
+
+
+def relation_types(tree: exp.Expr, facts: Facts) -> Types:
+    """Return the types of the columns of every table, subquery and CTE in a tree; annotates it."""
+    types = Types()
+    for table in tree.find_all(exp.Table):
+        columns = facts.columns(folded(table.this))
+        if columns is not None:
+            alias = folded(table.args.get("alias") or table.this)
+            types.add(alias, tuple((column.name, column.type) for column in columns))
+    if not has_vectors(tree, types):
+        return types
+    kinds = (exp.CTE, exp.Subquery, exp.Values)
+    derived = [node for node in tree.find_all(*kinds) if node.args.get("alias")]
+    # What stands further in, or before, is known after the first pass; one pass more per level.
+    for _ in range(_PASSES_MAX):
+        annotate(tree, types)
+        new = [_add_derived(node, tree, types) for node in reversed(derived)]
+        if not any(new):
+            break
+    return types
+
+
+def has_vectors(tree: exp.Expr, types: Types) -> bool:
+    """Whether any node of a tree may be a vector."""
+    if any(type_.is_vector for type_ in types.columns.values()):
+        return True
+    return any(
+        type_name(node.to) in _FAMILIES
+        if isinstance(node, exp.Cast)
+        else isinstance(node, exp.BitString)
+        or node.name.lower() in METRIC_BY_FUNCTION
+        or node.name.lower() in VECTOR_FUNCTIONS
+        for node in tree.find_all(exp.Cast, exp.Anonymous, exp.BitString)
+    )
+
+
+def _add_derived(node: exp.Expr, tree: exp.Expr, types: Types) -> bool:
+    values = isinstance(node, exp.Values)
+    outputs = values_of(node) if values else outputs_of(node.this, types)
+    alias = node.args["alias"]
+    if outputs is not None and alias.args.get("columns"):
+        names = [folded(column) for column in alias.args["columns"]]
+        renamed = zip(names, outputs, strict=False)
+        outputs = (*((n, t) for n, (_, t) in renamed), *outputs[len(names) :])
+    name = folded(alias)
+    added = types.add(name, outputs)
+    if isinstance(node, exp.CTE):
+        for table in tree.find_all(exp.Table):
+            shown = folded(table.args.get("alias") or table.this)
+            if folded(table.this) == name and shown != name:
+                added |= types.add(shown, outputs)
+    return added
+
+
+def outputs_of(query: exp.Expr, types: Types) -> Outputs | None:
+    """Return names and types of an annotated query's outputs, None where a star hides them."""
+    while isinstance(query, exp.SetOperation | exp.Subquery):
+        query = query.this
+    if not isinstance(query, exp.Select):
+        return None
+    outputs: list[tuple[str, SqlType | None]] = []
+    for node in query.expressions:
+        if not node.is_star:
+            outputs.append((folded(node.alias_or_name), type_of(node)))
+            continue
+        expanded = _expanded(node, query, types)
+        if expanded is None:
+            return None
+        outputs.extend(expanded)
+    return tuple(outputs)
+
+
+def values_of(node: exp.Expr) -> Outputs:
+    """Return names and types of an annotated VALUES: of each column the first vector in it."""
+    rows = [row.expressions for row in node.expressions if isinstance(row, exp.Tuple)]
+    found: list[tuple[str, SqlType | None]] = []
+    for number, column in enumerate(zip(*rows, strict=False), 1):
+        types = [type_ for type_ in map(vector_type, column) if type_ is not None]
+        dimensions = {dimension_of(type_) for type_ in types}
+        dimensions |= {_shown(value) for value in column if vector_type(value) is None} - {None}
+        same = dimensions.pop() if len(dimensions) == 1 else None
+        found.append((f"column{number}", sized(types[0], same) if types else None))
+    return tuple(found)
+
+
+def _expanded(star: exp.Expr, select: exp.Select, types: Types) -> Outputs | None:
+    inner = star.this if isinstance(star, exp.Column) else star
+    if any(inner.args.get(name) for name in ("except_", "replace", "rename")):
+        return None
+    if isinstance(star, exp.Column):
+        return types.relations.get(qualifier(star) or "")
+    source, joins = select.args.get("from_"), select.args.get("joins") or ()
+    if source is None or any(j.args.get("using") or j.args.get("method") for j in joins):
+        return None
+    outputs: list[tuple[str, SqlType | None]] = []
+    for relation in (source.this, *(join.this for join in joins)):
+        alias = relation.args.get("alias")
+        name = folded(alias if alias is not None else relation.this)
+        known = types.relations.get(name)
+        if known is None:
+            return None
+        outputs.extend(known)
+    return tuple(outputs)
+
+
+def annotate(tree: exp.Expr, types: Types) -> None:
+    """Leave in each node's meta the type that it has, from the leaves up."""
+    for node in reversed(list(tree.walk(bfs=False))):
+        infer = _INFER.get(type(node))
+        if isinstance(node, exp.Column):
+            found = types.columns.get((qualifier(node) or "", folded(node.this)))
+        else:
+            found = None if infer is None else infer(node)
+        if found is not None:
+            node.meta[_META] = found
+
+
+def type_of(node: exp.Expr | None) -> SqlType | None:
+    """Return the type that a node was given, by `annotate` or by what rewrote it."""
+    return None if node is None else node.meta.get(_META)
+
+
+def with_type(node: exp.Expr, type_: SqlType | None) -> exp.Expr:
+    """Give a node a type."""
+    if type_ is not None:
+        node.meta[_META] = type_
+    return node
+
+
+def vector_type(node: exp.Expr | None) -> SqlType | None:
+    """Return the type of a node that is a vector, otherwise None."""
+    found = type_of(node)
+    return found if found is not None and found.is_vector else None
+
+
+def vector_parameters(tree: exp.Expr) -> tuple[tuple[str, SqlType], ...]:
+    """Return the parameters that must be vectors, with the type of each."""
+    found = {p.name: vector_type(p) for p in tree.find_all(exp.Placeholder)}
+    return tuple((name, type_) for name, type_ in found.items() if type_ is not None)
+
+
+def cast_type(to: exp.DataType) -> SqlType | None:
+    """Return the type that a cast gives, None where it does not matter here.
+
+    Raises ProgrammingError (22023) for a dimension that no vector has.
+    """
+    name = type_name(to)
+    family = _FAMILIES.get(name)
+    if family is not None:
+        sizes = tuple(int(e.name) for e in to.expressions if e.name.isdigit())
+        if sizes and family is not Family.BIT:
+            return named(name, sizes)
+        return SqlType(family, sizes or ((1,) if family is Family.BIT else ()))
+    if name in ("ARRAY", "LIST"):
+        return _ARRAY
+    if name in _TEXTS:
+        return TEXT
+    if name in ("INT", "BIGINT", "SMALLINT", "TINYINT"):
+        return _INTEGER
+    return DOUBLE if name in ("DOUBLE", "FLOAT", "DECIMAL") else None
+
+
+def sized(type_: SqlType, dimension: int | None) -> SqlType:
+    """Return the vector type with another dimension, None for one that is not known."""
+    return SqlType(type_.family, () if dimension is None else (dimension,))
+
+
+def dimension_of(type_: SqlType | None) -> int | None:
+    """Return the dimension where it is known."""
+    return type_.arguments[0] if type_ is not None and type_.arguments else None
+
+
+def _cast(node: exp.Expr) -> SqlType | None:
+    found = cast_type(node.args["to"])
+    if found is None or not found.is_vector or found.arguments:
+        return found
+    inner, value = vector_type(node.this), node.this
+    if inner is not None:
+        return sized(found, dimension_of(inner))
+    if isinstance(value, exp.Literal) and value.is_string:
+        return sized(found, value.name.count(",") + 1)
+    return sized(found, len(value.expressions) if isinstance(value, exp.Array) else None)
+
+
+def _literal(node: exp.Expr) -> SqlType | None:
+    assert isinstance(node, exp.Literal)
+    if node.is_string:
+        return None
+    return _INTEGER if node.is_int else DOUBLE
+
+
+def _same_as(*names: str) -> Callable[[exp.Expr], SqlType | None]:
+    """Return what takes the type of the first of these arguments that is a vector."""
+
+    def infer(node: exp.Expr) -> SqlType | None:
+        for name in names:
+            value = node.args.get(name)
+            for part in value if isinstance(value, list) else (value,):
+                inner = part.args.get("true") if isinstance(part, exp.If) else part
+                found = vector_type(inner) if isinstance(inner, exp.Expr) else None
+                if found is not None:
+                    return found
+        return None
+
+    return infer
+
+
+def _any_type(node: exp.Expr) -> SqlType | None:
+    return type_of(node.this) if isinstance(node.this, exp.Expr) else None
+
+
+def _subquery(node: exp.Expr) -> SqlType | None:
+    query = node.this
+    if isinstance(query, exp.Select) and len(query.expressions) == 1:
+        return type_of(query.expressions[0])
+    return None
+
+
+def _elementwise(node: exp.Expr) -> SqlType | None:
+    return vector_type(node.this) or vector_type(node.args.get("expression"))
+
+
+def _concatenation(node: exp.Expr) -> SqlType | None:
+    left, right = node.this, node.args["expression"]
+    found = vector_type(left) or vector_type(right)
+    return None if found is None else concatenated(found, left, right)
+
+
+def concatenated(type_: SqlType, left: exp.Expr, right: exp.Expr) -> SqlType:
+    """Return the type of `left || right`; a literal has as many elements as it shows."""
+    dimensions = [dimension_of(type_of(side)) or _shown(side) for side in (left, right)]
+    known = [dimension for dimension in dimensions if dimension is not None]
+    return sized(type_, sum(known) if len(known) == 2 else None)
+
+
+def _shown(node: exp.Expr) -> int | None:
+    is_text = isinstance(node, exp.Literal) and node.is_string
+    return node.name.count(",") + 1 if is_text else None
+
+
+def _aggregate(node: exp.Expr) -> SqlType | None:
+    inner = node.this
+    if isinstance(inner, exp.Distinct):
+        inner = inner.expressions[0]
+    return vector_type(inner)
+
+
+def _function(node: exp.Expr) -> SqlType | None:
+    name, arguments = node.name.lower(), node.expressions
+    if name in METRIC_BY_FUNCTION:
+        return DOUBLE
+    function = VECTOR_FUNCTIONS.get(name)
+    if function is None or not arguments:
+        return None
+    found = next((t for t in map(vector_type, arguments) if t is not None), None)
+    first = sized(found or SqlType(Family.VECTOR), dimension_of(found) or _shown(arguments[0]))
+    match function.operation:
+        case None:
+            return _INTEGER if name == "vector_dims" else DOUBLE
+        case Operation.NORM:
+            return DOUBLE
+        case Operation.QUANTIZE:
+            return SqlType(Family.BIT, first.arguments)
+        case Operation.SUBVECTOR:
+            return sized(first, _part(arguments, dimension_of(first)))
+        case Operation.CONCATENATE if len(arguments) == 2:
+            return concatenated(first, *arguments)
+        case _:
+            return first
+
+
+def _part(arguments: list[exp.Expr], dimension: int | None) -> int | None:
+    """The dimension of subvector(v, start, count) where both are written out."""
+    numbers = arguments[1:]
+    if dimension is None or not all(isinstance(n, exp.Literal) and n.is_int for n in numbers):
+        return None
+    start, count = (int(number.name) for number in numbers)
+    dimension = min(start + count, dimension + 1) - max(start, 1)
+    return dimension if dimension > 0 else None
+
+
+_INFER: dict[type[exp.Expr], Callable[[exp.Expr], SqlType | None]] = {
+    exp.Add: _elementwise,
+    exp.Alias: _any_type,
+    exp.Anonymous: _function,
+    exp.Array: lambda node: _ARRAY,
+    exp.Avg: _aggregate,
+    exp.Boolean: lambda node: _BOOLEAN,
+    exp.BitString: lambda node: SqlType(Family.BIT, (len(node.name),)),
+    exp.Case: _same_as("ifs", "default"),
+    exp.Cast: _cast,
+    exp.Coalesce: _same_as("this", "expressions"),
+    exp.Distinct: _same_as("expressions"),
+    exp.DPipe: _concatenation,
+    exp.Filter: _any_type,
+    exp.FirstValue: _same_as("this"),
+    exp.Greatest: _same_as("this", "expressions"),
+    exp.Lag: _same_as("this"),
+    exp.LastValue: _same_as("this"),
+    exp.Lead: _same_as("this"),
+    exp.Least: _same_as("this", "expressions"),
+    exp.Literal: _literal,
+    exp.Max: _same_as("this"),
+    exp.Min: _same_as("this"),
+    exp.Mul: _elementwise,
+    exp.Nullif: _same_as("this"),
+    exp.Paren: _any_type,
+    exp.Sub: _elementwise,
+    exp.Subquery: _subquery,
+    exp.Sum: _aggregate,
+    exp.Window: _any_type,
+}

@@ -1,0 +1,45 @@
+"""The registry of vector functions: every operation has a kernel, and kernels mind NULLs."""
+
+import pyarrow as pa
+import pytest
+
+import vsql
+from vsql.core.types import Family
+from vsql.core.vector_functions import NUMERIC_FAMILIES, VECTOR_FUNCTIONS, Operation, VectorFunction
+from vsql.executor.vector_kernels import kernels
+
+
+def test_every_operation_has_a_kernel() -> None:
+    known = {name for name, *_ in kernels()}
+    assert known == {operation.function(f) for operation in Operation for f in NUMERIC_FAMILIES}
+
+
+@pytest.mark.parametrize("function", VECTOR_FUNCTIONS.values(), ids=lambda f: f.name)
+def test_every_function_runs(function: VectorFunction) -> None:
+    arguments = ["'[1,2,3]'::vector"] * function.vectors + ["1"] * function.integers
+    with vsql.connect(":memory:") as connection:
+        call = f"{function.name}({', '.join(arguments)})"
+        assert connection.execute(f"SELECT {call}").fetchone()[0] is not None
+        nulls = ", ".join(["NULL::vector", *arguments[1:]])
+        assert connection.execute(f"SELECT {function.name}({nulls})").fetchone() == (None,)
+
+
+def test_null_rows_stay_in_their_places() -> None:
+    by_name = {name: kernel for name, _, _, kernel in kernels()}
+    add = by_name[Operation.ADD.function(Family.VECTOR)]
+    floats = pa.list_(pa.float32())
+    one = pa.chunked_array([pa.array([[1.0], None], floats), pa.array([[2.0, 3.0]], floats)])
+    other = pa.chunked_array([pa.array([None, [5.0], [7.0, 8.0]], floats)])
+    assert add(one, other).to_pylist() == [None, None, [9.0, 11.0]]
+
+
+def test_no_rows() -> None:
+    empty = {
+        "FLOAT[]": pa.chunked_array([], pa.list_(pa.float32())),
+        "DOUBLE[]": pa.chunked_array([], pa.list_(pa.float64())),
+        "FLOAT[][]": pa.chunked_array([], pa.list_(pa.list_(pa.float32()))),
+        "INTEGER": pa.chunked_array([], pa.int32()),
+        "VARCHAR": pa.chunked_array([], pa.string()),
+    }
+    for name, parameters, _, kernel in kernels():
+        assert len(kernel(*(empty[parameter] for parameter in parameters))) == 0, name
