@@ -8,7 +8,7 @@ import inspect
 import re
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 import duckdb
@@ -60,6 +60,7 @@ class Relational:
         self._connection.execute("SET VARIABLE vsql_database = ?", [database])
         self._lock = threading.RLock()
         self._raised: Error | None = None
+        self._kept: dict[str, pa.Table] = {}
         self._knows_vectors = False
         if not external_access:
             self.refuse_external_access()
@@ -77,13 +78,30 @@ class Relational:
         self._connection.close()
 
     def query(
-        self, sql: str, inputs: Mapping[str, pa.Table], parameters: Mapping[str, Any]
+        self,
+        sql: str,
+        inputs: Mapping[str, pa.Table],
+        parameters: Mapping[str, Any],
+        kept: Container[str] = (),
     ) -> pa.Table:
-        """Run DuckDB SQL over Arrow inputs; `parameters` are those that the SQL names."""
+        """Run DuckDB SQL over Arrow inputs; `parameters` are those that the SQL names.
+
+        Inputs in `kept` stay known until another table takes their name: the caller will give the
+        same ones again.
+        """
         with self._lock:
             if _KERNEL.search(sql):
                 self._learn_vectors()
-            registered = [name for n, t in inputs.items() for name in self._register(n, t)]
+            registered: list[str] = []
+            for name, table in inputs.items():
+                if self._kept.get(name) is table:
+                    continue
+                self._kept.pop(name, None)
+                made = self._register(name, table)
+                if name in kept and len(made) == 1:
+                    self._kept[name] = table
+                else:
+                    registered += made
             try:
                 return self._run(sql, parameters)
             except duckdb.Error as error:

@@ -9,31 +9,20 @@ import pyarrow as pa
 
 from vsql.core import sqlstate
 from vsql.core.errors import ProgrammingError
-from vsql.core.types import BIGINT
 from vsql.executor.context import Context
-from vsql.executor.fields import field_of
-from vsql.executor.result import Result, table_result
-from vsql.executor.scan import pick, run_count, run_lookup, run_scan
-from vsql.executor.take import take_column
-from vsql.executor.topk import TopKOperator, run_batch
-from vsql.executor.vectors import vector_parameter
+from vsql.executor.result import Result
+from vsql.executor.scan import run_count, run_lookup, run_scan
+from vsql.executor.topk import TopKOperator
 from vsql.planner.nodes import (
-    ORDINAL,
-    BatchTopK,
     Count,
-    FunctionInput,
     Fusion,
     Lookup,
     OrderedScan,
-    OutsideInput,
     Plan,
     Remainder,
     Scan,
     Subquery,
-    SystemInput,
-    TableInput,
     TopK,
-    Widening,
 )
 
 Operator = Callable[[Context], Result]
@@ -67,6 +56,10 @@ def _operator(plan: Plan, context: Context) -> Operator:
         from vsql.executor.fusion import FusionOperator
 
         return FusionOperator(plan, context)
+    if isinstance(plan, Remainder):
+        from vsql.executor.relational import RemainderOperator
+
+        return RemainderOperator(plan, run)
     return partial(_OPERATORS[type(plan)], plan)
 
 
@@ -100,92 +93,6 @@ def _single(column: pa.ChunkedArray) -> Any:
     return value.as_py()
 
 
-def run_remainder(plan: Remainder, context: Context) -> Result:
-    """Return what DuckDB makes of the inputs."""
-    widening = plan.widening
-    own = None if widening is None else widening.search
-    inputs = {name: _input(source, context) for name, source in plan.inputs if name != own}
-    bound = {key: context.parameter(key) for key in plan.parameters}
-    # DuckDB is imported when it is first needed.
-    from vsql.executor.remainder import as_vectors
-
-    for key, type_ in plan.vector_parameters:
-        bound[key] = vector_parameter(bound[key], type_)
-    if widening is None:
-        table = context.relational().query(plan.sql, inputs, bound)
-    else:
-        table = _widened(plan, widening, inputs, bound, context)
-    return table_result(as_vectors(table, plan.vectors) if plan.vectors else table)
-
-
-def _widened(
-    plan: Remainder,
-    widening: Widening,
-    inputs: dict[str, pa.Table],
-    bound: dict[str, Any],
-    context: Context,
-) -> pa.Table:
-    from vsql.executor.widening import widened
-
-    search = dict(plan.inputs)[widening.search]
-    assert isinstance(search, TopK)
-
-    def query(searched: pa.Table, context: Context) -> pa.Table:
-        return context.relational().query(plan.sql, {**inputs, widening.search: searched}, bound)
-
-    return widened(widening, search, partial(_input, search), query, context)
-
-
-def _input(source: Any, context: Context) -> pa.Table:
-    match source:
-        case TableInput():
-            return _table_input(source, context)
-        case OutsideInput():
-            table = context.outside[source.table].select(list(source.columns))
-            return _numbered(table, source.ordinal)
-        case FunctionInput():
-            from vsql.executor.table_functions import run_function
-
-            return run_function(source, context)
-        case SystemInput():
-            from vsql.executor.system_rows import system_rows
-
-            return system_rows(source, context)
-        case BatchTopK():
-            return run_batch(source, _outer_vectors(source, context), context)
-        case _:
-            table = run(source, context).table
-            return _numbered(table, ORDINAL if isinstance(source, TopK | Fusion) else None)
-
-
-def _outer_vectors(batch: BatchTopK, context: Context) -> Any:
-    if batch.outer in context.outside:
-        return context.outside[batch.outer].column(batch.query_column)
-    wanted = TableInput(batch.outer, (batch.query_column,))
-    return _table_input(wanted, context).column(0)
-
-
-def _table_input(source: TableInput, context: Context) -> pa.Table:
-    table = context.table(source.table)
-    picked = pick(source.conjuncts, table, context)
-    arrays = []
-    for name in source.columns:
-        column = table.table.column(name)
-        if picked:
-            arrays.append(take_column(picked, column))
-        else:
-            arrays.append(pa.array([], type=column.type.arrow))
-    columns = [table.table.column(name) for name in source.columns]
-    fields = [field_of(c.name, c.type, c.type.arrow) for c in columns]
-    return _numbered(pa.Table.from_arrays(arrays, schema=pa.schema(fields)), source.ordinal)
-
-
-def _numbered(table: pa.Table, ordinal: str | None) -> pa.Table:
-    if ordinal is None:
-        return table
-    return table.append_column(ordinal, pa.array(range(table.num_rows), BIGINT.arrow))
-
-
 def _ordered_scan(plan: OrderedScan, context: Context) -> Result:
     # Arrow's kernels take long to import, and a first search needs none.
     from vsql.executor.ordered_scan import run_ordered_scan
@@ -198,5 +105,4 @@ _OPERATORS: dict[type[Any], Callable[[Any, Context], Result]] = {
     OrderedScan: _ordered_scan,
     Lookup: run_lookup,
     Count: run_count,
-    Remainder: run_remainder,
 }

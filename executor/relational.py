@@ -1,0 +1,142 @@
+"""Runs the relational rest: inputs made by vsql, and DuckDB's SQL over them."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from vsql.core.types import BIGINT
+from vsql.executor.context import Context
+from vsql.executor.dictionaries import dictionaries
+from vsql.executor.fields import field_of
+from vsql.executor.remainder import as_vectors
+from vsql.executor.result import Result, table_result
+from vsql.executor.scan import pick
+from vsql.executor.take import take_column
+from vsql.executor.topk import run_batch
+from vsql.executor.vectors import vector_parameter
+from vsql.executor.widening import widened
+from vsql.planner.nodes import (
+    ORDINAL,
+    BatchTopK,
+    FunctionInput,
+    Fusion,
+    OutsideInput,
+    Plan,
+    Remainder,
+    SystemInput,
+    TableInput,
+    TopK,
+    Widening,
+)
+
+Run = Callable[[Plan, Context], Result]
+Inputs = dict[str, pa.Table]
+
+
+class RemainderOperator:
+    """A remainder made ready for one snapshot; `run` runs the plans inside of it.
+
+    A whole table is the same table each time: it is kept, and DuckDB reads it again as it is.
+    """
+
+    def __init__(self, plan: Remainder, run: Run) -> None:
+        self._plan = plan
+        self._run = run
+        self._kept: Inputs = {}
+
+    def __call__(self, context: Context) -> Result:
+        """Return what DuckDB makes of the inputs."""
+        plan, widening = self._plan, self._plan.widening
+        own = None if widening is None else widening.search
+        inputs = {n: self._input(n, source, context) for n, source in plan.inputs if n != own}
+        bound = {key: context.parameter(key) for key in plan.parameters}
+        for key, type_ in plan.vector_parameters:
+            bound[key] = vector_parameter(bound[key], type_)
+        if widening is None:
+            table = context.relational().query(plan.sql, inputs, bound, self._kept)
+        else:
+            table = self._widened(widening, inputs, bound, context)
+        return table_result(as_vectors(table, plan.vectors) if plan.vectors else table)
+
+    def _widened(
+        self, widening: Widening, inputs: Inputs, bound: dict[str, Any], context: Context
+    ) -> pa.Table:
+        search = dict(self._plan.inputs)[widening.search]
+        assert isinstance(search, TopK)
+
+        def query(searched: pa.Table, context: Context) -> pa.Table:
+            everything = {**inputs, widening.search: searched}
+            return context.relational().query(self._plan.sql, everything, bound, self._kept)
+
+        return widened(widening, search, partial(read_input, search, self._run), query, context)
+
+    def _input(self, name: str, source: Any, context: Context) -> pa.Table:
+        known = self._kept.get(name)
+        if known is not None:
+            return known
+        table = read_input(source, self._run, context)
+        if isinstance(source, TableInput) and _is_whole(source, context):
+            self._kept[name] = table
+        return table
+
+
+def _is_whole(source: TableInput, context: Context) -> bool:
+    """Whether an input is all rows of a table, read where they lie, now and later."""
+    table = context.table(source.table)
+    if source.conjuncts or "ttl" in table.table.properties:
+        return False
+    return all(part.rows is None for part in pick((), table, context))
+
+
+def read_input(source: Any, run: Run, context: Context) -> pa.Table:
+    """Return the rows of one input."""
+    match source:
+        case TableInput():
+            return _table_input(source, context)
+        case OutsideInput():
+            table = context.outside[source.table].select(list(source.columns))
+            return _numbered(table, source.ordinal)
+        case FunctionInput():
+            from vsql.executor.table_functions import run_function
+
+            return run_function(source, context)
+        case SystemInput():
+            from vsql.executor.system_rows import system_rows
+
+            return system_rows(source, context)
+        case BatchTopK():
+            return run_batch(source, _outer_vectors(source, context), context)
+        case _:
+            table = run(source, context).table
+            return _numbered(table, ORDINAL if isinstance(source, TopK | Fusion) else None)
+
+
+def _outer_vectors(batch: BatchTopK, context: Context) -> Any:
+    if batch.outer in context.outside:
+        return context.outside[batch.outer].column(batch.query_column)
+    wanted = TableInput(batch.outer, (batch.query_column,))
+    return _table_input(wanted, context).column(0)
+
+
+def _table_input(source: TableInput, context: Context) -> pa.Table:
+    table = context.table(source.table)
+    picked = pick(source.conjuncts, table, context)
+    arrays, fields = [], []
+    for name in source.columns:
+        column = table.table.column(name)
+        array = dictionaries(picked, column, context)
+        if array is None and picked:
+            array = take_column(picked, column)
+        elif array is None:
+            array = pa.array([], type=column.type.arrow)
+        arrays.append(array)
+        fields.append(field_of(column.name, column.type, array.type))
+    return _numbered(pa.Table.from_arrays(arrays, schema=pa.schema(fields)), source.ordinal)
+
+
+def _numbered(table: pa.Table, ordinal: str | None) -> pa.Table:
+    if ordinal is None:
+        return table
+    return table.append_column(ordinal, pa.array(range(table.num_rows), BIGINT.arrow))
