@@ -129,6 +129,10 @@ def _readable(table: pa.Table) -> pa.Table:
 
 
 def _bindable(value: Any) -> Any:
+    if hasattr(value, "to_numpy"):
+        # A column of a data frame, or a vector of pgvector's Python package; a Timestamp is none.
+        array = value.to_numpy()
+        return array.tolist() if isinstance(array, np.ndarray) else value
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, np.generic):

@@ -91,10 +91,7 @@ def test_search_by_every_distance(engine: sa.Engine) -> None:
         assert session.execute(nearest.limit(1)).one() == ("far", 0.0)
         hamming = Note.bits.hamming_distance("11110001")
         assert session.scalars(sa.select(hamming).where(Note.bits.is_not(None))).one() == 1.0
-        assert session.scalars(sa.select(Note.half).where(Note.text == "far")).one().tolist() == [
-            1.0,
-            2.0,
-        ]
+        assert session.scalars(sa.select(Note.half).where(Note.text == "far")).one() == [1.0, 2.0]
 
 
 def test_relationships_and_the_unit_of_work(engine: sa.Engine) -> None:
