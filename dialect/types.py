@@ -53,6 +53,7 @@ class Vector(types.UserDefinedType[Any]):
     name = "VECTOR"
     __visit_name__ = "VECTOR"
     comparator_factory = _Distances
+    number: type[np.floating[Any]] = np.float32
 
     # Not by keyword alone: SQLAlchemy tells types apart by their positional arguments.
     def __init__(self, dim: int | None = None, as_numpy: bool = False) -> None:
@@ -63,9 +64,12 @@ class Vector(types.UserDefinedType[Any]):
         return self.name if self.dim is None else f"{self.name}({self.dim})"
 
     def bind_processor(self, dialect: Any) -> _Process:
+        number = self.number
+
         def process(value: Any) -> Any:
             if isinstance(value, list | tuple):
-                return np.asarray(value, dtype=np.float32)
+                with np.errstate(over="ignore"):
+                    return np.asarray(value, dtype=number)
             return value
 
         return process
@@ -86,6 +90,7 @@ class HalfVector(Vector):
     cache_ok = True
     name = "HALFVEC"
     __visit_name__ = "HALFVEC"
+    number = np.float16
 
 
 class Bit(types.UserDefinedType[Any]):

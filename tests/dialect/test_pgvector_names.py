@@ -37,6 +37,7 @@ class Item(Base):
     half: Mapped[Any] = mapped_column(HALFVEC(3), nullable=True)
     bits: Mapped[Any] = mapped_column(BIT(8), nullable=True)
     vectors: Mapped[Any] = mapped_column(sa.ARRAY(VECTOR(3)), nullable=True)
+    halves: Mapped[Any] = mapped_column(sa.ARRAY(HALFVEC(3), dimensions=1), nullable=True)
 
 
 @pytest.fixture
@@ -135,6 +136,8 @@ def test_nearest_first(three: Session, distance: Any, order: list[int]) -> None:
         ("vectors", [[1, 2, 3], [4, 5, 6]], [[1, 2, 3], [4, 5, 6]]),
         ("vectors", [np.array([1, 2, 3]), np.array([4, 5, 6])], [[1, 2, 3], [4, 5, 6]]),
         ("vectors", None, None),
+        ("halves", [[1, 2, 3], [4, 5, 6]], [[1, 2, 3], [4, 5, 6]]),
+        ("halves", [np.array([1, 2, 3]), [4, 5, 6]], [[1, 2, 3], [4, 5, 6]]),
     ],
 )
 def test_values_there_and_back(session: Session, column: str, value: Any, back: Any) -> None:
@@ -143,6 +146,13 @@ def test_values_there_and_back(session: Session, column: str, value: Any, back: 
     found = getattr(session.get_one(Item, 1), column)
     assert type(found) is type(back)
     assert found == back
+
+
+def test_arrays_of_vectors_pass_through_duckdb(session: Session) -> None:
+    session.add(Item(id=1, embedding=ONE, vectors=[[1, 2, 3]], halves=[[4, 5, 6]]))
+    session.commit()
+    item = session.scalars(select(Item).order_by(Item.id + 1)).one()
+    assert (item.vectors, item.halves) == ([[1, 2, 3]], [[4, 5, 6]])
 
 
 def test_arrays_where_they_are_asked_for(three: Session) -> None:
