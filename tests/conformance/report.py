@@ -53,6 +53,16 @@ def sqlalchemy(driver: str) -> Outcome:
     )
 
 
+def alembic() -> Outcome:
+    """Run Alembic's suite."""
+    run = ROOT / "tests" / "conformance" / "alembic" / "run.py"
+    done = subprocess.run([sys.executable, str(run)], capture_output=True, text=True, check=False)
+    skipped = re.search(r"(\d+) skipped", done.stdout)
+    reason = "by closed requirements, see tests/conformance/alembic/requirements.py"
+    closed = ((reason, int(skipped.group(1))),) if skipped else ()
+    return Outcome("Alembic (alembic.testing.suite)", *_counts(done.stdout), closed)
+
+
 def sql_logic(folder: Path) -> Outcome:
     """Run SQLite's sqllogictest files."""
     passed, failures, excluded = 0, 0, 0
@@ -84,7 +94,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared" / "conformance")
     shared = parser.parse_args().shared
-    outcomes = [db_api(), sqlalchemy("vsql"), sqlalchemy("aio")]
+    outcomes = [db_api(), sqlalchemy("vsql"), sqlalchemy("aio"), alembic()]
     if (shared / "slt").is_dir():
         outcomes.append(sql_logic(shared / "slt"))
     lines = [
