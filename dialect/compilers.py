@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import base as postgresql
 from sqlalchemy.sql import sqltypes
 from sqlalchemy.sql.elements import UnaryExpression
 
-_KIND = re.compile(r"^\w+$")
+_WORD = re.compile(r"^\w+$")
 _NAME = re.compile(r'\w+|"(?:[^"]|"")+"')
 _AFTER_KEY = re.compile(
     r"(?:\s+(?P<class_>\w+_ops))?(?P<direction>(?:\s+(?:ASC|DESC))?(?:\s+NULLS\s+(?:FIRST|LAST))?)$",
@@ -93,11 +93,20 @@ class DDLCompiler(postgresql.PGDDLCompiler):
         text += self._prepared_index_name(index, include_schema=False)
         text += f" ON {preparer.format_table(index.table)}"
         if own["using"]:
-            text += f" USING {self.preparer.validate_sql_phrase(own['using'], _KIND)}"
+            text += f" USING {self.preparer.validate_sql_phrase(own['using'], _WORD)}"
         text += f" ({', '.join(keys)})"
         if own["with"]:
-            text += " WITH (" + ", ".join(f"{n} = {v}" for n, v in own["with"].items()) + ")"
+            given = [
+                f"{preparer.validate_sql_phrase(name, _WORD)} = {self._index_option(value)}"
+                for name, value in own["with"].items()
+            ]
+            text += f" WITH ({', '.join(given)})"
         return text
+
+    def _index_option(self, value: Any) -> str:
+        if isinstance(value, int):
+            return str(value)
+        return str(self.sql_compiler.render_literal_value(str(value), sqltypes.String()))
 
     def _index_key(self, expression: Any, classes: dict[str, str]) -> str:
         text = self.sql_compiler.process(expression, include_table=False, literal_binds=True)
@@ -108,6 +117,8 @@ class DDLCompiler(postgresql.PGDDLCompiler):
         if not isinstance(column, schema.Column) and not _NAME.fullmatch(key):
             key = f"({key})"
         class_ = classes.get(getattr(column, "key", None) or "") or class_
+        if class_:
+            class_ = self.preparer.validate_sql_phrase(class_, _WORD)
         return f"{key} {class_}{direction}" if class_ else f"{key}{direction}"
 
     def visit_drop_index(self, drop: Any, **options: Any) -> str:

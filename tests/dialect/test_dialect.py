@@ -198,6 +198,25 @@ def test_a_host_is_reserved_for_the_server() -> None:
         sa.create_engine("vsql://user@localhost:5432/db").connect()
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"vsql_using": "hnsw (e); DROP TABLE t; --"},
+        {"vsql_using": "hnsw", "vsql_with": {"m = 16); DROP TABLE t; --": 1}},
+        {"vsql_using": "hnsw", "vsql_with": {"m": "16); DROP TABLE t; --"}},
+        {"vsql_using": "hnsw", "vsql_ops": {"e": "vector_l2_ops); DROP TABLE t; --"}},
+    ],
+)
+def test_options_of_an_index_are_words_and_numbers(options: dict[str, Any]) -> None:
+    engine = sa.create_engine("vsql://")
+    table = sa.Table("t", sa.MetaData(), sa.Column("e", Vector(2)))
+    table.create(engine)
+    with pytest.raises((sa.exc.CompileError, sa.exc.ProgrammingError)):
+        sa.Index("i", table.c.e, **options).create(engine)
+    assert sa.inspect(engine).get_table_names() == ["t"]
+    assert sa.inspect(engine).get_indexes("t") == []
+
+
 def test_autocommit(engine: sa.Engine) -> None:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.insert(Author).values(name="kept"))
