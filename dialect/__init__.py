@@ -8,6 +8,8 @@ if __name__ != "vsql.dialect":
     raise ImportError("import vsql.dialect, not dialect")
 
 from vsql.dialect.dialect import VsqlDialect as VsqlDialect
+from vsql.dialect.functions import avg as avg
+from vsql.dialect.functions import sum as sum
 from vsql.dialect.types import BIT as BIT
 from vsql.dialect.types import HALFVEC as HALFVEC
 from vsql.dialect.types import VECTOR as VECTOR

@@ -6,9 +6,14 @@ from typing import Any
 from sqlalchemy import schema
 from sqlalchemy.dialects.postgresql import base as postgresql
 from sqlalchemy.sql import sqltypes
+from sqlalchemy.sql.elements import UnaryExpression
 
-_KIND = re.compile(r"^\w+$")
-_CLASS_AFTER_KEY = re.compile(r"\s+(\w+_ops)$")
+_WORD = re.compile(r"^\w+$")
+_NAME = re.compile(r'\w+|"(?:[^"]|"")+"')
+_AFTER_KEY = re.compile(
+    r"(?:\s+(?P<class_>\w+_ops))?(?P<direction>(?:\s+(?:ASC|DESC))?(?:\s+NULLS\s+(?:FIRST|LAST))?)$",
+    re.IGNORECASE,
+)
 
 
 def index_options(index: schema.Index) -> dict[str, Any]:
@@ -21,10 +26,14 @@ def index_options(index: schema.Index) -> dict[str, Any]:
     }
 
 
-def key_and_class(text: str) -> tuple[str, str | None]:
-    """Return an index's key, and the operator class that a reflected expression brings along."""
-    found = _CLASS_AFTER_KEY.search(text)
-    return (text[: found.start()], found[1]) if found else (text, None)
+def key_parts(text: str) -> tuple[str, str | None, str]:
+    """Return an index's key, and what stands behind it: operator class, direction.
+
+    Reflected expressions bring their class along, and Alembic writes a direction as text.
+    """
+    found = _AFTER_KEY.search(text)
+    assert found is not None
+    return text[: found.start()], found["class_"], found["direction"]
 
 
 class IdentifierPreparer(postgresql.PGIdentifierPreparer):
@@ -84,19 +93,33 @@ class DDLCompiler(postgresql.PGDDLCompiler):
         text += self._prepared_index_name(index, include_schema=False)
         text += f" ON {preparer.format_table(index.table)}"
         if own["using"]:
-            text += f" USING {self.preparer.validate_sql_phrase(own['using'], _KIND)}"
+            text += f" USING {self.preparer.validate_sql_phrase(own['using'], _WORD)}"
         text += f" ({', '.join(keys)})"
         if own["with"]:
-            text += " WITH (" + ", ".join(f"{n} = {v}" for n, v in own["with"].items()) + ")"
+            given = [
+                f"{preparer.validate_sql_phrase(name, _WORD)} = {self._index_option(value)}"
+                for name, value in own["with"].items()
+            ]
+            text += f" WITH ({', '.join(given)})"
         return text
+
+    def _index_option(self, value: Any) -> str:
+        if isinstance(value, int):
+            return str(value)
+        return str(self.sql_compiler.render_literal_value(str(value), sqltypes.String()))
 
     def _index_key(self, expression: Any, classes: dict[str, str]) -> str:
         text = self.sql_compiler.process(expression, include_table=False, literal_binds=True)
-        class_ = classes.get(getattr(expression, "key", None) or "")
-        if not isinstance(expression, schema.Column):
-            key, written = key_and_class(text)
-            text, class_ = f"({key})", class_ or written
-        return f"{text} {class_}" if class_ else str(text)
+        key, class_, direction = key_parts(text)
+        column = expression
+        while isinstance(column, UnaryExpression) and column.modifier is not None:
+            column = column.element
+        if not isinstance(column, schema.Column) and not _NAME.fullmatch(key):
+            key = f"({key})"
+        class_ = classes.get(getattr(column, "key", None) or "") or class_
+        if class_:
+            class_ = self.preparer.validate_sql_phrase(class_, _WORD)
+        return f"{key} {class_}{direction}" if class_ else f"{key}{direction}"
 
     def visit_drop_index(self, drop: Any, **options: Any) -> str:
         text = "DROP INDEX "

@@ -15,7 +15,7 @@ from sqlalchemy.ext.compiler import compiles
 
 from vsql.core.distance import METRIC_BY_OPERATOR_CLASS, Metric
 from vsql.core.errors import Error
-from vsql.dialect.compilers import index_options, key_and_class
+from vsql.dialect.compilers import index_options, key_parts
 from vsql.dialect.types import Bit, Vector
 from vsql.grammar.parse import parse_expression
 from vsql.grammar.render import render
@@ -83,9 +83,14 @@ class VsqlImpl(DefaultImpl):
         """Return whether they differ, both written as the catalog writes them."""
         if metadata_column.server_default is None or rendered_inspector_default is None:
             return rendered_metadata_default != rendered_inspector_default
-        compiler: Any = schema.CreateTable(metadata_column.table).compile(dialect=self.dialect)
+        no_statement: Any = None
+        compiler = self.dialect.ddl_compiler(self.dialect, no_statement)
         wanted = compiler.get_column_default_string(metadata_column)
-        return _canonical(wanted or "") != _canonical(rendered_inspector_default)
+        both = [_canonical(wanted or ""), _canonical(rendered_inspector_default)]
+        if not isinstance(inspector_column.type, types.String):
+            # '5' and 5 are one default of a number.
+            both = [text.strip("'") for text in both]
+        return both[0] != both[1]
 
     def _compare_identity_default(
         self, metadata_identity: Any, inspector_identity: Any
@@ -141,7 +146,7 @@ def _compared(wanted: Index, found: Index, dialect: Dialect) -> list[tuple[str, 
 
     What the metadata leaves open is what CREATE INDEX makes of it.
     """
-    keys = [[_canonical(key_and_class(k)[0]) for k in _keys(i, dialect)] for i in (wanted, found)]
+    keys = [[_canonical(key_parts(k)[0]) for k in _keys(i, dialect)] for i in (wanted, found)]
     compared: list[tuple[str, Any, Any]] = [("keys", keys[0], keys[1])]
     if wanted.unique:
         return compared
@@ -158,7 +163,7 @@ def _compared(wanted: Index, found: Index, dialect: Dialect) -> list[tuple[str, 
 
 def _metric(index: Index, dialect: Dialect) -> Metric | None:
     classes = [*index_options(index)["ops"].values()]
-    classes += [key_and_class(key)[1] for key in _keys(index, dialect)]
+    classes += [key_parts(key)[1] for key in _keys(index, dialect)]
     return next(
         (METRIC_BY_OPERATOR_CLASS[c] for c in classes if c in METRIC_BY_OPERATOR_CLASS), None
     )

@@ -44,6 +44,9 @@ class Requirements(SuiteRequirements):
     computed_columns_default_persisted = property(lambda self: exclusions.open())
     reflect_table_options = property(lambda self: exclusions.open())
     implements_get_lastrowid = property(lambda self: _closed("RETURNING gives keys, no row ids"))
+    server_side_cursors = property(
+        lambda self: _closed("the suite knows them by its own drivers' names; test_aio.py has them")
+    )
     reflects_pk_names = property(lambda self: exclusions.open())
     computed_columns_virtual = property(lambda self: _closed("generated columns are stored"))
     window_functions = property(lambda self: exclusions.open())

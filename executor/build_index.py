@@ -37,7 +37,9 @@ def build(
     (segment,) = context.segments(TableSnapshot(table.table, (facts,), table.indexes))
     files: list[Change] = []
     if index.metric is not None:
-        assert column is not None
+        if column is None:
+            # Over an expression: such searches are exact, and the index is a definition alone.
+            return ()
         names = registry.structures_for(index.kind, column.type, index.metric)
         for number, name in enumerate(names):
             progress = _progress(index, number, len(names), context)

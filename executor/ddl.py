@@ -1,5 +1,6 @@
 """CREATE, DROP, and what SHOW and DESCRIBE tell: statements to changes, the catalog to rows."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -215,6 +216,12 @@ def create_index(statement: st.CreateIndex, facts: Facts, context: Context) -> t
             f'index "{name}" already exists', code=sqlstate.DUPLICATE_TABLE, span=statement.span
         )
     registry.check(kind, type_, metric, statement.options)
+    if metric is not None and column is None:
+        warnings.warn(
+            f'index "{name}" speeds nothing up: searches by an expression are exact',
+            UserWarning,
+            stacklevel=2,
+        )
     index = Index(new_id(), table.table.id, name, kind, key, metric, options=statement.options)
     staged: list[Change] = [*sealed, change.AddIndex(index)]
     for facts_of_segment in table.sealed:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from vsql.core import changes as change
 from vsql.core import sqlstate
 from vsql.core.changes import Change
-from vsql.core.errors import ProgrammingError, did_you_mean
+from vsql.core.errors import NotSupportedError, ProgrammingError, did_you_mean
 from vsql.core.schema import NamedObject, new_id
 from vsql.executor.context import Context
 from vsql.executor.define import refuse_taken_name
@@ -16,24 +16,18 @@ from vsql.planner.facts import Facts, unknown_column
 _EXTENSIONS = ("vector", "plpgsql")
 
 
-def extension(statement: st.Extension, facts: Facts, context: Context) -> tuple[Change, ...]:
-    """Do nothing for what is built in; raises ProgrammingError (0A000, 42710, 2BP01)."""
+def check_extension(statement: st.Extension) -> None:
+    """Raise NotSupportedError (0A000) for an extension that is not built in.
+
+    One that is may be created again, and dropped: who comes from pgvector begins with that.
+    """
     for name in statement.names:
         if name not in _EXTENSIONS and (statement.present or not statement.may_differ):
-            raise ProgrammingError(
+            raise NotSupportedError(
                 f'extension "{name}" is not available',
-                code=sqlstate.FEATURE_NOT_SUPPORTED,
                 span=statement.span,
-                hint=did_you_mean(name, _EXTENSIONS),
+                hint=f"built in: {', '.join(_EXTENSIONS)}",
             )
-        if name in _EXTENSIONS and statement.present and not statement.may_differ:
-            raise ProgrammingError(
-                f'extension "{name}" already exists',
-                code=sqlstate.DUPLICATE_OBJECT,
-                span=statement.span,
-                hint="it is built in: CREATE EXTENSION IF NOT EXISTS does nothing",
-            )
-    return ()
 
 
 def create_schema(statement: st.CreateSchema, facts: Facts, context: Context) -> tuple[Change, ...]:

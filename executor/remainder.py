@@ -233,6 +233,8 @@ def _readable(table: pa.Table) -> pa.Table:
             table = table.set_column(number, field.name, column.cast(pa.binary()))
         elif pa.types.is_null(field.type):
             table = table.set_column(number, field.name, column.cast(pa.int32()))
+        elif (wide := _widened(field.type)) != field.type:
+            table = table.set_column(number, field.name, column.cast(wide))
     return table
 
 
@@ -274,7 +276,20 @@ def _common_dimension(column: pa.ChunkedArray) -> int | None:
     return sizes[0].as_py() if len(sizes) == 1 else None
 
 
+def _widened(type_: pa.DataType) -> pa.DataType:
+    """Return a type with 32-bit floats for 16-bit ones, in arrays of HALFVEC too."""
+    if pa.types.is_fixed_size_list(type_):
+        return pa.list_(_widened(type_.value_type), type_.list_size)
+    if pa.types.is_list(type_):
+        return pa.list_(_widened(type_.value_type))
+    return pa.float32() if pa.types.is_float16(type_) else type_
+
+
 def _bindable(value: Any) -> Any:
+    if hasattr(value, "to_numpy"):
+        # A column of a data frame, or a vector of pgvector's Python package; a Timestamp is none.
+        array = value.to_numpy()
+        return array.tolist() if isinstance(array, np.ndarray) else value
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, np.generic):

@@ -53,7 +53,6 @@ _DEFINITIONS: dict[type[Any], tuple[str, _Define]] = {
     st.AlterIndex: ("ALTER INDEX", alter.alter_index),
     st.CreatePartition: ("CREATE PARTITION", alter.create_partition),
     st.DropPartition: ("DROP PARTITION", alter.drop_partition),
-    st.Extension: ("EXTENSION", objects.extension),
     st.CreateSchema: ("CREATE SCHEMA", objects.create_schema),
     st.DropSchema: ("DROP SCHEMA", objects.drop_schema),
     st.CreateView: ("CREATE VIEW", objects.create_view),
@@ -115,6 +114,11 @@ def _tables(name: str | None, facts: Facts) -> list[Any]:
     return [facts.require(name)] if name is not None else list(facts.tables.values())
 
 
+def _extension(statement: st.Extension, facts: Facts, context: Context) -> Done:
+    objects.check_extension(statement)
+    return Done(f"{'CREATE' if statement.present else 'DROP'} EXTENSION")
+
+
 def _vacuum(statement: st.Vacuum, facts: Facts, context: Context) -> Done:
     context.host.refuse_inside_transaction("VACUUM")
     collected = context.host.collect()
@@ -153,6 +157,7 @@ _OTHERS: dict[type[Any], Callable[[Any, Facts, Context], Done]] = {
     st.Flush: _flush,
     st.Optimize: _optimize,
     st.Analyze: _analyze,
+    st.Extension: _extension,
     st.Vacuum: _vacuum,
     st.CheckDatabase: _check,
     st.BackupDatabase: _backup,

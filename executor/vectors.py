@@ -97,6 +97,9 @@ def _bit_text(value: Any) -> str:
 def _numbers(value: Any, dtype: Any, type_: SqlType, where: str) -> npt.NDArray[Any]:
     if hasattr(value, "as_py"):
         value = value.values.to_numpy() if hasattr(value, "values") else value.as_py()
+    elif hasattr(value, "to_numpy"):
+        # A column of a data frame, or a value class of pgvector's Python package.
+        value = value.to_numpy()
     if isinstance(value, str):
         return _parsed(value, dtype, type_, where)
     if isinstance(value, bytes | bytearray | memoryview):
@@ -127,6 +130,8 @@ def _parsed(text: str, dtype: Any, type_: SqlType, where: str) -> npt.NDArray[An
 def _to_bits(value: Any, type_: SqlType, where: str) -> npt.NDArray[np.uint8]:
     if hasattr(value, "as_py"):
         value = value.as_py()
+    elif hasattr(value, "to_numpy"):
+        value = value.to_numpy()
     if isinstance(value, str):
         if set(value) - {"0", "1"}:
             raise DataError(

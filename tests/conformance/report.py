@@ -35,21 +35,32 @@ def db_api() -> Outcome:
     return Outcome("DB-API 2.0 (dbapi-compliance)", *_counts(report), ())
 
 
-def sqlalchemy() -> Outcome:
-    """Run SQLAlchemy's dialect suite."""
+def sqlalchemy(driver: str) -> Outcome:
+    """Run SQLAlchemy's dialect suite over one of the two drivers."""
     run = ROOT / "tests" / "conformance" / "sqlalchemy" / "run.py"
-    done = subprocess.run([sys.executable, str(run)], capture_output=True, text=True, check=False)
+    command = [sys.executable, str(run), "--driver", driver]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     passed, failed = _counts(done.stdout)
     reasons = [sqlalchemy_suite.reason(name) for name in sqlalchemy_suite.failures(done.stdout)]
     excluded = Counter(reason for reason in reasons if reason is not None)
     skipped = re.search(r"(\d+) skipped", done.stdout)
     closed = [("by closed requirements, see dialect/requirements.py", int(skipped.group(1)))]
     return Outcome(
-        "SQLAlchemy (sqlalchemy.testing.suite)",
+        f"SQLAlchemy (sqlalchemy.testing.suite), vsql+{driver}",
         passed,
         failed - sum(excluded.values()),
         (*excluded.items(), *(closed if skipped else ())),
     )
+
+
+def alembic() -> Outcome:
+    """Run Alembic's suite."""
+    run = ROOT / "tests" / "conformance" / "alembic" / "run.py"
+    done = subprocess.run([sys.executable, str(run)], capture_output=True, text=True, check=False)
+    skipped = re.search(r"(\d+) skipped", done.stdout)
+    reason = "by closed requirements, see tests/conformance/alembic/requirements.py"
+    closed = ((reason, int(skipped.group(1))),) if skipped else ()
+    return Outcome("Alembic (alembic.testing.suite)", *_counts(done.stdout), closed)
 
 
 def sql_logic(folder: Path) -> Outcome:
@@ -94,7 +105,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared" / "conformance")
     shared = parser.parse_args().shared
-    outcomes = [db_api(), sqlalchemy()]
+    outcomes = [db_api(), sqlalchemy("vsql"), sqlalchemy("aio"), alembic()]
     if (shared / "slt").is_dir():
         outcomes.append(sql_logic(shared / "slt"))
     if (shared / "catalog-queries").is_dir():

@@ -5,15 +5,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conformance import sqlalchemy_suite
 
 RUN = Path(__file__).parent / "sqlalchemy" / "run.py"
 
 
-def test_suite() -> None:
-    done = subprocess.run(
-        [sys.executable, str(RUN)], capture_output=True, text=True, check=False, timeout=600
-    )
+@pytest.mark.parametrize("driver", ["vsql", "aio"])
+def test_suite(driver: str) -> None:
+    run = [sys.executable, str(RUN), "--driver", driver]
+    done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=600)
     failed = sqlalchemy_suite.failures(done.stdout)
     unexpected = [name for name in failed if sqlalchemy_suite.reason(name) is None]
     assert not unexpected, done.stdout[-5_000:]

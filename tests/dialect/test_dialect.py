@@ -91,10 +91,7 @@ def test_search_by_every_distance(engine: sa.Engine) -> None:
         assert session.execute(nearest.limit(1)).one() == ("far", 0.0)
         hamming = Note.bits.hamming_distance("11110001")
         assert session.scalars(sa.select(hamming).where(Note.bits.is_not(None))).one() == 1.0
-        assert session.scalars(sa.select(Note.half).where(Note.text == "far")).one().tolist() == [
-            1.0,
-            2.0,
-        ]
+        assert session.scalars(sa.select(Note.half).where(Note.text == "far")).one() == [1.0, 2.0]
 
 
 def test_relationships_and_the_unit_of_work(engine: sa.Engine) -> None:
@@ -199,6 +196,25 @@ def test_errors_are_sqlalchemys(engine: sa.Engine) -> None:
 def test_a_host_is_reserved_for_the_server() -> None:
     with pytest.raises(sa.exc.ArgumentError, match="reserved"):
         sa.create_engine("vsql://user@localhost:5432/db").connect()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"vsql_using": "hnsw (e); DROP TABLE t; --"},
+        {"vsql_using": "hnsw", "vsql_with": {"m = 16); DROP TABLE t; --": 1}},
+        {"vsql_using": "hnsw", "vsql_with": {"m": "16); DROP TABLE t; --"}},
+        {"vsql_using": "hnsw", "vsql_ops": {"e": "vector_l2_ops); DROP TABLE t; --"}},
+    ],
+)
+def test_options_of_an_index_are_words_and_numbers(options: dict[str, Any]) -> None:
+    engine = sa.create_engine("vsql://")
+    table = sa.Table("t", sa.MetaData(), sa.Column("e", Vector(2)))
+    table.create(engine)
+    with pytest.raises((sa.exc.CompileError, sa.exc.ProgrammingError)):
+        sa.Index("i", table.c.e, **options).create(engine)
+    assert sa.inspect(engine).get_table_names() == ["t"]
+    assert sa.inspect(engine).get_indexes("t") == []
 
 
 def test_autocommit(engine: sa.Engine) -> None:

@@ -188,23 +188,37 @@ def test_a_statement_that_waits_for_its_turn_never_runs_once_cancelled() -> None
     _filled(body)
 
 
-def test_a_commit_that_has_begun_is_not_interrupted(tmp_path: Path) -> None:
+def test_a_commit_that_has_begun_is_not_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Half a commit is none: the task ends when it is done."""
 
     async def run() -> None:
         place = str(tmp_path / "db")
         async with vsql.aio.connect(place) as connection:
             await connection.execute("CREATE TABLE t (id INT)")
-            await connection.executemany("INSERT INTO t VALUES (?)", [(n,) for n in range(50_000)])
+            await connection.executemany("INSERT INTO t VALUES (?)", [(n,) for n in range(500)])
+            began, goes_on = threading.Event(), threading.Event()
+            commit_of_driver = connection._connection.commit
+
+            def slow_commit() -> None:
+                began.set()
+                assert goes_on.wait(10)
+                commit_of_driver()
+
+            monkeypatch.setattr(connection._connection, "commit", slow_commit)
             commit = asyncio.create_task(connection.commit())
-            while not connection._thread._running:
-                await asyncio.sleep(0)
+            await asyncio.to_thread(began.wait, 10)
             commit.cancel()
+            await asyncio.sleep(0.05)
+            assert not commit.done()
+            goes_on.set()
             with pytest.raises(asyncio.CancelledError):
                 await commit
+            monkeypatch.undo()
             await connection.rollback()
         async with vsql.aio.connect(place) as connection:
-            assert await _count(connection) == 50_000
+            assert await _count(connection) == 500
 
     asyncio.run(run())
 

@@ -6,6 +6,7 @@ from sqlalchemy.dialects import registry
 # The suite rebuilds URLs as name+driver: both spellings must be known.
 registry.register("vsql", "vsql.dialect", "VsqlDialect")
 registry.register("vsql.vsql", "vsql.dialect", "VsqlDialect")
+registry.register("vsql.aio", "vsql.dialect.aio", "AsyncVsqlDialect")
 pytest.register_assert_rewrite("sqlalchemy.testing.assertions")
 
 from sqlalchemy.testing.plugin.pytestplugin import *  # noqa: E402, F403

@@ -1,0 +1,3 @@
+"""Alembic's suite for dialects, unchanged."""
+
+from alembic.testing.suite import *  # noqa: F403
