@@ -10,11 +10,20 @@ from vsql.core.distance import Metric
 from vsql.core.errors import OperationalError
 from vsql.core.protocols import Bits, Floats, Rows, Shape, VectorIndexKind, VectorSearcher
 from vsql.core.types import named
-from vsql.index import faiss_hnsw, faiss_scann
+from vsql.index import faiss_hnsw, faiss_lists
 from vsql.index.calibrate import measure
 from vsql.index.exact import ExactRanker, top_k
 
-KINDS: tuple[VectorIndexKind, ...] = (faiss_hnsw.KIND, faiss_scann.KIND)
+KINDS: tuple[VectorIndexKind, ...] = (
+    faiss_hnsw.HNSW,
+    faiss_hnsw.HNSW_SQ,
+    faiss_hnsw.HNSW_PQ,
+    faiss_hnsw.DISKANN,
+    faiss_lists.SCANN,
+    faiss_lists.IVF_SQ8,
+    faiss_lists.IVF_PQ,
+    faiss_lists.IVF_RABITQ,
+)
 METRICS = (Metric.COSINE, Metric.L2, Metric.INNER_PRODUCT)
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 metrics = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.value)
@@ -164,7 +173,7 @@ def test_a_changed_bitmap_is_seen(kind: VectorIndexKind) -> None:
 def test_lists_find_every_match_of_a_correlated_filter(dimension: int) -> None:
     random = np.random.default_rng(5)
     vectors = clusters(3_000, dimension)
-    searcher = faiss_scann.KIND.build(
+    searcher = faiss_lists.SCANN.build(
         vectors, Metric.L2, {"nlist": 60}, threads=1, progress=lambda _: None
     )
     near = np.argsort(((vectors - vectors[7]) ** 2).sum(axis=1))[:200]
@@ -315,7 +324,7 @@ def test_calibration(kind: VectorIndexKind, metric: Metric, rows: int, dimension
 def test_calibration_passes_over_null_rows() -> None:
     vectors = clusters(400, 8)
     vectors[::2] = 0
-    searcher = build(faiss_scann.KIND, vectors, Metric.COSINE)
+    searcher = build(faiss_lists.SCANN, vectors, Metric.COSINE)
     curve, _ = measure(
         searcher,
         vectors.astype(np.float16),

@@ -16,9 +16,9 @@ import faiss
 import numpy as np
 
 from vsql.core.distance import Metric
-from vsql.core.protocols import Floats, Rows, Shape, VectorSearcher
+from vsql.core.protocols import Floats, Rows, Shape, Vectors, VectorSearcher
 from vsql.core.snapshot import CurvePoint
-from vsql.index.exact import ExactRanker, Vectors, top_k
+from vsql.index.exact import ExactRanker, top_k
 
 DEPTHS = (10, 100, 1_000)
 QUERIES = 256

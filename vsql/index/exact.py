@@ -5,17 +5,13 @@ in place by row number; float16 ones and bits are gathered in blocks.
 """
 
 import math
-from typing import Any
 
 import faiss
 import numpy as np
 import numpy.typing as npt
 
 from vsql.core.distance import Metric
-from vsql.core.protocols import Floats, Rows
-
-Vectors = npt.NDArray[Any]
-"""float32 or float16, (rows, dimension); uint8 for packed bits, (rows, bytes)."""
+from vsql.core.protocols import Floats, Rows, Vectors
 
 _BLOCK_BYTES = 8 * 1024 * 1024
 """Working memory of one block of gathered vectors: about a second-level cache, times a few."""

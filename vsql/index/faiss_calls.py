@@ -16,10 +16,13 @@ import numpy as np
 from vsql.core import sqlstate
 from vsql.core.distance import Metric
 from vsql.core.errors import OperationalError
-from vsql.core.protocols import Bits, Floats, Progress, Rows
+from vsql.core.protocols import Bits, Floats, Progress, Rows, Vectors
 from vsql.index.files import reading, writing
 
 _pointer = faiss.swig_ptr
+_SEED = 1234
+_ITERATIONS = 8
+_CLUSTERING_ROWS_PER_CENTRE = 256
 
 
 class Scratch(threading.local):
@@ -57,7 +60,7 @@ class Scratch(threading.local):
         return self._distances
 
 
-def search(index: Any, queries: Floats, k: int, parameters: Any, scratch: Scratch) -> Rows:
+def search(index: Any, queries: Vectors, k: int, parameters: Any, scratch: Scratch) -> Rows:
     """Return (queries, k) row numbers, nearest first, -1 where fewer were found."""
     count = len(queries)
     rows = np.empty((count, k), dtype=np.int64)
@@ -68,18 +71,26 @@ def search(index: Any, queries: Floats, k: int, parameters: Any, scratch: Scratc
 
 
 def search_lists(
-    index: Any, queries: Floats, k: int, lists: Rows, parameters: Any, scratch: Scratch
+    index: Any,
+    queries: Vectors,
+    k: int,
+    lists: Rows,
+    parameters: Any,
+    scratch: Scratch,
+    centre_distances: Floats | None = None,
 ) -> Rows:
     """Return what `search` does, scanning the given inverted lists alone.
 
-    `lists` is (queries, n), -1 where there is none, and `parameters` has nprobe = n. The distances
-    to the lists' centres are taken as 0, which is right for codes that are not residuals.
+    `lists` is (queries, n), -1 where there is none, and `parameters` has nprobe = n. Only codes of
+    residuals need the distances to the lists' centres, (queries, n).
     """
     count = len(queries)
     rows = np.empty((count, k), dtype=np.int64)
     if count and k:
         distances = scratch.distances(count * k)
-        centres = np.zeros(lists.shape, dtype=np.float32)
+        centres = centre_distances
+        if centres is None:
+            centres = np.zeros(lists.shape, dtype=np.float32)
         index.search_preassigned_c(
             count,
             _pointer(queries),
@@ -92,6 +103,39 @@ def search_lists(
             parameters,
         )
     return rows
+
+
+def quiet_clustering(clustering: Any, rows_per_centre: int) -> None:
+    """Let a clustering train on few vectors without a word, the same way each time."""
+    clustering.min_points_per_centroid = 1  # else faiss warns on stderr
+    clustering.max_points_per_centroid = rows_per_centre
+    clustering.seed = _SEED
+    clustering.niter = _ITERATIONS
+
+
+def centres_of(sample: Floats, count: int, metric: int) -> Any:
+    """Return faiss's flat index of the centres of `count` clusters of (rows, dimension) vectors."""
+    dimension = sample.shape[1]
+    flat: Any = faiss.IndexFlatL2 if metric == faiss.METRIC_L2 else faiss.IndexFlatIP
+    centres = flat(dimension)
+    clustering = faiss.Clustering(dimension, count)
+    quiet_clustering(clustering, _CLUSTERING_ROWS_PER_CENTRE)
+    clustering.train(sample, centres)
+    return centres
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let faiss use this thread only: sub-quantisers are so small that threads would mostly wait.
+
+    On two busy cores a second thread made their training five times slower.
+    """
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 @contextmanager
@@ -118,7 +162,9 @@ def write(index: Any, path: Path) -> None:
 def read(path: Path, *, mapped: bool) -> Any:
     """Open a faiss index, mapped into memory or read; raises OSError or ValueError."""
     with path.open("rb"), reading(path):
-        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
+        # Tables of distances between codes serve construction alone.
+        flags = faiss.IO_FLAG_PQ_SKIP_SDC_TABLE | (faiss.IO_FLAG_MMAP_IFC if mapped else 0)
+        return faiss.read_index(str(path), flags)
 
 
 def faiss_metric(metric: Metric) -> int:
@@ -126,7 +172,7 @@ def faiss_metric(metric: Metric) -> int:
     return int(faiss.METRIC_L2 if metric is Metric.L2 else faiss.METRIC_INNER_PRODUCT)
 
 
-def prepared(vectors: Floats, metric: Metric) -> Floats:
+def prepared(vectors: Vectors, metric: Metric) -> Floats:
     """Return a block as the structure stores it: a normalised copy for cosine, else itself."""
     if metric is not Metric.COSINE:
         return np.ascontiguousarray(vectors, dtype=np.float32)
@@ -137,7 +183,7 @@ def prepared(vectors: Floats, metric: Metric) -> Floats:
 
 
 def add_in_blocks(
-    index: Any, vectors: Floats, metric: Metric, block_rows: int, progress: Progress
+    index: Any, vectors: Vectors, metric: Metric, block_rows: int, progress: Progress
 ) -> None:
     """Add all vectors in row order; between blocks an interrupt gets its chance."""
     for start in range(0, len(vectors), block_rows):
