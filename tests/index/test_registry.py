@@ -20,8 +20,10 @@ TEXT = named("TEXT")
 @pytest.mark.parametrize(
     ("name", "structures", "vector"),
     [
-        ("AUTOINDEX", ("HNSW", "SCANN"), True),
-        ("autoindex", ("HNSW", "SCANN"), True),
+        ("AUTOINDEX", ("HNSW", "SCANN", "BIN_IVF_FLAT"), True),
+        ("autoindex", ("HNSW", "SCANN", "BIN_IVF_FLAT"), True),
+        ("BIN_FLAT", (), True),
+        ("bin_hnsw", ("BIN_HNSW",), True),
         ("hnsw", ("HNSW",), True),
         ("SCANN", ("SCANN",), True),
         ("FLAT", (), True),
@@ -67,7 +69,9 @@ def test_defaults() -> None:
     [
         ("AUTOINDEX", VECTOR, Metric.COSINE, ("HNSW", "SCANN")),
         ("AUTOINDEX", VECTOR, Metric.L1, ()),
-        ("AUTOINDEX", BIT, Metric.JACCARD, ()),
+        ("AUTOINDEX", BIT, Metric.JACCARD, ("BIN_IVF_FLAT",)),
+        ("AUTOINDEX", BIT, Metric.HAMMING, ("BIN_IVF_FLAT",)),
+        ("BIN_FLAT", BIT, Metric.JACCARD, ()),
         ("FLAT", BIT, Metric.HAMMING, ()),
         ("BITMAP", TEXT, None, ("BITMAP",)),
         ("BITMAP", named("JSON"), None, ()),
@@ -124,7 +128,7 @@ def test_accepted(
     [
         ("HNSW", VECTOR, Metric.L2, {"m": "1"}, "22023", "2 to 512"),
         ("HNSW", VECTOR, Metric.L2, {"m": "many"}, "22023", "many"),
-        ("HNSW", VECTOR, Metric.L2, {"mm": "16"}, "22023", '"m"'),
+        ("HNSW", VECTOR, Metric.L2, {"nlst": "16"}, "22023", "no option"),
         ("HNSW", VECTOR, Metric.L2, {"nlist": "16"}, "22023", "nlist"),
         ("HNSW", VECTOR, Metric.L2, {"m": "16", "M": "8"}, "22023", "twice"),
         ("HNSW", VECTOR, Metric.L2, {"mmap": "maybe"}, "22023", "true, false"),
@@ -140,6 +144,9 @@ def test_accepted(
         ("BTREE", TEXT, None, {"fillfactor": "16"}, "22023", "no options"),
         ("HNSW", VECTOR, Metric.L1, {}, "42809", "FLAT"),
         ("SCANN", BIT, Metric.HAMMING, {}, "42809", "FLAT"),
+        ("BIN_FLAT", VECTOR, Metric.L2, {}, "42809", "FLAT"),
+        ("BIN_IVF_FLAT", VECTOR, Metric.L2, {}, "42809", "FLAT"),
+        ("BIN_HNSW", BIT, Metric.JACCARD, {}, "42809", "jaccard"),
         ("HNSW", VECTOR, Metric.HAMMING, {}, "42809", "BIT"),
         ("FLAT", BIT, Metric.L2, {}, "42809", "BIT"),
         ("HNSW", TEXT, None, {}, "42809", "BTREE"),

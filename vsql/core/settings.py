@@ -31,6 +31,7 @@ _ALL = (
     Setting("target_recall", 0.97, "recall that a vector search must reach", 0.0, 1.0),
     Setting("ef_search", 0, "graph search effort; 0 lets target_recall decide", 0, 100_000),
     Setting("nprobe", 0, "inverted lists to scan; 0 lets target_recall decide", 0, 1_000_000),
+    Setting("reorder_k", 0, "candidates to rank exactly; 0: what the index's codes need", 0, 10**6),
     Setting("access_path", "auto", "force one access path", choices=ACCESS_PATHS),
     Setting("threads", 0, "threads of index builds and batch searches; 0: all cores", 0, 1024),
     Setting("busy_timeout_ms", 5_000, "how long a writer waits for another", 0, 3_600_000),
@@ -53,8 +54,13 @@ _ALL = (
     Setting("application_name", "", "a label that a client may set"),
 )
 
-# pgvector's spellings, so that its users' statements work.
-_ALIASES = {"hnsw.ef_search": "ef_search", "ivfflat.probes": "nprobe"}
+# Spellings of pgvector and Milvus, so that their users' statements work.
+_ALIASES = {
+    "hnsw.ef_search": "ef_search",
+    "ivfflat.probes": "nprobe",
+    "ef": "ef_search",
+    "search_list": "ef_search",
+}
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 SETTINGS: Mapping[str, Setting] = MappingProxyType({setting.name: setting for setting in _ALL})

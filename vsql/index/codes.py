@@ -23,6 +23,19 @@ _TRAINING_ROWS_MIN = 64
 _TRAINING_ROWS_PER_CENTRE = 32
 _BLOCK_ROWS = 8_192
 _SEED = 1234
+_FEW_DIMENSIONS = 32
+_BLURRED = 1.5
+WHOLE = 32.0
+"""Bits per dimension of codes that blur nothing."""
+
+
+def bits(code_bytes: int, dimension: int) -> float:
+    """Return the bits of each dimension, for `candidates`.
+
+    Where few dimensions tell rows apart, 8 bits of each blur as much as 2 of many do.
+    """
+    found = 8 * code_bytes / dimension
+    return found if found > 8 or dimension >= _FEW_DIMENSIONS else min(found, _BLURRED)
 
 
 def candidates(k: int, bits_per_dimension: float) -> int:
@@ -33,7 +46,7 @@ def candidates(k: int, bits_per_dimension: float) -> int:
     """
     if bits_per_dimension >= 7.5:
         return k + max(6, k // 8)
-    if bits_per_dimension >= 1.5:
+    if bits_per_dimension >= _BLURRED:
         return 3 * k + 20
     return 8 * k + 60
 
@@ -86,6 +99,7 @@ def sample(vectors: Vectors, wanted: int, least: int, metric: Metric) -> Floats:
     from vsql.index.faiss_calls import prepared
 
     rows, dimension = vectors.shape
+    dimension *= 8 if metric.over_bits else 1
     least = max(least, _TRAINING_ROWS_MIN)
     wanted = max(least, min(wanted, _SAMPLE_BYTES_MAX // (4 * dimension)))
     if rows == 0:

@@ -4,6 +4,7 @@ A parameters object costs several microseconds to make and a search takes fifty,
 keeps the ones it used last. One query runs on its own thread; a batch uses faiss's threads.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from vsql.index.files import reading, writing
 
 _pointer = faiss.swig_ptr
 _SEED = 1234
+END = b"vsql: index ends"
 _ITERATIONS = 8
 _CLUSTERING_ROWS_PER_CENTRE = 256
 
@@ -28,12 +30,12 @@ _CLUSTERING_ROWS_PER_CENTRE = 256
 class Scratch(threading.local):
     """What one thread keeps between searches of one structure."""
 
-    def __init__(self, make: Callable[..., Any]) -> None:
+    def __init__(self, make: Callable[..., Any], distance: Any = np.float32) -> None:
         self._make = make
         self._unfiltered: dict[int, Any] = {}
         self._bitmap: Bits | None = None
         self._filtered: dict[int, Any] = {}
-        self._distances = np.empty(0, dtype=np.float32)
+        self._distances = np.empty(0, dtype=distance)
 
     def parameters(self, effort: int, bitmap: Bits | None) -> Any:
         """Return search parameters that respect `bitmap`, kept while the bitmap is the same."""
@@ -53,10 +55,10 @@ class Scratch(threading.local):
             found = self._filtered[effort] = self._make(effort, sel=selector)
         return found
 
-    def distances(self, size: int) -> Floats:
+    def distances(self, size: int) -> Vectors:
         """Return an array of at least `size` for faiss to write distances that nobody reads."""
         if self._distances.size < size:
-            self._distances = np.empty(size, dtype=np.float32)
+            self._distances = np.empty(size, dtype=self._distances.dtype)
         return self._distances
 
 
@@ -154,16 +156,31 @@ def building(threads: int) -> Iterator[None]:
 
 
 def write(index: Any, path: Path) -> None:
-    """Write a faiss index; raises OperationalError."""
+    """Write a faiss index, binary ones too; raises OperationalError."""
+    binary = isinstance(index, faiss.IndexBinary)
     with writing(path):
-        faiss.write_index(index, str(path))
+        (faiss.write_index_binary if binary else faiss.write_index)(index, str(path))
+        with path.open("ab") as file:
+            file.write(END)
 
 
-def read(path: Path, *, mapped: bool) -> Any:
-    """Open a faiss index, mapped into memory or read; raises OSError or ValueError."""
-    with path.open("rb"), reading(path):
+def read(path: Path, *, mapped: bool, binary: bool = False) -> Any:
+    """Open a faiss index, mapped into memory or read; raises OSError or ValueError.
+
+    A file without its end is read, not mapped: faiss's mapping reader trusts that the last fields
+    are there, and crashed where they were not.
+    """
+    with path.open("rb") as file, reading(path):
+        whole = file.seek(0, os.SEEK_END) > len(END)
+        if whole:
+            file.seek(-len(END), os.SEEK_END)
+            whole = file.read() == END
         # Tables of distances between codes serve construction alone.
-        flags = faiss.IO_FLAG_PQ_SKIP_SDC_TABLE | (faiss.IO_FLAG_MMAP_IFC if mapped else 0)
+        flags = faiss.IO_FLAG_PQ_SKIP_SDC_TABLE
+        if mapped and whole:
+            flags |= faiss.IO_FLAG_MMAP_IFC
+        if binary:
+            return faiss.read_index_binary(str(path), flags)
         return faiss.read_index(str(path), flags)
 
 
@@ -173,7 +190,9 @@ def faiss_metric(metric: Metric) -> int:
 
 
 def prepared(vectors: Vectors, metric: Metric) -> Floats:
-    """Return a block as the structure stores it: a normalised copy for cosine, else itself."""
+    """Return a block as floats, as structures want it: normalised for cosine, bits unpacked."""
+    if metric.over_bits:
+        return np.unpackbits(vectors, axis=1).astype(np.float32)
     if metric is not Metric.COSINE:
         return np.ascontiguousarray(vectors, dtype=np.float32)
     copy = np.array(vectors, dtype=np.float32, order="C")

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vsql.core.distance import Metric
 from vsql.core.protocols import (
     MAPPED,
@@ -43,7 +45,7 @@ _SCALAR_CODES = {"SQ8": "QT_8bit", "SQ6": "QT_6bit", "FP16": "QT_fp16", "BF16": 
 class Graph:
     """An opened graph over one segment; safe to search from several threads."""
 
-    __slots__ = ("_code_bytes", "_index", "_scratch")
+    __slots__ = ("_bits", "_code_bytes", "_index", "_scratch")
 
     def __init__(self, index: Any) -> None:
         import faiss
@@ -54,8 +56,11 @@ class Graph:
             return faiss.SearchParametersHNSW(efSearch=effort, sel=sel)  # type: ignore[attr-defined]
 
         self._index = index
-        self._code_bytes: int = index.storage.sa_code_size()
-        self._scratch = Scratch(parameters)
+        binary = isinstance(index, faiss.IndexBinary)
+        self._code_bytes: int = index.code_size if binary else index.storage.sa_code_size()
+        # Bits are themselves, whole; what codes blur is worse where few dimensions tell rows apart.
+        self._bits: float = codes.WHOLE if binary else codes.bits(self._code_bytes, index.d)
+        self._scratch = Scratch(parameters, np.int32 if binary else np.float32)
 
     @property
     def efforts(self) -> tuple[int, ...]:
@@ -71,7 +76,7 @@ class Graph:
 
     def candidates(self, k: int) -> int:
         """How many candidates hold the top `k`, by the length of the codes."""
-        return codes.candidates(k, 8 * self._code_bytes / self._index.d)
+        return codes.candidates(k, self._bits)
 
     def search_dense(self, query: Vectors, k: int, effort: int, bitmap: Bits, slack: float) -> Rows:
         """Graphs have no lists."""
@@ -158,7 +163,8 @@ def _product(vectors: Vectors, metric: Metric, options: Options, progress: Progr
 def _on_disk(vectors: Vectors, metric: Metric, options: Options, progress: Progress) -> Any:
     rows, dimension = vectors.shape
     budget = int(4 * dimension * options["pq_code_budget_gb_ratio"])
-    count = codes.sub_quantisers(dimension, 0, budget)
+    fine = dimension if dimension < FLOAT_DIMENSIONS else budget
+    count = codes.sub_quantisers(dimension, 0, fine)
     # The lowest level of HNSW has twice the links.
     links, ef_construction = max(2, options["max_degree"] // 2), options["search_list_size"]
     bits = codes.product_bits(8, rows)

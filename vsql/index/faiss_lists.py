@@ -69,7 +69,7 @@ class Lists:
             index = faiss.downcast_index(index.index)
         self._index = index
         one_bit = isinstance(index, faiss.IndexIVFRaBitQ)
-        self._bits: float = 1 if one_bit else 8 * index.code_size / index.d
+        self._bits: float = 1 if one_bit else codes.bits(index.code_size, index.d)
         self._scratch = Scratch(parameters)
         self._centres: Floats | None = None
         self._probing = Probing(int(index.nlist), self._scores, lambda: _list_of_row(index))
@@ -303,6 +303,8 @@ def _products(centres: Any, rows: int, options: Options) -> Any:
 def _one_bit(centres: Any, rows: int, options: Options) -> Any:
     import faiss
 
+    if centres.d < FLOAT_DIMENSIONS:
+        return faiss.IndexIVFFlat(centres, centres.d, centres.ntotal, centres.metric_type)
     return faiss.IndexIVFRaBitQ(centres, centres.d, centres.ntotal, centres.metric_type)
 
 
@@ -333,6 +335,6 @@ IVF_RABITQ = ListsKind(
     "IVF_RABITQ",
     _one_bit,
     (probing.NLIST, *codes.REFINED, _MAPPED),
-    ("IndexIVFRaBitQ",),
+    ("IndexIVFRaBitQ", "IndexIVFFlat"),
     rotates=True,
 )

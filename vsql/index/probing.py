@@ -78,8 +78,7 @@ class Probing:
             return np.argsort(scores, axis=1)
         nearest = np.argpartition(scores, count - 1, axis=1)[:, :count]
         order = np.argsort(np.take_along_axis(scores, nearest, axis=1), axis=1)
-        found: Rows = np.take_along_axis(nearest, order, axis=1)
-        return found
+        return np.asarray(np.take_along_axis(nearest, order, axis=1))
 
     def matching(self, queries: Vectors, probes: int, bitmap: Bits) -> Rows:
         """Return (queries, n) lists among the nearest `probes`, each with a row of `bitmap`.
@@ -115,4 +114,4 @@ class Probing:
         probes = max(int(reached.searchsorted(wanted)) + 1, min(effort, self.total))
         if probes > effort * slack:
             probes = self.total
-        return nearest[:probes][matching[:probes] > 0][None]
+        return np.asarray(nearest[:probes][matching[:probes] > 0][None])

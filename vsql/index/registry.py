@@ -42,9 +42,13 @@ _VECTOR_KINDS: Mapping[str, str] = {
     "HNSW_PQ": "vsql.index.faiss_hnsw:HNSW_PQ",
     "DISKANN": "vsql.index.faiss_hnsw:DISKANN",
     "SCANN": "vsql.index.faiss_lists:SCANN",
+    "IVF_FLAT": "vsql.index.row_lists:IVF_FLAT",
     "IVF_SQ8": "vsql.index.faiss_lists:IVF_SQ8",
     "IVF_PQ": "vsql.index.faiss_lists:IVF_PQ",
     "IVF_RABITQ": "vsql.index.faiss_lists:IVF_RABITQ",
+    "BIN_IVF_FLAT": "vsql.index.row_lists:BIN_IVF_FLAT",
+    "BIN_HNSW": "vsql.index.faiss_binary:BIN_HNSW",
+    "MINHASH_LSH": "vsql.index.minhash:MINHASH_LSH",
 }
 _SCALAR_KINDS: Mapping[str, str] = {
     "STL_SORT": "vsql.index.sorted_values:KIND",
@@ -55,7 +59,11 @@ _SCALAR_KINDS: Mapping[str, str] = {
 }
 """Where each kind is: module:attribute, as in an entry point."""
 
-_COMPOSED: Mapping[str, tuple[str, ...]] = {"AUTOINDEX": ("HNSW", "SCANN"), "FLAT": ()}
+_COMPOSED: Mapping[str, tuple[str, ...]] = {
+    "AUTOINDEX": ("HNSW", "SCANN", "BIN_IVF_FLAT"),
+    "FLAT": (),
+    "BIN_FLAT": (),
+}
 _ALIASES: Mapping[str, str] = {"BTREE": "STL_SORT"}
 _OPTION_ALIASES: Mapping[str, str] = {
     "lists": "nlist",
@@ -199,6 +207,12 @@ def _check_support(name: str, type_: SqlType, metric: Metric | None) -> None:
     if type_.is_vector:
         assert metric is not None
         _check_metric(type_, metric)
+    if own == "BIN_FLAT" and type_.family is not Family.BIT:
+        raise ProgrammingError(
+            f'index kind "{name.lower()}" does not support {type_}',
+            code=sqlstate.WRONG_OBJECT_TYPE,
+            hint="it is for BIT: use FLAT",
+        )
     # What is composed falls back to exact search where no structure serves.
     if own not in _COMPOSED and not structures_for(own, type_, metric):
         what = type_.family.value if metric is None else f"{metric.operator_class} on {type_}"
