@@ -77,8 +77,13 @@ def _fill(connection: Any, type_: str, values: pa.Array, *, holes: bool = True) 
 
 
 def _found(connection: Any, operator: str, query: Any, where: str) -> list[tuple[int, float]]:
-    sql = f"SELECT id, e {operator} ? AS d FROM t {where} ORDER BY d, id LIMIT {K}"
+    sql = f"SELECT id, e {operator} ? AS d FROM t {where} ORDER BY d LIMIT {K}"
     return [tuple(row) for row in connection.execute(sql, (query,)).fetchall()]
+
+
+def _full_effort(connection: Any) -> None:
+    connection.execute("SET ef_search = 1000")
+    connection.execute("SET nprobe = 1000")
 
 
 def _walked(connection: Any, operator: str, query: Any, where: str) -> str:
@@ -103,9 +108,8 @@ def _check(
             assert len(found) == len(exact) == K
             distances = [d for _, d in found]
             assert distances == sorted(distances)
-            reached.append(
-                np.mean([d <= e + 1e-6 for (_, d), (_, e) in zip(found, exact, strict=True)])
-            )
+            # Many rows may be as far as the k-th.
+            reached.append(np.mean([d <= exact[-1][1] + 1e-6 for d in distances]))
         assert np.mean(reached) >= least, where
         if path != "exact":
             assert f"on {structure} (effort" in _walked(connection, operator, queries[0], where)
@@ -132,10 +136,10 @@ def test_float_kinds(
         connection.execute(
             f"CREATE INDEX i ON t USING {kind} (e {short}_{opclass}_ops) WITH ({options})"
         )
-        connection.execute("SET target_recall = 0.5")
+        _full_effort(connection)
         _check(connection, operator, queries, path, structure, 0.8)
     with vsql.connect(str(tmp_path / "db"), autocommit=True) as connection:
-        connection.execute("SET target_recall = 0.5")
+        _full_effort(connection)
         sql = f"EXPLAIN SELECT id FROM t ORDER BY e {operator} ? LIMIT 5"
         lines = [row[0] for row in connection.execute(sql, (queries[0],)).fetchall()]
         assert any(f"on {kind}" in line for line in lines), lines
@@ -154,10 +158,10 @@ def test_bit_kinds(kind: str, metric: str, options: str, path: str, tmp_path: Pa
         _fill(connection, f"BIT({BITS})", values)
         with_ = f" WITH ({options})" if options else ""
         connection.execute(f"CREATE INDEX i ON t USING {kind} (e bit_{metric}_ops){with_}")
-        connection.execute("SET target_recall = 0.5")
+        _full_effort(connection)
         _check(connection, operator, queries, path, structure, 0.8)
     with vsql.connect(str(tmp_path / "db"), autocommit=True) as connection:
-        connection.execute("SET target_recall = 0.5")
+        _full_effort(connection)
         sql = f"EXPLAIN SELECT id FROM t ORDER BY e {operator} ? LIMIT 5"
         lines = [row[0] for row in connection.execute(sql, (queries[0],)).fetchall()]
         assert any(f"on {structure}" in line for line in lines) == (kind != "BIN_FLAT"), lines
@@ -171,7 +175,7 @@ def test_without_a_filter(kind: str) -> None:
     with vsql.connect(":memory:", autocommit=True) as connection:
         _fill(connection, f"VECTOR({DIMENSION})", values, holes=False)
         connection.execute(f"CREATE INDEX i ON t USING {kind} (e)")
-        connection.execute("SET target_recall = 0.5")
+        _full_effort(connection)
         _check(connection, "<=>", FLOATS[[20, 300, 777]] + 0.1, "index", kind, 0.8)
 
 
