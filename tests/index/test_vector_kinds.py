@@ -6,12 +6,14 @@ from threading import Thread
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
 
 from vsql.core.distance import Metric
 from vsql.core.errors import OperationalError
 from vsql.core.protocols import Bits, Floats, Rows, Shape, VectorIndexKind, VectorSearcher
 from vsql.core.types import named
-from vsql.index import faiss_calls, faiss_hnsw, faiss_lists, row_lists
+from vsql.index import faiss_calls, faiss_hnsw, faiss_lists, registry, row_lists
 from vsql.index.calibrate import measure
 from vsql.index.exact import ExactRanker, top_k
 
@@ -198,6 +200,82 @@ def test_lists_find_every_match_of_a_correlated_filter(dimension: int) -> None:
         assert set(few[few >= 0].tolist()) <= set(near.tolist())
     nothing = np.zeros_like(bitmap)
     assert (searcher.search_dense(far[0], 10, 60, nothing, 1.25) == -1).all()
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux says what is mapped")
+@pytest.mark.parametrize("mapped", [True, False])
+@kinds
+def test_mapped_or_read(kind: VectorIndexKind, mapped: bool, tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    build(kind, clusters(500, 40), Metric.L2).save(path)
+    options = {"mmap": str(mapped)}
+    opened = kind.load(path, **registry.load_arguments(kind.name, options))
+    assert opened.byte_size() > 0
+    is_mapped = str(path) in Path("/proc/self/maps").read_text()
+    # faiss cannot map the blocks of SCANN's codes.
+    assert is_mapped == mapped or kind.name == "SCANN"
+
+
+def test_what_costs_more_than_exact_search_is_not_measured() -> None:
+    vectors = clusters(20_000, 4)
+    kind = row_lists.IVF_FLAT
+    curve, exact = measure(build(kind, vectors, Metric.L2), vectors, Metric.L2, shape=Shape.LISTS)
+    for depth in {point.depth for point in curve}:
+        costs = [point.nanoseconds for point in curve if point.depth == depth]
+        assert all(cost <= exact * 20_000 for cost in costs[:-1])
+
+
+@kinds
+def test_the_most_dimensions(kind: VectorIndexKind, tmp_path: Path) -> None:
+    vectors = np.random.default_rng(6).standard_normal((20, 32_768)).astype(np.float32)
+    searcher = build(kind, vectors, Metric.COSINE)
+    searcher.save(tmp_path / "index")
+    queries = as_queries(vectors[:3], Metric.COSINE)
+    for opened in (searcher, kind.load(tmp_path / "index")):
+        found = opened.search(queries, 5, opened.efforts[-1])
+        assert found[:, 0].tolist() == [0, 1, 2] or kind.name == "IVF_FLAT"
+        assert all(number in row for number, row in enumerate(found))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    kind=some.sampled_from(KINDS),
+    metric=some.sampled_from(METRICS),
+    rows=some.integers(0, 60),
+    dimension=some.sampled_from([1, 2, 7, 32, 36]),
+    distinct=some.integers(1, 60),
+    zeros=some.booleans(),
+    half=some.booleans(),
+    kept=some.floats(0, 1),
+    seed=some.integers(0, 100),
+)
+def test_full_effort_finds_whatever_is_kept(
+    kind: VectorIndexKind,
+    metric: Metric,
+    rows: int,
+    dimension: int,
+    distinct: int,
+    zeros: bool,
+    half: bool,
+    kept: float,
+    seed: int,
+) -> None:
+    random = np.random.default_rng(seed)
+    vectors = clusters(distinct, dimension, seed)[random.integers(0, distinct, rows)]
+    if zeros:
+        vectors[::3] = 0
+    stored = vectors.astype(np.float16) if half else vectors
+    options = {option.name: option.default for option in kind.options}
+    searcher = kind.build(stored, metric, options, threads=1, progress=lambda _: None)
+    mask = random.random(rows) < kept
+    query = as_queries(clusters(1, dimension, seed + 1), metric)
+    for bitmap, allowed in ((None, range(rows)), (packed(mask), np.flatnonzero(mask))):
+        found = searcher.search(query, rows + 1, searcher.efforts[-1], bitmap)[0]
+        found = found[found >= 0]
+        assert len(set(found.tolist())) == len(found)
+        assert set(found.tolist()) <= set(allowed)
+        if kind.shape is Shape.LISTS:
+            assert len(found) == len(allowed)
 
 
 @kinds

@@ -10,6 +10,7 @@ points too much at depth 10 already. Bits have no directions: there a query is a
 half as many bits turned as its tenth neighbour differs in.
 """
 
+import math
 import statistics
 import time
 
@@ -31,6 +32,8 @@ _TOWARDS = np.float32(0.5)
 _CENTRE_ROWS = 4_096
 _EXACT_ROWS = 2_048
 _EXACT_REPEATS = 9
+_MANY_ROWS = 20_000
+"""From here on, an effort that costs more than measuring every row is not worth measuring."""
 _RECALL_ENOUGH = 0.9995
 """Past this recall further effort cannot show; measuring it would only cost time."""
 
@@ -61,13 +64,16 @@ def measure(
     depths = sorted({min(depth, len(rows)) for depth in DEPTHS})
     exact = ranker.nearest(queries, depths[-1], None if valid_rows is None else rows)[0]
     valid = None if valid_rows is None else _bitmap(valid_rows, len(vectors))
+    exact_nanoseconds = _exact_nanoseconds(ranker, queries[0], rows, random)
+    dearest = exact_nanoseconds * len(rows) if len(rows) >= _MANY_ROWS else math.inf
     points: list[CurvePoint] = []
     # A structure that was just mapped is not in memory yet.
     searcher.search(queries, searcher.candidates(1), searcher.efforts[-1])
     for depth in depths:
         count = max(size for limit, size in _QUERIES_OF_DEPTH.items() if limit >= depth)
-        points += _curve(searcher, ranker, queries[:count], exact[:count, :depth], shape, valid)
-    return tuple(points), _exact_nanoseconds(ranker, queries[0], rows, random)
+        nearest = exact[:count, :depth]
+        points += _curve(searcher, ranker, queries[:count], nearest, shape, valid, dearest)
+    return tuple(points), exact_nanoseconds
 
 
 def _queries(
@@ -134,8 +140,9 @@ def _curve(
     exact: Rows,
     shape: Shape,
     valid: Bits | None,
+    dearest: float,
 ) -> list[CurvePoint]:
-    """Return one point per effort, until recall is complete."""
+    """Return one point per effort, until recall is complete or exact search is cheaper."""
     depth = exact.shape[1]
     wanted = searcher.candidates(depth)
     points: list[CurvePoint] = []
@@ -146,7 +153,7 @@ def _curve(
             continue
         recall, nanoseconds = _run(searcher, ranker, queries, exact, wanted, effort, valid)
         points.append(CurvePoint(effort, depth, recall, nanoseconds))
-        if recall >= _RECALL_ENOUGH:
+        if recall >= _RECALL_ENOUGH or nanoseconds > dearest:
             break
     return points
 

@@ -23,6 +23,8 @@ _TRAINING_ROWS_MIN = 64
 _TRAINING_ROWS_PER_CENTRE = 32
 _BLOCK_ROWS = 8_192
 _SEED = 1234
+_SUB_QUANTISERS_MAX = 1_024
+"""More than so many, unless asked for: their tables of distances, 1 KB each, leave the cache."""
 _FEW_DIMENSIONS = 32
 _BLURRED = 1.5
 WHOLE = 32.0
@@ -59,7 +61,7 @@ def sub_quantisers(dimension: int, wanted: int, at_most: int) -> int:
     """
     if wanted:
         return wanted
-    limit = max(1, min(at_most, dimension))
+    limit = max(1, min(at_most, dimension, _SUB_QUANTISERS_MAX))
     fitting = [count for count in range(1, dimension + 1) if dimension % count == 0]
     most = max(count for count in fitting if count <= limit)
     return most if 4 * most >= limit else min(count for count in fitting if count >= limit)

@@ -211,7 +211,7 @@ def _check_support(name: str, type_: SqlType, metric: Metric | None) -> None:
         raise ProgrammingError(
             f'index kind "{name.lower()}" does not support {type_}',
             code=sqlstate.WRONG_OBJECT_TYPE,
-            hint="it is for BIT: use FLAT",
+            hint=_alternatives(type_, metric),
         )
     # What is composed falls back to exact search where no structure serves.
     if own not in _COMPOSED and not structures_for(own, type_, metric):
@@ -219,8 +219,13 @@ def _check_support(name: str, type_: SqlType, metric: Metric | None) -> None:
         raise ProgrammingError(
             f'index kind "{name.lower()}" does not support {what}',
             code=sqlstate.WRONG_OBJECT_TYPE,
-            hint="exact search serves this: use FLAT" if type_.is_vector else None,
+            hint=_alternatives(type_, metric) if metric is not None else None,
         )
+
+
+def _alternatives(type_: SqlType, metric: Metric | None) -> str:
+    serving = [name for name in _VECTOR_KINDS if structures_for(name, type_, metric)]
+    return f"use {', '.join(serving)} or FLAT" if serving else "exact search serves this: use FLAT"
 
 
 def _check_metric(type_: SqlType, metric: Metric) -> None:
