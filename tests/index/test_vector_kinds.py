@@ -225,6 +225,22 @@ def test_what_costs_more_than_exact_search_is_not_measured() -> None:
         assert all(cost <= exact * 20_000 for cost in costs[:-1])
 
 
+def test_rows_beyond_the_segment_are_damage(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    path = tmp_path / "index"
+    build(row_lists.IVF_FLAT, clusters(100, 4), Metric.L2).save(path)
+    batch = pa.ipc.open_file(path.read_bytes()).get_batch(0)
+    for name, beyond in (("rows", [*range(99), 100]), ("starts", list(range(14)))):
+        type_ = batch.schema.field(name).type
+        column = pa.array([beyond], type_)
+        wrong = batch.set_column(batch.schema.names.index(name), name, column)
+        with pa.ipc.new_file(path, wrong.schema) as writer:
+            writer.write_batch(wrong)
+        with pytest.raises(ValueError, match="contradicts"):
+            row_lists.IVF_FLAT.load(path)
+
+
 @kinds
 def test_the_most_dimensions(kind: VectorIndexKind, tmp_path: Path) -> None:
     vectors = np.random.default_rng(6).standard_normal((20, 32_768)).astype(np.float32)

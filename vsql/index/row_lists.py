@@ -208,7 +208,11 @@ class RowListsKind:
         centres, starts, rows = parts
         metric = Metric(described.get(b"metric", b"").decode())
         centres = centres.reshape(-1, int(described.get(b"dimension", b"0")))
-        if len(starts) != len(centres) + 1 or starts[-1] != len(rows):
+        ascending = (
+            len(starts) == len(centres) + 1 and starts[0] == 0 and (np.diff(starts) >= 0).all()
+        )
+        inside = len(rows) == 0 or 0 <= rows.min() <= rows.max() < len(rows)
+        if not ascending or starts[-1] != len(rows) or not inside:
             raise ValueError(f"the index file {path} contradicts itself")
         if metric not in self.metrics:
             raise ValueError(f"the index file {path} does not hold inverted lists of {self.name}")
