@@ -272,7 +272,7 @@ def _overhead(connection: Any, queries: Any) -> str:
     from vsql.executor import topk
     from vsql.executor.topk import TopKOperator
     from vsql.index.faiss_hnsw import Graph
-    from vsql.index.faiss_scann import Lists
+    from vsql.index.faiss_lists import Lists
 
     spent: dict[str, list[int]] = {}
 

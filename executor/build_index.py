@@ -83,7 +83,7 @@ def _build_vector(
     vectors = segment.vectors(column.id)
     threads = context.settings["threads"] or os.cpu_count() or 1
     searcher = kind.build(
-        vectors if vectors.dtype == np.float32 else vectors.astype(np.float32),
+        vectors,
         index.metric,
         registry.build_options(name, index.options),
         threads=threads,

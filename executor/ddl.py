@@ -328,6 +328,9 @@ def _unknown_class(name: str, statement: st.CreateIndex) -> DatabaseError:
 
 
 def _key_type(node: exp.Expr, table: TableSnapshot, context: Context) -> SqlType:
+    if isinstance(node, exp.Cast) and type_named(node.to).is_vector:
+        # To DuckDB every vector is a list of floats.
+        return type_named(node.to)
     columns = {
         c.name: pa.array([], table.table.column(c.name).type.arrow)
         for c in node.find_all(exp.Column)

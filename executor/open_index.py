@@ -1,6 +1,9 @@
 """An index structure, opened once per process; a damaged file is built anew."""
 
 import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from vsql.core.errors import OperationalError
@@ -19,11 +22,9 @@ def open_index(file: IndexFile, context: Context) -> Any:
     known = store.opened(file.name)
     if known is not None:
         return known
-    name = file.structure
-    is_vector = registry.is_vector_kind(name)
-    kind = registry.vector_kind(name) if is_vector else registry.scalar_kind(name)
+    load = _load(file, context)
     try:
-        return store.open_index(file, kind.load)
+        return store.open_index(file, load)
     except OperationalError as error:
         warnings.warn(f"{error.message}; it is built anew", RuntimeWarning, stacklevel=2)
         from vsql.executor.integrity import rebuilt
@@ -32,5 +33,22 @@ def open_index(file: IndexFile, context: Context) -> Any:
             for segment in table.segments:
                 if segment.id == file.segment_id and file in segment.index_files:
                     rebuilt(file, table, segment, context)
-                    return store.open_index(file, kind.load)
+                    return store.open_index(file, load)
         raise
+
+
+def _load(file: IndexFile, context: Context) -> Callable[[Path], Any]:
+    name = file.structure
+    if not registry.is_vector_kind(name):
+        return registry.scalar_kind(name).load
+    arguments = registry.load_arguments(name, _options(file.index_id, context))
+    return partial(registry.vector_kind(name).load, **arguments)
+
+
+def _options(index_id: int, context: Context) -> Mapping[str, str]:
+    """Return what WITH said of an index; nothing where the snapshot lacks it, being older."""
+    for table in context.snapshot.tables.values():
+        for index in table.indexes:
+            if index.id == index_id:
+                return index.options
+    return {}

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vsql.core.distance import Metric
-from vsql.core.protocols import Rows, Shape
+from vsql.core.protocols import Rows, Shape, Vectors, VectorSearcher
 from vsql.core.schema import Column
 from vsql.core.snapshot import TableSnapshot
 from vsql.executor.context import Context
@@ -55,10 +55,10 @@ class Search:
     query: npt.NDArray[Any]
     k: int
     choices: dict[object, Choice]
-    _unit: npt.NDArray[np.float32] | None = None
+    _unit: Vectors | None = None
 
     @property
-    def unit(self) -> npt.NDArray[np.float32]:
+    def unit(self) -> Vectors:
         """The query as index structures want it; exact search does without."""
         if self._unit is None:
             self._unit = unit_vector(self.query, self.plan.metric)
@@ -236,7 +236,7 @@ def _walk(
     if choice.path is AccessPath.EXACT or choice.structure is None:
         return _exact(search, segment, mask, context)
     searcher = _searcher(search, segment, choice.structure, context)
-    candidates = searcher.candidates(search.k)
+    candidates = wanted_candidates(searcher, search.k, context)
     effort = choice.effort
     bits = None if mask is None else mask.bits
     if mask is not None and choice.path is AccessPath.SCAN:
@@ -261,6 +261,12 @@ def _walk(
 def _short(distances: Distances) -> bool:
     """A NaN among the nearest: zero vectors crowd out what has a distance."""
     return len(distances) > 0 and bool(distances[-1] != distances[-1])
+
+
+def wanted_candidates(searcher: VectorSearcher, k: int, context: Context) -> int:
+    """Return how many candidates to rank exactly: as many as the codes need, or `reorder_k`."""
+    asked = int(context.settings["reorder_k"])
+    return max(asked, k) if asked else searcher.candidates(k)
 
 
 def _effort_by_density(
@@ -358,11 +364,11 @@ def _passing_rows(search: Search, segment: OpenSegment, rows: Rows, context: Con
     return np.ascontiguousarray(rows)
 
 
-def unit_vector(query: npt.NDArray[Any], metric: Metric) -> npt.NDArray[np.float32]:
-    """Return the query as index structures want it: float32, normalised for cosine."""
+def unit_vector(query: Vectors, metric: Metric) -> Vectors:
+    """Return the query as index structures want it: float32, normalised for cosine; bits packed."""
     if metric.over_bits:
-        return np.empty(0, np.float32)
-    vector = query.astype(np.float32, copy=False)
+        return query
+    vector: Vectors = query.astype(np.float32, copy=False)
     if metric is Metric.COSINE:
         length = length_of(vector)
         if 0 < length < math.inf:

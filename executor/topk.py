@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vsql.core.distance import Metric
-from vsql.core.protocols import Rows, Shape
+from vsql.core.protocols import Rows, Shape, Vectors
 from vsql.core.snapshot import TableSnapshot
-from vsql.core.types import BIGINT
+from vsql.core.types import BIGINT, Family, SqlType
 from vsql.executor import row_mask
 from vsql.executor.context import Context
 from vsql.executor.filter import mask_of
@@ -22,14 +22,20 @@ from vsql.executor.open_index import open_index
 from vsql.executor.ranker import ranker_of
 from vsql.executor.result import Result, picked_result
 from vsql.executor.row_mask import RowMask
-from vsql.executor.search import Distances, Search, choose, search_segment
+from vsql.executor.search import (
+    Distances,
+    Search,
+    choose,
+    search_segment,
+    wanted_candidates,
+)
 from vsql.executor.take import Picked, PickedRows, take_column
 from vsql.executor.values import constant_count, count_of, query_vector
 from vsql.index import registry
 from vsql.index.exact import norms
 from vsql.planner.choose import AccessPath, Choice
 from vsql.planner.nodes import BatchTopK, TopK
-from vsql.storage.segment import OpenSegment
+from vsql.storage.segment import OpenSegment, vectors_of
 
 # More lists than any structure has.
 _EVERY_LIST = 1 << 30
@@ -203,7 +209,7 @@ def run_batch(plan: BatchTopK, queries: pa.Array, context: Context) -> pa.Table:
     offset = count_of(search_plan.offset, "OFFSET", context) or 0
     limit = count_of(search_plan.limit, "LIMIT", context)
     k = min((limit or 0) + offset, table.live_count)
-    matrix, present = _matrix(queries, column.type.dimension)
+    matrix, present = _matrix(queries, column.type)
     best_rows, best_distances, owners = _search_all(search_plan, table, matrix, k, context)
     keep = best_rows >= 0
     keep[:, :offset] = False
@@ -217,18 +223,21 @@ def run_batch(plan: BatchTopK, queries: pa.Array, context: Context) -> pa.Table:
     return taken.append_column(plan.ordinal, pa.array(ordinals, BIGINT.arrow))
 
 
-def _matrix(queries: pa.Array, dimension: int) -> tuple[npt.NDArray[np.float32], Rows]:
+def _matrix(queries: pa.Array, type_: SqlType) -> tuple[Vectors, Rows]:
     if isinstance(queries, pa.ChunkedArray):
         queries = queries.combine_chunks()
     valid = queries.is_valid().to_numpy(zero_copy_only=False)
     present = np.flatnonzero(valid)
-    values = queries.drop_null().flatten().to_numpy(zero_copy_only=False)
-    matrix = np.ascontiguousarray(values.reshape(-1, dimension), dtype=np.float32)
+    kept = queries.drop_null()
+    if type_.family is Family.BIT:
+        return np.ascontiguousarray(vectors_of(kept)), present
+    values = kept.flatten().to_numpy(zero_copy_only=False)
+    matrix = np.ascontiguousarray(values.reshape(-1, type_.dimension), dtype=np.float32)
     return matrix, present
 
 
 def _search_all(
-    plan: TopK, table: TableSnapshot, matrix: npt.NDArray[np.float32], k: int, context: Context
+    plan: TopK, table: TableSnapshot, matrix: Vectors, k: int, context: Context
 ) -> tuple[Rows, npt.NDArray[np.float32], Rows]:
     column = table.table.column(plan.column)
     shape = (len(matrix), 0)
@@ -256,7 +265,7 @@ def _search_segment_batch(
     search: Search,
     segment: OpenSegment,
     mask: RowMask | None,
-    matrix: npt.NDArray[np.float32],
+    matrix: Vectors,
     context: Context,
 ) -> tuple[Rows, npt.NDArray[np.float32]]:
     matches = segment.row_count if mask is None else mask.count
@@ -274,11 +283,17 @@ def _search_segment_batch(
         effort = _EVERY_LIST
     units = _units(matrix, metric)
     bits = None if mask is None else mask.bits
-    candidates = searcher.search(units, searcher.candidates(search.k), effort, bits)
-    return ranker.rank(matrix, candidates, search.k)
+    wanted = wanted_candidates(searcher, search.k, context)
+    candidates = searcher.search(units, wanted, effort, bits)
+    rows, distances = ranker.rank(matrix, candidates, search.k)
+    short = np.flatnonzero((rows >= 0).sum(axis=1) < min(search.k, matches))
+    if len(short):
+        # The lists that were scanned hold too few rows: no query gets fewer than there are.
+        rows[short], distances[short] = ranker.nearest(matrix[short], search.k, within)
+    return rows, distances
 
 
-def _units(matrix: npt.NDArray[np.float32], metric: Any) -> npt.NDArray[np.float32]:
+def _units(matrix: Vectors, metric: Any) -> Vectors:
     """Return the queries as indexes want them, (queries, dimension)."""
     if metric is not Metric.COSINE:
         return matrix

@@ -429,7 +429,7 @@ def _create_index(node: _Node, text: str) -> st.CreateIndex:
         key=render(parse_expression(source)),
         columns=columns,
         operator_class=str(classes[0]).lower() if classes else None,
-        options=_options(_tree(with_, "options")) if with_ is not None else {},
+        options=_written_options(_tree(with_, "options")) if with_ is not None else {},
         unique=bool(_tokens(node, "UNIQUE")),
         if_not_exists=_tree(node, "if_not_exists") is not None,
         span=_span(table),
@@ -437,15 +437,18 @@ def _create_index(node: _Node, text: str) -> st.CreateIndex:
 
 
 def _options(node: _Node) -> dict[str, str]:
+    return {name.lower(): value for name, value in _written_options(node).items()}
+
+
+def _written_options(node: _Node) -> dict[str, str]:
+    """Return options by their names as written: in an index's, M and m may differ."""
     if node is None:
         return {}
     result: dict[str, str] = {}
     for option in _trees(node, "option"):
         value = option.children[1]
         token: Any = value.children[0] if isinstance(value, Tree) else value
-        result[str(option.children[0]).lower()] = (
-            _string(token) if token.type == "STRING" else str(token)
-        )
+        result[str(option.children[0])] = _string(token) if token.type == "STRING" else str(token)
     return result
 
 

@@ -104,7 +104,7 @@ def test_schemas_and_temporary_tables(connection: Connection) -> None:
         ({"id": [4, None]}, vsql.IntegrityError, "23502"),
         ({"id": ["four"]}, vsql.DataError, "22P02"),
         ({"id": [4], "e": [[1.0, 2.0, 3.0]]}, vsql.DataError, "22000"),
-        ({"id": [4], "e": [[1.0, float("nan")]]}, vsql.DataError, "22003"),
+        ({"id": [4], "e": [[1.0, float("nan")]]}, vsql.DataError, "22000"),
         ({"id": [4], "n": [-1]}, vsql.IntegrityError, "23514"),
         ({"id": [4], "colour": ["red"]}, vsql.ProgrammingError, "42703"),
     ],

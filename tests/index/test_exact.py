@@ -5,7 +5,8 @@ import numpy.typing as npt
 import pytest
 
 from vsql.core.distance import Metric
-from vsql.index.exact import ExactRanker, Vectors, norms, top_k
+from vsql.core.protocols import Vectors
+from vsql.index.exact import ExactRanker, norms, top_k
 
 NUMERIC = (Metric.L2, Metric.INNER_PRODUCT, Metric.COSINE, Metric.L1)
 BITS = (Metric.HAMMING, Metric.JACCARD)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from importlib import metadata
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,10 @@ TEXT = named("TEXT")
 @pytest.mark.parametrize(
     ("name", "structures", "vector"),
     [
-        ("AUTOINDEX", ("HNSW", "SCANN"), True),
-        ("autoindex", ("HNSW", "SCANN"), True),
+        ("AUTOINDEX", ("HNSW", "SCANN", "BIN_IVF_FLAT"), True),
+        ("autoindex", ("HNSW", "SCANN", "BIN_IVF_FLAT"), True),
+        ("BIN_FLAT", (), True),
+        ("bin_hnsw", ("BIN_HNSW",), True),
         ("hnsw", ("HNSW",), True),
         ("SCANN", ("SCANN",), True),
         ("FLAT", (), True),
@@ -67,7 +70,9 @@ def test_defaults() -> None:
     [
         ("AUTOINDEX", VECTOR, Metric.COSINE, ("HNSW", "SCANN")),
         ("AUTOINDEX", VECTOR, Metric.L1, ()),
-        ("AUTOINDEX", BIT, Metric.JACCARD, ()),
+        ("AUTOINDEX", BIT, Metric.JACCARD, ("BIN_IVF_FLAT",)),
+        ("AUTOINDEX", BIT, Metric.HAMMING, ("BIN_IVF_FLAT",)),
+        ("BIN_FLAT", BIT, Metric.JACCARD, ()),
         ("FLAT", BIT, Metric.HAMMING, ()),
         ("BITMAP", TEXT, None, ("BITMAP",)),
         ("BITMAP", named("JSON"), None, ()),
@@ -82,16 +87,25 @@ def test_structures_for(
 @pytest.mark.parametrize(
     ("structure", "written", "expected"),
     [
-        ("HNSW", {}, {"m": 16, "ef_construction": 200}),
+        ("HNSW", {}, {"m": 16, "ef_construction": 200, "mmap": True}),
         ("HNSW", {"M": "32", "efConstruction": "64"}, {"m": 32, "ef_construction": 64}),
         ("HNSW", {"m": "8", "nlist": "5"}, {"m": 8, "ef_construction": 200}),
         ("SCANN", {"lists": "100"}, {"nlist": 100}),
         ("SCANN", {"NLIST": " 7 "}, {"nlist": 7}),
+        ("HNSW_SQ", {"SQ_TYPE": "bf16", "mmap": "OFF"}, {"sq_type": "BF16", "mmap": False}),
+        ("HNSW_PQ", {"M": "20", "m": "4"}, {"M": 20, "m": 4}),
+        ("HNSW_PQ", {"m": "4", "efconstruction": "9"}, {"M": 16, "m": 4, "ef_construction": 9}),
+        ("IVF_PQ", {"M": "4", "NBITS": "6"}, {"m": 4, "nbits": 6}),
+        ("DISKANN", {"PQCodeBudgetGBRatio": "0.05"}, {"pq_code_budget_gb_ratio": 0.05}),
+        ("DISKANN", {"maxDegree": "32"}, {"max_degree": 32, "search_list_size": 100}),
         ("STL_SORT", {}, {}),
     ],
 )
-def test_build_options(structure: str, written: dict[str, str], expected: dict[str, int]) -> None:
-    assert registry.build_options(structure, written) == expected
+def test_build_options(structure: str, written: dict[str, str], expected: dict[str, Any]) -> None:
+    found = registry.build_options(structure, written)
+    assert {name: found[name] for name in expected} == expected
+    kind = registry.vector_kind if registry.is_vector_kind(structure) else registry.scalar_kind
+    assert set(found) == {option.name for option in kind(structure).options}
 
 
 @pytest.mark.parametrize(
@@ -115,12 +129,25 @@ def test_accepted(
     [
         ("HNSW", VECTOR, Metric.L2, {"m": "1"}, "22023", "2 to 512"),
         ("HNSW", VECTOR, Metric.L2, {"m": "many"}, "22023", "many"),
-        ("HNSW", VECTOR, Metric.L2, {"mm": "16"}, "22023", '"m"'),
+        ("HNSW", VECTOR, Metric.L2, {"nlst": "16"}, "22023", "no option"),
         ("HNSW", VECTOR, Metric.L2, {"nlist": "16"}, "22023", "nlist"),
+        ("HNSW", VECTOR, Metric.L2, {"m": "16", "M": "8"}, "22023", "twice"),
+        ("HNSW", VECTOR, Metric.L2, {"mmap": "maybe"}, "22023", "true, false"),
+        ("HNSW_SQ", VECTOR, Metric.L2, {"sq_type": "SQ9"}, "22023", "SQ8, SQ6, FP16, BF16"),
+        ("HNSW_SQ", VECTOR, Metric.L2, {"refine_type": "INT3"}, "22023", "FP32"),
+        ("HNSW_PQ", VECTOR, Metric.L2, {"m": "3"}, "22023", "8 is no multiple of 3"),
+        ("IVF_PQ", VECTOR, Metric.L2, {"m": "16"}, "22023", "8 is no multiple of 16"),
+        ("IVF_PQ", VECTOR, Metric.L2, {"nbits": "17"}, "22023", "1 to 16"),
+        ("DISKANN", VECTOR, Metric.L2, {"pq_code_budget_gb_ratio": "0.3"}, "22023", "0.25"),
+        ("DISKANN", VECTOR, Metric.L2, {"pq_code_budget_gb_ratio": "nan"}, "22023", "0.25"),
+        ("IVF_RABITQ", VECTOR, Metric.L1, {}, "42809", "FLAT"),
         ("FLAT", VECTOR, Metric.L2, {"m": "16"}, "22023", "no options"),
         ("BTREE", TEXT, None, {"fillfactor": "16"}, "22023", "no options"),
         ("HNSW", VECTOR, Metric.L1, {}, "42809", "FLAT"),
-        ("SCANN", BIT, Metric.HAMMING, {}, "42809", "FLAT"),
+        ("SCANN", BIT, Metric.HAMMING, {}, "42809", "use BIN_IVF_FLAT, BIN_HNSW or FLAT"),
+        ("BIN_FLAT", VECTOR, Metric.L2, {}, "42809", "FLAT"),
+        ("BIN_IVF_FLAT", VECTOR, Metric.L2, {}, "42809", "FLAT"),
+        ("BIN_HNSW", BIT, Metric.JACCARD, {}, "42809", "use BIN_IVF_FLAT, MINHASH_LSH or FLAT"),
         ("HNSW", VECTOR, Metric.HAMMING, {}, "42809", "BIT"),
         ("FLAT", BIT, Metric.L2, {}, "42809", "BIT"),
         ("HNSW", TEXT, None, {}, "42809", "BTREE"),

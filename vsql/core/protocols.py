@@ -19,6 +19,9 @@ from vsql.core.distance import Metric
 from vsql.core.types import SqlType
 
 Floats = npt.NDArray[np.float32]
+Vectors = npt.NDArray[Any]
+"""Vectors as a column stores them: float32 or float16, (rows, dimension); packed bits as uint8,
+(rows, bytes)."""
 Rows = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.uint8]
 Progress = Callable[[float], None]
@@ -36,13 +39,53 @@ class Shape(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One build option of an index kind, as WITH (name = value) takes it."""
+    """A build option of an index kind that is an integer, as WITH (name = value) takes it."""
 
     name: str
     default: int
     minimum: int
     maximum: int
     meaning: str
+    divides_dimension: bool = False
+    """Whether the value, unless it is 0, must divide the dimension of the column."""
+
+
+@dataclass(frozen=True, slots=True)
+class FractionOption:
+    """A build option that is a real number."""
+
+    name: str
+    default: float
+    minimum: float
+    maximum: float
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class WordOption:
+    """A build option that is one of a few words, upper or lower case."""
+
+    name: str
+    default: str
+    choices: tuple[str, ...]
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlagOption:
+    """A build option that is true or false."""
+
+    name: str
+    default: bool
+    meaning: str
+
+
+AnyOption = Option | FractionOption | WordOption | FlagOption
+Options = Mapping[str, Any]
+"""Checked values by the name of their option: int, float, str or bool."""
+
+MAPPED = "mmap"
+"""The option of kinds whose `load` takes `mapped`."""
 
 
 class VectorSearcher(Protocol):
@@ -52,11 +95,13 @@ class VectorSearcher(Protocol):
     def efforts(self) -> tuple[int, ...]:
         """The search settings worth measuring, ascending (ef_search, nprobe)."""
 
-    def search(self, queries: Floats, k: int, effort: int, bitmap: Bits | None = None) -> Rows:
-        """Return row numbers of candidates, nearest first.
+    def search(self, queries: Vectors, k: int, effort: int, bitmap: Bits | None = None) -> Rows:
+        """Return row numbers of candidates.
 
-        `queries` is (n, dimension), C-contiguous, normalised already when the metric is cosine;
-        the answer is (n, k) row numbers, -1 where fewer were found. `bitmap` holds one bit per
+        `queries` is (n, dimension) float32, C-contiguous, normalised already when the metric is
+        cosine; for bits (n, bytes) uint8, packed as in the column. The answer is (n, c) row
+        numbers, -1 at the end where fewer were found: c is k where the structure knows distances,
+        nearest first; more where it leaves all of them to the caller. `bitmap` holds one bit per
         row, least significant first; rows whose bit is 0 are not returned. Distances inside may
         be approximate: the caller ranks candidates by exact distance.
         """
@@ -64,12 +109,12 @@ class VectorSearcher(Protocol):
     def candidates(self, k: int) -> int:
         """How many candidates to ask for so that exact ranking finds the top `k` among them."""
 
-    def search_dense(self, query: Floats, k: int, effort: int, bitmap: Bits, slack: float) -> Rows:
+    def search_dense(self, query: Vectors, k: int, effort: int, bitmap: Bits, slack: float) -> Rows:
         """LISTS only: search for one query, (dimension,), as hard as the filter around it needs.
 
         `effort` lists serve a filter that is as dense near the query as overall; `slack` is how
         many times more lists the same share of matches may take before all are scanned. The
-        answer is (k,).
+        answer is (c,), as of `search`.
         """
 
     def save(self, path: Path) -> None:
@@ -84,24 +129,28 @@ class VectorIndexKind(Protocol):
 
     name: str
     shape: Shape
-    options: tuple[Option, ...]
+    options: tuple[AnyOption, ...]
 
     def supports(self, type_: SqlType, metric: Metric) -> bool:
         """Whether it can index this column type under this metric."""
 
     def build(
         self,
-        vectors: Floats,
+        vectors: Vectors,
         metric: Metric,
-        options: Mapping[str, int],
+        options: Options,
         *,
         threads: int,
         progress: Progress,
     ) -> VectorSearcher:
-        """Build over `vectors`, (rows, dimension), not normalised, NULL rows all zero."""
+        """Build over the vectors of a column, not normalised, NULL rows all zero."""
 
     def load(self, path: Path) -> VectorSearcher:
-        """Open what `save` wrote; raises OSError or ValueError where the file is unusable."""
+        """Open what `save` wrote; raises OSError or ValueError where the file is unusable.
+
+        A kind with the option `mmap` takes its value as the keyword `mapped`: whether the file is
+        mapped into memory rather than read.
+        """
 
 
 class Comparison(Enum):
@@ -156,7 +205,7 @@ class ScalarIndexKind(Protocol):
     """A kind of scalar structure."""
 
     name: str
-    options: tuple[Option, ...]
+    options: tuple[AnyOption, ...]
 
     def supports(self, type_: SqlType) -> bool:
         """Whether it can index keys of this type."""

@@ -39,6 +39,7 @@ _ALL = (
     Setting("target_recall", 0.97, "recall that a vector search must reach", 0.0, 1.0),
     Setting("ef_search", 0, "graph search effort; 0 lets target_recall decide", 0, 100_000),
     Setting("nprobe", 0, "inverted lists to scan; 0 lets target_recall decide", 0, 1_000_000),
+    Setting("reorder_k", 0, "candidates to rank exactly; 0: what the index's codes need", 0, 10**6),
     Setting("access_path", "auto", "force one access path", choices=ACCESS_PATHS),
     Setting("threads", 0, "threads of index builds and batch searches; 0: all cores", 0, 1024),
     Setting(
@@ -111,8 +112,13 @@ _FOR_CLIENTS = (
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)\s*")
 _MILLISECONDS = {"us": 0.001, "ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 
-# pgvector's spellings, so that its users' statements work.
-_ALIASES = {"hnsw.ef_search": "ef_search", "ivfflat.probes": "nprobe"}
+# Spellings of pgvector and Milvus, so that their users' statements work.
+_ALIASES = {
+    "hnsw.ef_search": "ef_search",
+    "ivfflat.probes": "nprobe",
+    "ef": "ef_search",
+    "search_list": "ef_search",
+}
 _ALIAS_MINIMUM = 1
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})

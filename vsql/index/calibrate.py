@@ -6,9 +6,11 @@ tenth neighbour and towards an unrelated one. How far was chosen on 62,666 sente
 that at depths 10 and 100 the mean promise is below what 500 embeddings outside the table get. At
 depth 1000 lists still promise too much: two points at a quarter of the lists, more below. Plain
 noise, midpoints of neighbours, and stored vectors with themselves left out promised one or two
-points too much at depth 10 already.
+points too much at depth 10 already. Bits have no directions: there a query is a stored row with
+half as many bits turned as its tenth neighbour differs in.
 """
 
+import math
 import statistics
 import time
 
@@ -16,9 +18,9 @@ import faiss
 import numpy as np
 
 from vsql.core.distance import Metric
-from vsql.core.protocols import Floats, Rows, Shape, VectorSearcher
+from vsql.core.protocols import Bits, Floats, Rows, Shape, Vectors, VectorSearcher
 from vsql.core.snapshot import CurvePoint
-from vsql.index.exact import ExactRanker, Vectors, top_k
+from vsql.index.exact import ExactRanker, top_k
 
 DEPTHS = (10, 100, 1_000)
 QUERIES = 256
@@ -30,6 +32,8 @@ _TOWARDS = np.float32(0.5)
 _CENTRE_ROWS = 4_096
 _EXACT_ROWS = 2_048
 _EXACT_REPEATS = 9
+_MANY_ROWS = 20_000
+"""From here on, an effort that costs more than measuring every row is not worth measuring."""
 _RECALL_ENOUGH = 0.9995
 """Past this recall further effort cannot show; measuring it would only cost time."""
 
@@ -45,7 +49,7 @@ def measure(
 ) -> tuple[tuple[CurvePoint, ...], float]:
     """Return the curve of a structure, and the nanoseconds of one exact distance by row number.
 
-    `vectors` is (rows, dimension), float32 or float16 as in the column; `valid_rows`
+    `vectors` is as in the column; `valid_rows`
     are those that are not NULL, None for all. Depths are 10, 100 and 1000, bounded by the rows;
     recall is after exact ranking of the candidates, as the executor does it; nanoseconds are the
     median per query on one thread, with that ranking.
@@ -59,28 +63,66 @@ def measure(
     queries = _queries(ranker, vectors, rows, random)
     depths = sorted({min(depth, len(rows)) for depth in DEPTHS})
     exact = ranker.nearest(queries, depths[-1], None if valid_rows is None else rows)[0]
+    valid = None if valid_rows is None else _bitmap(valid_rows, len(vectors))
+    exact_nanoseconds = _exact_nanoseconds(ranker, queries[0], rows, random)
+    dearest = exact_nanoseconds * len(rows) if len(rows) >= _MANY_ROWS else math.inf
     points: list[CurvePoint] = []
     # A structure that was just mapped is not in memory yet.
     searcher.search(queries, searcher.candidates(1), searcher.efforts[-1])
     for depth in depths:
         count = max(size for limit, size in _QUERIES_OF_DEPTH.items() if limit >= depth)
-        points += _curve(searcher, ranker, queries[:count], exact[:count, :depth], shape)
-    return tuple(points), _exact_nanoseconds(ranker, queries[0], rows, random)
+        nearest = exact[:count, :depth]
+        points += _curve(searcher, ranker, queries[:count], nearest, shape, valid, dearest)
+    return tuple(points), exact_nanoseconds
 
 
 def _queries(
     ranker: ExactRanker, vectors: Vectors, rows: Rows, random: np.random.Generator
-) -> Floats:
-    """Return vectors among stored ones but on none, float32, normalised under cosine."""
+) -> Vectors:
+    """Return vectors among stored ones but on none, as structures want queries."""
     chosen = random.choice(rows, min(QUERIES, len(rows)), replace=False)
     others = random.choice(rows, max(_CENTRE_ROWS, len(chosen)))
+    everything = len(rows) == len(vectors)
+    if ranker.metric.over_bits:
+        near_rows = _neighbours(ranker, vectors[chosen], rows, everything)
+        return _moved_bits(vectors[chosen], vectors[near_rows], vectors[others], random)
     stored = _directions(vectors[chosen], ranker.metric)
     unrelated = _directions(vectors[others], ranker.metric)
-    rank = min(_NEIGHBOUR_RANK + 1, len(rows))
-    near_rows = ranker.nearest(stored, rank, None if len(rows) == len(vectors) else rows)[0][:, -1]
-    near = _directions(vectors[near_rows], ranker.metric)
+    near = _directions(vectors[_neighbours(ranker, stored, rows, everything)], ranker.metric)
     towards = unrelated[: len(chosen)] - unrelated.mean(axis=0)
     return _directions(stored + _AWAY * (stored - near) + _TOWARDS * towards, ranker.metric)
+
+
+def _bitmap(rows: Rows, count: int) -> Bits:
+    """Return a read-only bitmap of rows, as searches of a column with NULLs take."""
+    flags = np.zeros(count, dtype=np.bool_)
+    flags[rows] = True
+    bitmap = np.packbits(flags, bitorder="little")
+    bitmap.flags.writeable = False
+    return bitmap
+
+
+def _neighbours(ranker: ExactRanker, queries: Vectors, rows: Rows, everything: bool) -> Rows:
+    """Return the tenth neighbour of each query, a stored vector, among `rows`."""
+    rank = min(_NEIGHBOUR_RANK + 1, len(rows))
+    return ranker.nearest(queries, rank, None if everything else rows)[0][:, -1]
+
+
+def _moved_bits(
+    stored: Vectors, near: Vectors, unrelated: Vectors, random: np.random.Generator
+) -> Vectors:
+    """Return packed bits, each stored one moved half its distance to its neighbour.
+
+    It moves towards an unrelated one, so that a query has as many bits as rows have.
+    """
+    moved = np.unpackbits(stored, axis=1)
+    for number, bits in enumerate(moved):
+        distance = int(np.bitwise_count(stored[number] ^ near[number]).sum())
+        other = np.unpackbits(unrelated[number])
+        differing = np.flatnonzero(bits != other)
+        turned = random.choice(differing, min(-(-distance // 2), len(differing)), replace=False)
+        bits[turned] = other[turned]
+    return np.packbits(moved, axis=1)
 
 
 def _directions(vectors: Vectors, metric: Metric) -> Floats:
@@ -92,9 +134,15 @@ def _directions(vectors: Vectors, metric: Metric) -> Floats:
 
 
 def _curve(
-    searcher: VectorSearcher, ranker: ExactRanker, queries: Floats, exact: Rows, shape: Shape
+    searcher: VectorSearcher,
+    ranker: ExactRanker,
+    queries: Vectors,
+    exact: Rows,
+    shape: Shape,
+    valid: Bits | None,
+    dearest: float,
 ) -> list[CurvePoint]:
-    """Return one point per effort, until recall is complete."""
+    """Return one point per effort, until recall is complete or exact search is cheaper."""
     depth = exact.shape[1]
     wanted = searcher.candidates(depth)
     points: list[CurvePoint] = []
@@ -103,9 +151,9 @@ def _curve(
         if shape is Shape.GRAPH and following and following[0] <= wanted:
             # A graph looks at no fewer vectors than it is asked for: the next effort is the same.
             continue
-        recall, nanoseconds = _run(searcher, ranker, queries, exact, wanted, effort)
+        recall, nanoseconds = _run(searcher, ranker, queries, exact, wanted, effort, valid)
         points.append(CurvePoint(effort, depth, recall, nanoseconds))
-        if recall >= _RECALL_ENOUGH:
+        if recall >= _RECALL_ENOUGH or nanoseconds > dearest:
             break
     return points
 
@@ -113,10 +161,11 @@ def _curve(
 def _run(
     searcher: VectorSearcher,
     ranker: ExactRanker,
-    queries: Floats,
+    queries: Vectors,
     exact: Rows,
     wanted: int,
     effort: int,
+    valid: Bits | None,
 ) -> tuple[float, float]:
     """Return mean recall and median nanoseconds of single searches at one effort."""
     depth = exact.shape[1]
@@ -125,20 +174,20 @@ def _run(
     for number in range(len(queries)):
         query = queries[number : number + 1]
         start = time.perf_counter_ns()
-        rows = searcher.search(query, wanted, effort)[0]
+        rows = searcher.search(query, wanted, effort, valid)[0]
         found = _ranked(ranker, query[0], rows, depth)
         times.append(time.perf_counter_ns() - start)
         hits += len(np.intersect1d(found, exact[number], assume_unique=True))
     return hits / (len(queries) * depth), float(statistics.median(times))
 
 
-def _ranked(ranker: ExactRanker, query: Floats, rows: Rows, depth: int) -> Rows:
+def _ranked(ranker: ExactRanker, query: Vectors, rows: Rows, depth: int) -> Rows:
     rows = rows[rows >= 0]
     return top_k(ranker.distances(query, rows), rows, depth)[0]
 
 
 def _exact_nanoseconds(
-    ranker: ExactRanker, query: Floats, rows: Rows, random: np.random.Generator
+    ranker: ExactRanker, query: Vectors, rows: Rows, random: np.random.Generator
 ) -> float:
     """Return the cost of one distance, ascending random rows, as a filter delivers them."""
     chosen = np.sort(random.choice(rows, min(_EXACT_ROWS, len(rows)), replace=False))

@@ -4,6 +4,7 @@ A parameters object costs several microseconds to make and a search takes fifty,
 keeps the ones it used last. One query runs on its own thread; a batch uses faiss's threads.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,21 +17,25 @@ import numpy as np
 from vsql.core import sqlstate
 from vsql.core.distance import Metric
 from vsql.core.errors import OperationalError
-from vsql.core.protocols import Bits, Floats, Progress, Rows
+from vsql.core.protocols import Bits, Floats, Progress, Rows, Vectors
 from vsql.index.files import reading, writing
 
 _pointer = faiss.swig_ptr
+_SEED = 1234
+END = b"vsql: index ends"
+_ITERATIONS = 8
+_CLUSTERING_ROWS_PER_CENTRE = 256
 
 
 class Scratch(threading.local):
     """What one thread keeps between searches of one structure."""
 
-    def __init__(self, make: Callable[..., Any]) -> None:
+    def __init__(self, make: Callable[..., Any], distance: Any = np.float32) -> None:
         self._make = make
         self._unfiltered: dict[int, Any] = {}
         self._bitmap: Bits | None = None
         self._filtered: dict[int, Any] = {}
-        self._distances = np.empty(0, dtype=np.float32)
+        self._distances = np.empty(0, dtype=distance)
 
     def parameters(self, effort: int, bitmap: Bits | None) -> Any:
         """Return search parameters that respect `bitmap`, kept while the bitmap is the same."""
@@ -50,14 +55,14 @@ class Scratch(threading.local):
             found = self._filtered[effort] = self._make(effort, sel=selector)
         return found
 
-    def distances(self, size: int) -> Floats:
+    def distances(self, size: int) -> Vectors:
         """Return an array of at least `size` for faiss to write distances that nobody reads."""
         if self._distances.size < size:
-            self._distances = np.empty(size, dtype=np.float32)
+            self._distances = np.empty(size, dtype=self._distances.dtype)
         return self._distances
 
 
-def search(index: Any, queries: Floats, k: int, parameters: Any, scratch: Scratch) -> Rows:
+def search(index: Any, queries: Vectors, k: int, parameters: Any, scratch: Scratch) -> Rows:
     """Return (queries, k) row numbers, nearest first, -1 where fewer were found."""
     count = len(queries)
     rows = np.empty((count, k), dtype=np.int64)
@@ -68,18 +73,26 @@ def search(index: Any, queries: Floats, k: int, parameters: Any, scratch: Scratc
 
 
 def search_lists(
-    index: Any, queries: Floats, k: int, lists: Rows, parameters: Any, scratch: Scratch
+    index: Any,
+    queries: Vectors,
+    k: int,
+    lists: Rows,
+    parameters: Any,
+    scratch: Scratch,
+    centre_distances: Floats | None = None,
 ) -> Rows:
     """Return what `search` does, scanning the given inverted lists alone.
 
-    `lists` is (queries, n), -1 where there is none, and `parameters` has nprobe = n. The distances
-    to the lists' centres are taken as 0, which is right for codes that are not residuals.
+    `lists` is (queries, n), -1 where there is none, and `parameters` has nprobe = n. Only codes of
+    residuals need the distances to the lists' centres, (queries, n).
     """
     count = len(queries)
     rows = np.empty((count, k), dtype=np.int64)
     if count and k:
         distances = scratch.distances(count * k)
-        centres = np.zeros(lists.shape, dtype=np.float32)
+        centres = centre_distances
+        if centres is None:
+            centres = np.zeros(lists.shape, dtype=np.float32)
         index.search_preassigned_c(
             count,
             _pointer(queries),
@@ -92,6 +105,39 @@ def search_lists(
             parameters,
         )
     return rows
+
+
+def quiet_clustering(clustering: Any, rows_per_centre: int) -> None:
+    """Let a clustering train on few vectors without a word, the same way each time."""
+    clustering.min_points_per_centroid = 1  # else faiss warns on stderr
+    clustering.max_points_per_centroid = rows_per_centre
+    clustering.seed = _SEED
+    clustering.niter = _ITERATIONS
+
+
+def centres_of(sample: Floats, count: int, metric: int) -> Any:
+    """Return faiss's flat index of the centres of `count` clusters of (rows, dimension) vectors."""
+    dimension = sample.shape[1]
+    flat: Any = faiss.IndexFlatL2 if metric == faiss.METRIC_L2 else faiss.IndexFlatIP
+    centres = flat(dimension)
+    clustering = faiss.Clustering(dimension, count)
+    quiet_clustering(clustering, _CLUSTERING_ROWS_PER_CENTRE)
+    clustering.train(sample, centres)
+    return centres
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let faiss use this thread only: sub-quantisers are so small that threads would mostly wait.
+
+    On two busy cores a second thread made their training five times slower.
+    """
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 @contextmanager
@@ -110,15 +156,32 @@ def building(threads: int) -> Iterator[None]:
 
 
 def write(index: Any, path: Path) -> None:
-    """Write a faiss index; raises OperationalError."""
+    """Write a faiss index, binary ones too; raises OperationalError."""
+    binary = isinstance(index, faiss.IndexBinary)
     with writing(path):
-        faiss.write_index(index, str(path))
+        (faiss.write_index_binary if binary else faiss.write_index)(index, str(path))
+        with path.open("ab") as file:
+            file.write(END)
 
 
-def read(path: Path, *, mapped: bool) -> Any:
-    """Open a faiss index, mapped into memory or read; raises OSError or ValueError."""
-    with path.open("rb"), reading(path):
-        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
+def read(path: Path, *, mapped: bool, binary: bool = False) -> Any:
+    """Open a faiss index, mapped into memory or read; raises OSError or ValueError.
+
+    A file without its end is read, not mapped: faiss's mapping reader trusts that the last fields
+    are there, and crashed where they were not.
+    """
+    with path.open("rb") as file, reading(path):
+        whole = file.seek(0, os.SEEK_END) > len(END)
+        if whole:
+            file.seek(-len(END), os.SEEK_END)
+            whole = file.read() == END
+        # Tables of distances between codes serve construction alone.
+        flags = faiss.IO_FLAG_PQ_SKIP_SDC_TABLE
+        if mapped and whole:
+            flags |= faiss.IO_FLAG_MMAP_IFC
+        if binary:
+            return faiss.read_index_binary(str(path), flags)
+        return faiss.read_index(str(path), flags)
 
 
 def faiss_metric(metric: Metric) -> int:
@@ -126,8 +189,10 @@ def faiss_metric(metric: Metric) -> int:
     return int(faiss.METRIC_L2 if metric is Metric.L2 else faiss.METRIC_INNER_PRODUCT)
 
 
-def prepared(vectors: Floats, metric: Metric) -> Floats:
-    """Return a block as the structure stores it: a normalised copy for cosine, else itself."""
+def prepared(vectors: Vectors, metric: Metric) -> Floats:
+    """Return a block as floats, as structures want it: normalised for cosine, bits unpacked."""
+    if metric.over_bits:
+        return np.unpackbits(vectors, axis=1).astype(np.float32)
     if metric is not Metric.COSINE:
         return np.ascontiguousarray(vectors, dtype=np.float32)
     copy = np.array(vectors, dtype=np.float32, order="C")
@@ -137,7 +202,7 @@ def prepared(vectors: Floats, metric: Metric) -> Floats:
 
 
 def add_in_blocks(
-    index: Any, vectors: Floats, metric: Metric, block_rows: int, progress: Progress
+    index: Any, vectors: Vectors, metric: Metric, block_rows: int, progress: Progress
 ) -> None:
     """Add all vectors in row order; between blocks an interrupt gets its chance."""
     for start in range(0, len(vectors), block_rows):

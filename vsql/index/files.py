@@ -49,10 +49,10 @@ def write_batch(path: Path, batch: pa.RecordBatch) -> None:
         writer.write_batch(batch)
 
 
-def read_batch(path: Path) -> pa.RecordBatch:
-    """Map the only record batch of `path`; raises OSError or ValueError."""
+def read_batch(path: Path, *, mapped: bool = True) -> pa.RecordBatch:
+    """Map or read the only record batch of `path`; raises OSError or ValueError."""
     with reading(path):
-        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        reader = pa.ipc.open_file(pa.memory_map(str(path)) if mapped else pa.OSFile(str(path)))
         if reader.num_record_batches != 1:
             raise ValueError(f"the index file {path} must hold one record batch")
         return reader.get_batch(0)

@@ -1,0 +1,247 @@
+"""Every vector kind through SQL: made, explained, forced, filtered, reopened, against exact."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+import vsql
+
+ROWS, DIMENSION, BITS = 1_200, 40, 256
+K = 10
+
+FLOAT_KINDS = (
+    ("HNSW", "m = 12, mmap = false", "bitmap"),
+    ("HNSW_SQ", "M = 12, sq_type = 'BF16', refine = true, refine_type = 'fp32'", "bitmap"),
+    ("HNSW_SQ", "sq_type = 'SQ6'", "bitmap"),
+    ("HNSW_PQ", "M = 12, m = 20, nbits = 6, efConstruction = 80", "bitmap"),
+    ("DISKANN", "MaxDegree = 24, SearchListSize = 60", "bitmap"),
+    ("SCANN", "nlist = 20, mmap = true", "scan"),
+    ("IVF_FLAT", "lists = 20", "scan"),
+    ("IVF_FLAT", "mmap = false", "scan"),
+    ("IVF_SQ8", "NLIST = 20, mmap = true", "scan"),
+    ("IVF_PQ", "m = 20, nbits = 8, mmap = true", "scan"),
+    ("IVF_RABITQ", "nlist = 20", "scan"),
+)
+BIT_KINDS = (
+    ("AUTOINDEX", "hamming", "", "scan"),
+    ("BIN_FLAT", "jaccard", "", "exact"),
+    ("BIN_IVF_FLAT", "hamming", "nlist = 20", "scan"),
+    ("BIN_IVF_FLAT", "jaccard", "", "scan"),
+    ("BIN_HNSW", "hamming", "M = 12, mmap = false", "bitmap"),
+    ("MINHASH_LSH", "jaccard", "mh_lsh_band = 64, mh_band_hashes = 2", "scan"),
+)
+
+
+def _floats() -> Any:
+    random = np.random.default_rng(3)
+    centres = random.standard_normal((15, DIMENSION))
+    vectors = centres[random.integers(0, 15, ROWS)] + 0.5 * random.standard_normal(
+        (ROWS, DIMENSION)
+    )
+    vectors[7] = vectors[8]
+    vectors[9] = 0
+    return vectors.astype(np.float32)
+
+
+def _bits() -> Any:
+    random = np.random.default_rng(4)
+    parents = random.random((15, BITS)) < 0.25
+    members = parents[random.integers(0, 15, ROWS)] ^ (random.random((ROWS, BITS)) < 0.03)
+    packed = np.packbits(members, axis=1)
+    packed[7] = packed[8]
+    packed[9] = 0
+    return packed
+
+
+FLOATS, PACKED = _floats(), _bits()
+
+
+def _table(values: pa.Array, *, holes: bool) -> pa.Table:
+    numbers = np.arange(ROWS)
+    if holes:
+        values = pc.if_else(pa.array(numbers % 50 == 49), pa.scalar(None, values.type), values)
+    return pa.table({"id": numbers, "n": numbers % 4, "e": values})
+
+
+def _fill(connection: Any, type_: str, values: pa.Array, *, holes: bool = True) -> None:
+    """Make the table `t`; with NULLs and deleted rows, or without."""
+    connection.execute(f"CREATE TABLE t (id INT PRIMARY KEY, n INT, e {type_})")
+    connection.register("source", _table(values, holes=holes))
+    connection.execute("INSERT INTO t SELECT * FROM source")
+    if holes:
+        connection.execute("DELETE FROM t WHERE id BETWEEN 100 AND 160")
+
+
+def _found(connection: Any, operator: str, query: Any, where: str) -> list[tuple[int, float]]:
+    sql = f"SELECT id, e {operator} ? AS d FROM t {where} ORDER BY d LIMIT {K}"
+    return [tuple(row) for row in connection.execute(sql, (query,)).fetchall()]
+
+
+def _full_effort(connection: Any) -> None:
+    connection.execute("SET ef_search = 1000")
+    connection.execute("SET nprobe = 1000")
+
+
+def _walked(connection: Any, operator: str, query: Any, where: str) -> str:
+    sql = f"EXPLAIN ANALYZE SELECT id FROM t {where} ORDER BY e {operator} ? LIMIT {K}"
+    lines = [row[0] for row in connection.execute(sql, (query,)).fetchall()]
+    start = next(n for n, line in enumerate(lines) if line.startswith("actual"))
+    return "\n".join(lines[start:])
+
+
+def _check(
+    connection: Any, operator: str, queries: Any, path: str, structure: str, least: float
+) -> None:
+    """A forced path finds what exact search finds, or as near; and never fewer rows."""
+    wheres = ("",) if path == "index" else ("", "WHERE n = 1", "WHERE id < 60")
+    for where in wheres:
+        reached = []
+        for query in queries:
+            connection.execute("SET access_path = exact")
+            exact = _found(connection, operator, query, where)
+            connection.execute(f"SET access_path = {path}")
+            found = _found(connection, operator, query, where)
+            assert len(found) == len(exact) == K
+            distances = [d for _, d in found]
+            assert distances == sorted(distances)
+            # Many rows may be as far as the k-th.
+            reached.append(np.mean([d <= exact[-1][1] + 1e-6 for d in distances]))
+        assert np.mean(reached) >= least, where
+        if path != "exact":
+            assert f"on {structure} (effort" in _walked(connection, operator, queries[0], where)
+    connection.execute("SET access_path = auto")
+
+
+@pytest.mark.parametrize(
+    ("type_", "operator"),
+    [("VECTOR", "<=>"), ("VECTOR", "<->"), ("VECTOR", "<#>"), ("HALFVEC", "<=>")],
+)
+@pytest.mark.parametrize(("kind", "options", "path"), FLOAT_KINDS)
+def test_float_kinds(
+    kind: str, options: str, path: str, operator: str, type_: str, tmp_path: Path
+) -> None:
+    opclass = {"<=>": "cosine", "<->": "l2", "<#>": "ip"}[operator]
+    dtype, short = (np.float32, "vector") if type_ == "VECTOR" else (np.float16, "halfvec")
+    queries = FLOATS[[20, 300, 777]].astype(dtype) + dtype(0.1)
+    structure = kind
+    flat = pa.array(FLOATS.astype(dtype).reshape(-1))
+    with vsql.connect(str(tmp_path / "db"), autocommit=True) as connection:
+        _fill(
+            connection, f"{type_}({DIMENSION})", pa.FixedSizeListArray.from_arrays(flat, DIMENSION)
+        )
+        connection.execute(
+            f"CREATE INDEX i ON t USING {kind} (e {short}_{opclass}_ops) WITH ({options})"
+        )
+        _full_effort(connection)
+        _check(connection, operator, queries, path, structure, 0.8)
+    with vsql.connect(str(tmp_path / "db"), autocommit=True) as connection:
+        _full_effort(connection)
+        sql = f"EXPLAIN SELECT id FROM t ORDER BY e {operator} ? LIMIT 5"
+        lines = [row[0] for row in connection.execute(sql, (queries[0],)).fetchall()]
+        assert any(f"on {kind}" in line for line in lines), lines
+        _check(connection, operator, queries, path, structure, 0.8)
+        connection.execute("SET reorder_k = 400")
+        _check(connection, operator, queries, path, structure, 0.9)
+
+
+@pytest.mark.parametrize(("kind", "metric", "options", "path"), BIT_KINDS)
+def test_bit_kinds(kind: str, metric: str, options: str, path: str, tmp_path: Path) -> None:
+    operator = {"hamming": "<~>", "jaccard": "<%>"}[metric]
+    queries = [PACKED[row].tobytes() for row in (20, 300, 777)]
+    values = pa.array([row.tobytes() for row in PACKED], pa.binary(BITS // 8))
+    structure = {"AUTOINDEX": "BIN_IVF_FLAT"}.get(kind, kind)
+    with vsql.connect(str(tmp_path / "db"), autocommit=True) as connection:
+        _fill(connection, f"BIT({BITS})", values)
+        with_ = f" WITH ({options})" if options else ""
+        connection.execute(f"CREATE INDEX i ON t USING {kind} (e bit_{metric}_ops){with_}")
+        _full_effort(connection)
+        _check(connection, operator, queries, path, structure, 0.8)
+    with vsql.connect(str(tmp_path / "db"), autocommit=True) as connection:
+        _full_effort(connection)
+        sql = f"EXPLAIN SELECT id FROM t ORDER BY e {operator} ? LIMIT 5"
+        lines = [row[0] for row in connection.execute(sql, (queries[0],)).fetchall()]
+        assert any(f"on {structure}" in line for line in lines) == (kind != "BIN_FLAT"), lines
+        _check(connection, operator, queries, path, structure, 0.8)
+
+
+@pytest.mark.parametrize("kind", sorted({kind for kind, _, _ in FLOAT_KINDS}))
+def test_without_a_filter(kind: str) -> None:
+    flat = pa.array(FLOATS.reshape(-1))
+    values = pa.FixedSizeListArray.from_arrays(flat, DIMENSION)
+    with vsql.connect(":memory:", autocommit=True) as connection:
+        _fill(connection, f"VECTOR({DIMENSION})", values, holes=False)
+        connection.execute(f"CREATE INDEX i ON t USING {kind} (e)")
+        _full_effort(connection)
+        _check(connection, "<=>", FLOATS[[20, 300, 777]] + 0.1, "index", kind, 0.8)
+
+
+def test_a_batch_over_bits(tmp_path: Path) -> None:
+    values = pa.array([row.tobytes() for row in PACKED], pa.binary(BITS // 8))
+    with vsql.connect(":memory:", autocommit=True) as connection:
+        _fill(connection, f"BIT({BITS})", values)
+        connection.execute("CREATE INDEX ON t USING BIN_IVF_FLAT (e bit_hamming_ops)")
+        sql = (
+            "SELECT q.id, n.id FROM (SELECT id, e FROM t WHERE id IN (3, 4, 5)) q"
+            " CROSS JOIN LATERAL (SELECT id FROM t ORDER BY e <~> q.e LIMIT 1) n ORDER BY q.id"
+        )
+        assert connection.execute(sql).fetchall() == [(3, 3), (4, 4), (5, 5)]
+
+
+def test_a_batch_never_falls_short() -> None:
+    """One list of few rows is nearest, and more rows match than it holds."""
+    with vsql.connect(":memory:", autocommit=True) as connection:
+        flat = pa.array(FLOATS.reshape(-1))
+        _fill(
+            connection, f"VECTOR({DIMENSION})", pa.FixedSizeListArray.from_arrays(flat, DIMENSION)
+        )
+        connection.execute("CREATE INDEX ON t USING IVF_FLAT (e vector_l2_ops) WITH (nlist = 140)")
+        connection.execute("SET nprobe = 1")
+        connection.execute("SET access_path = index")
+        sql = (
+            "SELECT q.id, count(*) FROM (SELECT id, e FROM t WHERE id IN (3, 4, 5)) q"
+            " CROSS JOIN LATERAL (SELECT id FROM t ORDER BY e <-> q.e LIMIT 500) n GROUP BY q.id"
+        )
+        assert {row[1] for row in connection.execute(sql).fetchall()} == {500}
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("USING HNSW_PQ (e) WITH (m = 7)", "40 is no multiple of 7"),
+        ("USING HNSW_SQ (e) WITH (sq_type = 'SQ1')", "SQ8, SQ6, FP16, BF16"),
+        ("USING IVF_PQ (e) WITH (nbits = 0)", "1 to 16"),
+        ("USING HNSW (e) WITH (m = 8, M = 9)", "twice"),
+        ("USING IVF_FLAT (e) WITH (mmap = 'perhaps')", "true, false"),
+        ("USING IVF_SQ8 (e vector_l1_ops)", "use FLAT"),
+        ("USING BIN_IVF_FLAT (e)", "does not support"),
+        ("USING MINHASH_LSH (e)", "does not support"),
+    ],
+)
+def test_refused(statement: str, words: str) -> None:
+    with vsql.connect(":memory:", autocommit=True) as connection:
+        connection.execute(f"CREATE TABLE t (id INT PRIMARY KEY, e VECTOR({DIMENSION}))")
+        with pytest.raises(vsql.ProgrammingError) as caught:
+            connection.execute(f"CREATE INDEX ON t {statement}")
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["IVF_FLAT", "IVF_RABITQ", "DISKANN", "HNSW_SQ"])
+def test_a_damaged_file_is_built_anew(kind: str, tmp_path: Path) -> None:
+    flat = pa.array(FLOATS.reshape(-1))
+    with vsql.connect(str(tmp_path / "db"), autocommit=True) as connection:
+        _fill(
+            connection, f"VECTOR({DIMENSION})", pa.FixedSizeListArray.from_arrays(flat, DIMENSION)
+        )
+        connection.execute(f"CREATE INDEX ON t USING {kind} (e vector_l2_ops)")
+    (path,) = (tmp_path / "db" / "indexes").rglob(f"*.{kind.lower()}")
+    path.write_bytes(path.read_bytes()[:-100])
+    forced = "scan" if kind.startswith("IVF") else "bitmap"
+    with vsql.connect(str(tmp_path / "db"), autocommit=True) as connection:
+        connection.execute(f"SET access_path = {forced}")
+        connection.execute("SET target_recall = 0.5")
+        with pytest.warns(RuntimeWarning, match="built anew"):
+            assert _found(connection, "<->", FLOATS[20], "")[0][0] == 20

@@ -1,0 +1,117 @@
+"""Inverted lists: how many there are, and which of them a search scans.
+
+What every structure of lists shares, whatever it keeps in them.
+"""
+
+import math
+import threading
+import weakref
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from vsql.core.protocols import Bits, Floats, Option, Rows, Vectors
+
+Counts = npt.NDArray[np.int64]
+ListOfRow = npt.NDArray[np.int32]
+
+LIST_ROWS_MIN = 8
+NLIST = Option("nlist", 0, 0, 65_536, "inverted lists; 0: the square root of the rows")
+
+
+def list_total(rows: int, wanted: int) -> int:
+    """Return the number of lists: as wanted, but with eight rows each on average at least."""
+    return max(1, min(wanted or round(math.sqrt(rows)), rows // LIST_ROWS_MIN))
+
+
+class Probing:
+    """Chooses lists; safe to use from several threads.
+
+    `score` gives (queries, lists), the smaller the nearer; `list_of_row` is called once, at the
+    first filter, since plain searches need none.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        score: Callable[[Vectors], Floats],
+        list_of_row: Callable[[], ListOfRow],
+    ) -> None:
+        self.total = total
+        self._score = score
+        self._find_list_of_row = list_of_row
+        self._lock = threading.Lock()
+        self._list_of_row: ListOfRow | None = None
+        self._counted: tuple[weakref.ref[Bits], Counts] | None = None
+
+    @property
+    def efforts(self) -> tuple[int, ...]:
+        """Values of nprobe, ascending: powers of two, all lists last."""
+        powers = [1 << power for power in range(self.total.bit_length())]
+        return (*(power for power in powers if power < self.total), self.total)
+
+    def counts(self, bitmap: Bits) -> Counts:
+        """Return how many rows of `bitmap` lie in each list; remembered for a read-only bitmap."""
+        known = self._counted
+        if known is not None and known[0]() is bitmap:
+            return known[1]
+        lists = self.list_of_row()
+        bits = np.unpackbits(bitmap, count=min(len(lists), 8 * len(bitmap)), bitorder="little")
+        matching = np.flatnonzero(bits)
+        counts = np.bincount(lists[matching], minlength=self.total).astype(np.int64)
+        if not bitmap.flags.writeable:
+            self._counted = (weakref.ref(bitmap), counts)
+        return counts
+
+    def list_of_row(self) -> ListOfRow:
+        """Return the list of each row."""
+        with self._lock:
+            if self._list_of_row is None:
+                self._list_of_row = self._find_list_of_row()
+            return self._list_of_row
+
+    def nearest(self, queries: Vectors, count: int) -> Rows:
+        """Return (queries, count) lists, nearest centre first."""
+        scores = self._score(queries)
+        if count == self.total:
+            return np.argsort(scores, axis=1)
+        nearest = np.argpartition(scores, count - 1, axis=1)[:, :count]
+        order = np.argsort(np.take_along_axis(scores, nearest, axis=1), axis=1)
+        return np.asarray(np.take_along_axis(nearest, order, axis=1))
+
+    def matching(self, queries: Vectors, probes: int, bitmap: Bits) -> Rows:
+        """Return (queries, n) lists among the nearest `probes`, each with a row of `bitmap`.
+
+        Nearest first unless all are probed; -1 at the end of shorter rows.
+        """
+        occupied = self.counts(bitmap) > 0
+        if probes == self.total:
+            lists = np.flatnonzero(occupied)
+            return np.ascontiguousarray(np.broadcast_to(lists, (len(queries), len(lists))))
+        nearest = self.nearest(queries, probes)
+        kept = occupied[nearest]
+        if len(queries) == 1:
+            return nearest[kept][None]
+        nearest[~kept] = -1
+        # Stable: lists stay in order of nearness, those to skip move to the end.
+        order = np.argsort(~kept, axis=1, kind="stable")
+        width = int(kept.sum(axis=1).max(initial=0))
+        return np.ascontiguousarray(np.take_along_axis(nearest, order, axis=1)[:, :width])
+
+    def dense(self, query: Vectors, effort: int, bitmap: Bits, slack: float) -> Rows:
+        """Return (1, n) lists with a row of `bitmap`, as many as the filter calls for.
+
+        The curve holds for a filter that is as dense near the query as overall: the nearest
+        `effort` lists then hold their share of the matches. Where these take more than `slack`
+        times as many lists, the nearest matches may lie anywhere, and every list that has one
+        is scanned.
+        """
+        nearest = self.nearest(query[None], self.total)[0]
+        matching = self.counts(bitmap)[nearest]
+        reached = np.cumsum(matching)
+        wanted = reached[-1] * min(effort / self.total, 1.0)
+        probes = max(int(reached.searchsorted(wanted)) + 1, min(effort, self.total))
+        if probes > effort * slack:
+            probes = self.total
+        return np.asarray(nearest[:probes][matching[:probes] > 0][None])

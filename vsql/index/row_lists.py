@@ -1,0 +1,229 @@
+"""IVF_FLAT and BIN_IVF_FLAT: inverted lists of row numbers alone.
+
+Each row lies in the list of its nearest centre. A list holds no vectors: a search returns all rows
+of the nearest lists, and the caller ranks them exactly from the column, so that vectors are kept
+once. Bits cluster as vectors of zeros and ones; a centre is the share of its rows that have each
+bit, and Hamming and Jaccard distances to it are what its rows' distances are on average.
+
+A file is one Arrow record batch of one row: centres, where each list begins, and the rows, list
+after list; the metric and the dimension are in the schema's metadata.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vsql.core.distance import Metric
+from vsql.core.protocols import (
+    MAPPED,
+    AnyOption,
+    Bits,
+    FlagOption,
+    Floats,
+    Options,
+    Progress,
+    Rows,
+    Shape,
+    Vectors,
+)
+from vsql.core.types import Family, SqlType
+from vsql.index import codes, probing
+from vsql.index.probing import Counts, Probing
+
+_TRAINING_ROWS_PER_LIST = 48
+_FIELDS = ("centres", "starts", "rows")
+
+
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """What a file holds; `starts` has one more than there are lists, `rows` is list after list."""
+
+    metric: Metric
+    centres: Floats
+    starts: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int32]
+
+
+class RowLists:
+    """Opened lists of row numbers over one segment; safe to search from several threads."""
+
+    def __init__(self, contents: _Contents) -> None:
+        self._contents = contents
+        self._probing = Probing(len(contents.centres), self._scores, self._list_of_row)
+
+    @property
+    def efforts(self) -> tuple[int, ...]:
+        """Values of nprobe, ascending: powers of two, all lists last."""
+        return self._probing.efforts
+
+    def search(self, queries: Vectors, k: int, effort: int, bitmap: Bits | None = None) -> Rows:
+        """Return every row of the nearest `effort` lists, (n, c), -1 at the end of shorter ones."""
+        probes = min(max(effort, 1), self._probing.total)
+        if not k or not len(queries):
+            return np.empty((len(queries), 0), dtype=np.int64)
+        if bitmap is None:
+            lists = self._probing.nearest(queries, probes)
+        else:
+            lists = self._probing.matching(queries, probes, bitmap)
+        found = [self._rows(own, bitmap) for own in lists]
+        width = max(len(rows) for rows in found)
+        result = np.full((len(queries), width), -1, dtype=np.int64)
+        for number, rows in enumerate(found):
+            result[number, : len(rows)] = rows
+        return result
+
+    def candidates(self, k: int) -> int:
+        """How many candidates to ask for: whole lists come back."""
+        return k
+
+    def search_dense(self, query: Vectors, k: int, effort: int, bitmap: Bits, slack: float) -> Rows:
+        """Return what `search` does for one query, with as many lists as the filter calls for."""
+        rows = self._rows(self._probing.dense(query, effort, bitmap, slack)[0], bitmap)
+        return rows if len(rows) else np.full(1, -1, dtype=np.int64)
+
+    def list_counts(self, bitmap: Bits) -> Counts:
+        """Return how many rows of `bitmap` lie in each list; remembered for a read-only bitmap."""
+        return self._probing.counts(bitmap)
+
+    def save(self, path: Path) -> None:
+        """Write the lists to `path`; raises OperationalError."""
+        import pyarrow as pa
+
+        from vsql.index.files import write_batch
+
+        contents = self._contents
+        arrays = [
+            pa.LargeListArray.from_arrays(pa.array([0, part.size], pa.int64()), pa.array(part))
+            for part in (contents.centres.reshape(-1), contents.starts, contents.rows)
+        ]
+        batch = pa.record_batch(arrays, names=list(_FIELDS))
+        described = {"metric": contents.metric.value, "dimension": str(contents.centres.shape[1])}
+        write_batch(path, batch.replace_schema_metadata(described))
+
+    def byte_size(self) -> int:
+        """Bytes of centres and row numbers."""
+        contents = self._contents
+        return contents.centres.nbytes + contents.starts.nbytes + contents.rows.nbytes
+
+    def _rows(self, lists: Rows, bitmap: Bits | None) -> Rows:
+        """Return the rows of some lists, of `bitmap` alone where there is one."""
+        starts, all_rows = self._contents.starts, self._contents.rows
+        parts = [all_rows[starts[number] : starts[number + 1]] for number in lists if number >= 0]
+        rows: Rows = np.concatenate(parts).astype(np.int64) if parts else np.empty(0, np.int64)
+        if bitmap is None:
+            return rows
+        rows = rows[rows < 8 * len(bitmap)]
+        kept: Rows = rows[(bitmap[rows >> 3] >> (rows & 7)) & 1 == 1]
+        return kept
+
+    def _scores(self, queries: Vectors) -> Floats:
+        if self._contents.metric.over_bits:
+            queries = np.unpackbits(queries, axis=1).astype(np.float32)
+        return _scores(queries, self._contents.centres, self._contents.metric)
+
+    def _list_of_row(self) -> probing.ListOfRow:
+        contents = self._contents
+        numbers = np.arange(len(contents.centres), dtype=np.int32)
+        result = np.empty(len(contents.rows), dtype=np.int32)
+        result[contents.rows] = np.repeat(numbers, np.diff(contents.starts))
+        return result
+
+
+def _scores(queries: Floats, centres: Floats, metric: Metric) -> Floats:
+    """Return (queries, centres), the smaller the nearer: distances but for the query's own part."""
+    products: Floats = queries @ centres.T
+    match metric:
+        case Metric.COSINE | Metric.INNER_PRODUCT:
+            return np.negative(products, out=products)
+        case Metric.L2:
+            return np.asarray(0.5 * np.einsum("ij,ij->i", centres, centres) - products)
+        case Metric.HAMMING:
+            return np.asarray(centres.sum(axis=1) - 2 * products)
+        case _:
+            either = queries.sum(axis=1)[:, None] + centres.sum(axis=1) - products
+            return np.asarray(-products / np.maximum(either, np.float32(1e-9)))
+
+
+@dataclass(frozen=True, slots=True)
+class RowListsKind:
+    """A kind of lists of row numbers."""
+
+    name: str
+    families: frozenset[Family]
+    metrics: frozenset[Metric]
+    shape: Shape = Shape.LISTS
+    options: tuple[AnyOption, ...] = (
+        probing.NLIST,
+        FlagOption(MAPPED, True, "map the file into memory instead of reading it"),
+    )
+
+    def supports(self, type_: SqlType, metric: Metric) -> bool:
+        """Whether the kind is for such columns and knows the metric."""
+        return type_.family in self.families and metric in self.metrics
+
+    def build(
+        self,
+        vectors: Vectors,
+        metric: Metric,
+        options: Options,
+        *,
+        threads: int,
+        progress: Progress,
+    ) -> RowLists:
+        """Build over the vectors or bits of a column, in blocks; raises OperationalError."""
+        import faiss
+
+        from vsql.index.exact import blocks
+        from vsql.index.faiss_calls import building, centres_of, prepared
+
+        count = probing.list_total(len(vectors), options["nlist"])
+        with building(threads):
+            sample = codes.sample(vectors, _TRAINING_ROWS_PER_LIST * count, count, metric)
+            by_product = metric in (Metric.COSINE, Metric.INNER_PRODUCT)
+            kind = faiss.METRIC_INNER_PRODUCT if by_product else faiss.METRIC_L2
+            centres: Floats = centres_of(sample, count, kind).reconstruct_n(0, count)
+            list_of_row = np.empty(len(vectors), dtype=np.int32)
+            for start, end in blocks(len(vectors), max(sample.shape[1], count)):
+                block = prepared(vectors[start:end], metric)
+                list_of_row[start:end] = _scores(block, centres, metric).argmin(axis=1)
+                progress(end / len(vectors))
+        progress(1.0)
+        sizes = np.bincount(list_of_row, minlength=count)
+        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        rows = np.argsort(list_of_row, kind="stable").astype(np.int32)
+        return RowLists(_Contents(metric, centres, starts, rows))
+
+    def load(self, path: Path, *, mapped: bool = True) -> RowLists:
+        """Open the lists at `path`, mapped or read; raises OSError or ValueError."""
+        from vsql.index.files import read_batch
+
+        batch = read_batch(path, mapped=mapped)
+        if tuple(batch.schema.names) != _FIELDS or batch.num_rows != 1:
+            raise ValueError(f"the index file {path} does not hold inverted lists of rows")
+        described = batch.schema.metadata or {}
+        parts: list[Any] = [column.values.to_numpy() for column in batch.columns]
+        centres, starts, rows = parts
+        metric = Metric(described.get(b"metric", b"").decode())
+        centres = centres.reshape(-1, int(described.get(b"dimension", b"0")))
+        ascending = (
+            len(starts) == len(centres) + 1 and starts[0] == 0 and (np.diff(starts) >= 0).all()
+        )
+        inside = len(rows) == 0 or 0 <= rows.min() <= rows.max() < len(rows)
+        if not ascending or starts[-1] != len(rows) or not inside:
+            raise ValueError(f"the index file {path} contradicts itself")
+        if metric not in self.metrics:
+            raise ValueError(f"the index file {path} does not hold inverted lists of {self.name}")
+        return RowLists(_Contents(metric, centres, starts, rows))
+
+
+IVF_FLAT = RowListsKind(
+    "IVF_FLAT",
+    frozenset({Family.VECTOR, Family.HALFVEC}),
+    frozenset({Metric.COSINE, Metric.INNER_PRODUCT, Metric.L2}),
+)
+BIN_IVF_FLAT = RowListsKind(
+    "BIN_IVF_FLAT", frozenset({Family.BIT}), frozenset({Metric.HAMMING, Metric.JACCARD})
+)
