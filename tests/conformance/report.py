@@ -52,6 +52,13 @@ def sqlalchemy() -> Outcome:
     )
 
 
+def langchain() -> Outcome:
+    """Run LangChain's standard tests of a vector store, sync and async."""
+    run = ROOT / "tests" / "conformance" / "langchain" / "run.py"
+    done = subprocess.run([sys.executable, str(run)], capture_output=True, text=True, check=False)
+    return Outcome("LangChain (VectorStoreIntegrationTests)", *_counts(done.stdout), ())
+
+
 def sql_logic(folder: Path) -> Outcome:
     """Run SQLite's sqllogictest files."""
     passed, failures, excluded = 0, 0, 0
@@ -83,7 +90,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared" / "conformance")
     shared = parser.parse_args().shared
-    outcomes = [db_api(), sqlalchemy()]
+    outcomes = [db_api(), sqlalchemy(), langchain()]
     if (shared / "slt").is_dir():
         outcomes.append(sql_logic(shared / "slt"))
     lines = [
