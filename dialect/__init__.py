@@ -14,5 +14,7 @@ from vsql.dialect.types import VECTOR as VECTOR
 from vsql.dialect.types import Bit as Bit
 from vsql.dialect.types import HalfVector as HalfVector
 from vsql.dialect.types import Vector as Vector
+from vsql.dialect.types import avg as avg
+from vsql.dialect.types import sum as sum
 
 dialect = VsqlDialect

@@ -58,7 +58,10 @@ class DDLCompiler(postgresql.PGDDLCompiler):
     def visit_create_index(self, create: Any, **options: Any) -> str:
         index, preparer = create.element, self.preparer
         self._verify_index_table(index)
-        own = index.dialect_options["vsql"]
+        own = dict(index.dialect_options["vsql"])
+        # pgvector's users say the same for PostgreSQL.
+        for name in ("using", "with", "ops"):
+            own[name] = own[name] or index.dialect_kwargs.get(f"postgresql_{name}")
         classes = own["ops"] or {}
         keys = [self._index_key(expression, classes) for expression in index.expressions]
         text = "CREATE UNIQUE INDEX " if index.unique else "CREATE INDEX "

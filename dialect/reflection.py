@@ -292,7 +292,8 @@ def _index(index: Index, table: TableSnapshot) -> dict[str, Any]:
         options["vsql_with"] = dict(index.options)
     names = _names_in(index, table)
     if index.metric is not None and names[0] is not None:
-        options["vsql_ops"] = {names[0]: f"vector_{index.metric.operator_class}"}
+        family = table.table.column(names[0]).type.family.value.lower()
+        options["vsql_ops"] = {names[0]: f"{family}_{index.metric.operator_class}"}
     found: dict[str, Any] = {
         "name": index.name,
         "unique": index.unique,

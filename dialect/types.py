@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import types
+from sqlalchemy.sql import functions
 from sqlalchemy.sql.operators import Operators
 
 _FLOAT = types.Float()
@@ -89,6 +90,33 @@ class Bit(types.UserDefinedType[Any]):
 
     def get_col_spec(self, **options: Any) -> str:
         return "BIT" if self.length is None else f"BIT({self.length})"
+
+
+class _OfVectors(functions.GenericFunction[Any]):
+    """An aggregate that gives what it takes."""
+
+    inherit_cache = True
+    _register = False
+
+    def __init__(self, vectors: Any, **options: Any) -> None:
+        super().__init__(vectors, **options)
+        self.type = self.clauses.clauses[0].type
+
+
+class avg(_OfVectors):  # noqa: N801
+    """The average of vectors; the name is pgvector's."""
+
+    inherit_cache = True
+    _register = False
+    name = "avg"
+
+
+class sum(_OfVectors):  # noqa: N801
+    """The sum of vectors; the name is pgvector's."""
+
+    inherit_cache = True
+    _register = False
+    name = "sum"
 
 
 VECTOR, HALFVEC, BIT = Vector, HalfVector, Bit

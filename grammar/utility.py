@@ -11,7 +11,7 @@ from lark.exceptions import UnexpectedEOF, UnexpectedInput, UnexpectedToken
 
 from vsql.core import sqlstate, types
 from vsql.core.errors import ProgrammingError, Span
-from vsql.core.types import SqlType
+from vsql.core.types import Family, SqlType
 from vsql.grammar import utility_statements as st
 from vsql.grammar.parse import parse_expression, parse_query
 from vsql.grammar.render import render
@@ -226,6 +226,14 @@ def _names(node: _Node) -> tuple[str, ...]:
     return tuple(_name(name) for name in _trees(node, "name"))
 
 
+# PostgreSQL's names for a number that counts up by itself.
+_SERIALS = {
+    **dict.fromkeys(("SMALLSERIAL", "SERIAL2"), Family.SMALLINT),
+    **dict.fromkeys(("SERIAL", "SERIAL4"), Family.INTEGER),
+    **dict.fromkeys(("BIGSERIAL", "SERIAL8"), Family.BIGINT),
+}
+
+
 def _column(node: _Node, text: str) -> st.ColumnDefinition:
     name, type_node = node.children[0], node.children[1]
     found = [_constraint(child) for child in node.children[2:] if child.data == "constrained"]
@@ -235,11 +243,12 @@ def _column(node: _Node, text: str) -> st.ColumnDefinition:
     identity = None
     if "identity_always" in constraints:
         identity = "always"
-    elif "identity_default" in constraints:
+    serial = _SERIALS.get(" ".join(str(word) for word in type_node.children).upper())
+    if "identity_default" in constraints or (identity is None and serial is not None):
         identity = "default"
     return st.ColumnDefinition(
         name=_name(name),
-        type=_type(type_node),
+        type=_type(type_node) if serial is None else SqlType(serial),
         nullable=not ("not_null" in constraints or is_key or identity is not None),
         default=_default(default, text) if default is not None else None,
         primary_key=is_key,
