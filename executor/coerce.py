@@ -53,6 +53,9 @@ def _plain(value: Any, type_: SqlType) -> Any:
         value = value.item() if isinstance(value, np.generic) else value.as_py()
     if isinstance(value, uuid.UUID):
         return value.bytes if type_.family is Family.UUID else str(value)
+    if isinstance(value, str) and type_.family is Family.BYTEA and value.startswith("\\x"):
+        # Arrow would take the text itself for the bytes.
+        return _hexadecimal(value)
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, decimal.Decimal) and type_.family in (Family.REAL, Family.DOUBLE):
@@ -64,6 +67,16 @@ def _plain(value: Any, type_: SqlType) -> Any:
             decimal.Decimal(1).scaleb(-type_.arguments[1]), rounding=decimal.ROUND_HALF_UP
         )
     return value
+
+
+def _hexadecimal(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text[2:])
+    except ValueError:
+        raise DataError(
+            f"invalid hexadecimal digits: {text[:40]!r}",
+            code=sqlstate.INVALID_TEXT_REPRESENTATION,
+        ) from None
 
 
 def _one(value: Any, column: Column, row: int) -> Any:
@@ -102,7 +115,7 @@ def _converted(value: Any, type_: SqlType) -> Any:
     if isinstance(value, str) and type_.family is Family.UUID:
         return uuid.UUID(value).bytes
     if isinstance(value, str) and type_.family is Family.BYTEA:
-        return bytes.fromhex(value[2:]) if value.startswith("\\x") else value.encode()
+        return value.encode()
     if isinstance(value, str) and type_.family is Family.INTERVAL:
         raise ValueError(value)
     if isinstance(value, str) and not type_.is_string:
@@ -230,6 +243,8 @@ def _cast(array: pa.Array, column: Column, first_row: int) -> pa.Array:
     arrow = column.type.arrow
     if pa.types.is_floating(array.type) and column.type.is_integer:
         array = pc.round(array, round_mode="half_to_even")
+    if column.type.family is Family.BYTEA and pa.types.is_string(array.type):
+        return _scalars(array.to_pylist(), column, first_row)
     try:
         return array.cast(arrow)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):

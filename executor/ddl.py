@@ -39,6 +39,7 @@ from vsql.executor.result import Result, table_result
 from vsql.executor.run import run
 from vsql.executor.scan import pick
 from vsql.executor.seal import add_rows, batch_of, seal_when_due
+from vsql.executor.type_names import type_named
 from vsql.grammar import utility_statements as st
 from vsql.grammar.parse import parse_expression
 from vsql.grammar.render import render

@@ -222,6 +222,8 @@ def _readable(table: pa.Table) -> pa.Table:
         if pa.types.is_fixed_size_list(field.type) and pa.types.is_float16(field.type.value_type):
             wide = pa.list_(pa.float32(), field.type.list_size)
             table = table.set_column(number, field.name, column.cast(wide))
+        elif pa.types.is_list(field.type) and pa.types.is_float16(field.type.value_type):
+            table = table.set_column(number, field.name, column.cast(pa.list_(pa.float32())))
         elif (
             pa.types.is_fixed_size_binary(field.type)
             and field.type.byte_width == 16

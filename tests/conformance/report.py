@@ -63,6 +63,13 @@ def alembic() -> Outcome:
     return Outcome("Alembic (alembic.testing.suite)", *_counts(done.stdout), closed)
 
 
+def langchain() -> Outcome:
+    """Run LangChain's standard tests of a vector store, sync and async."""
+    run = ROOT / "tests" / "conformance" / "langchain" / "run.py"
+    done = subprocess.run([sys.executable, str(run)], capture_output=True, text=True, check=False)
+    return Outcome("LangChain (VectorStoreIntegrationTests)", *_counts(done.stdout), ())
+
+
 def sql_logic(folder: Path) -> Outcome:
     """Run SQLite's sqllogictest files."""
     passed, failures, excluded = 0, 0, 0
@@ -105,7 +112,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared" / "conformance")
     shared = parser.parse_args().shared
-    outcomes = [db_api(), sqlalchemy("vsql"), sqlalchemy("aio"), alembic()]
+    outcomes = [db_api(), sqlalchemy("vsql"), sqlalchemy("aio"), alembic(), langchain()]
     if (shared / "slt").is_dir():
         outcomes.append(sql_logic(shared / "slt"))
     if (shared / "catalog-queries").is_dir():

@@ -109,3 +109,21 @@ def test_external_access_off_from_the_start(folder: Path) -> None:
         with pytest.raises(vsql.ProgrammingError, match="external access is off"):
             connection.execute(f"SELECT * FROM read_csv('{folder}/f.csv')")
         assert connection.execute("SHOW external_access").fetchone() == ("off",)
+
+
+def test_csv_of_bits_and_identifiers(tmp_path: Path) -> None:
+    """Columns of bytes are written as the text that SQL reads: BIT(128) and UUID are both 16."""
+    path = tmp_path / "t.csv"
+    columns = "id INT, u UUID, b BIT(128), s BIT(8), y BYTEA"
+    value = "1, '00112233-4455-6677-8899-aabbccddeeff', '" + "10" * 64 + "', '11110000', '\\x00ff'"
+    with vsql.connect(":memory:") as connection:
+        connection.execute(f"CREATE TABLE t ({columns})")
+        connection.execute(f"INSERT INTO t VALUES ({value}), (2, NULL, NULL, NULL, NULL)")
+        connection.execute(f"COPY t TO '{path}' WITH (FORMAT csv)")
+        connection.execute(f"CREATE TABLE back ({columns})")
+        connection.execute(f"COPY back FROM '{path}' WITH (FORMAT csv, HEADER true)")
+        both = [
+            connection.execute(f"SELECT a.* FROM {name} a JOIN t ON t.id = a.id").fetchall()
+            for name in ("t", "back")
+        ]
+        assert sorted(both[0], key=str) == sorted(both[1], key=str)

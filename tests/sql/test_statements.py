@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import vsql
@@ -252,3 +253,42 @@ def test_large_numbers_overflow_no_square() -> None:
             for column, value in (("e", "[3e38, 1]"), ("h", "[65504, 1]")):
                 search = f"SELECT id FROM large ORDER BY {column} {metric} '{value}' LIMIT 1"
                 assert connection.execute(search).fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("name", "type_"), [("smallserial", "SMALLINT"), ("serial", "INTEGER"), ("BIGSERIAL", "BIGINT")]
+)
+def test_serial(name: str, type_: str) -> None:
+    """PostgreSQL's serial types are identities, and refuse NULL."""
+    with vsql.connect(":memory:") as connection:
+        connection.execute(f"CREATE TABLE t (id {name} PRIMARY KEY, s TEXT)")
+        connection.execute("INSERT INTO t (s) VALUES ('a'), ('b')")
+        assert connection.execute("SELECT id FROM t ORDER BY id").fetchall() == [(1,), (2,)]
+        shown = connection.execute("SHOW COLUMNS FROM t").fetchall()
+        assert type_ in shown[0]
+        with pytest.raises(vsql.IntegrityError):
+            connection.execute("INSERT INTO t (id, s) VALUES (NULL, 'c')")
+
+
+def test_lists_of_16_bit_floats_are_read() -> None:
+    """A data frame of float16 arrays is a list column that DuckDB itself does not read."""
+    lists = pa.array([[1.0, 2.0], None], pa.list_(pa.float16()))
+    with vsql.connect(":memory:") as connection:
+        connection.register("frame", pa.table({"v": lists}))
+        connection.execute("CREATE TABLE t (v VECTOR(2))")
+        connection.execute("INSERT INTO t SELECT v FROM frame")
+        found = connection.execute("SELECT v::text FROM t").fetchall()
+        assert sorted(found, key=str) == [("[1,2]",), (None,)]
+
+
+def test_extension() -> None:
+    with vsql.connect(":memory:") as connection:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA public")
+        for statement, code in (
+            ("CREATE EXTENSION vector", "42710"),
+            ("CREATE EXTENSION IF NOT EXISTS postgis", "0A000"),
+            ("DROP EXTENSION postgis", "0A000"),
+        ):
+            with pytest.raises(vsql.ProgrammingError) as caught:
+                connection.execute(statement)
+            assert caught.value.sqlstate == code
