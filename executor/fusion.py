@@ -16,10 +16,11 @@ from vsql.core.errors import DataError, ProgrammingError, did_you_mean
 from vsql.core.protocols import Rows
 from vsql.executor.context import Context
 from vsql.executor.filter import mask_of
+from vsql.executor.range_search import Nearest
 from vsql.executor.ranker import ranker_of
 from vsql.executor.result import Result, picked_result
 from vsql.executor.take import Picked, PickedRows
-from vsql.executor.topk import Nearest, TopKOperator, order_of
+from vsql.executor.topk import TopKOperator, order_of
 from vsql.executor.values import count_of, query_vector, value_of
 from vsql.planner.fusion import NORMS
 from vsql.planner.nodes import Fusion, TopK

@@ -4,7 +4,7 @@ Order is by distance, ties by primary key; then rows whose distance is NaN (a ze
 cosine), then those whose vector is NULL.
 """
 
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from vsql.executor import row_mask
 from vsql.executor.context import Context
 from vsql.executor.filter import mask_of
 from vsql.executor.open_index import open_index
+from vsql.executor.range_search import NOTHING, Nearest, within
 from vsql.executor.ranker import ranker_of
 from vsql.executor.result import Result, picked_result
 from vsql.executor.row_mask import RowMask
@@ -39,17 +40,6 @@ from vsql.storage.segment import OpenSegment, vectors_of
 
 # More lists than any structure has.
 _EVERY_LIST = 1 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class Nearest:
-    """Rows by segment, their distances in the final order, and that order, None where they stand
-    in it; rows beyond the distances have none, since their vector is NULL.
-    """
-
-    picked: list[Picked]
-    distances: Distances
-    order: Rows | None
 
 
 class TopKOperator:
@@ -86,8 +76,14 @@ class TopKOperator:
         """Return the nearest k rows that match, or all, whatever the plan's limit."""
         plan = self._plan
         query = query_vector(plan.query, self._column.type, self._column.name, context)
+        if plan.bounds:
+            return within(plan.bounds, k, self._total, partial(self._search, query), context)
+        return self._unordered(k, context) if query is None else self._search(query, k, context)
+
+    def _search(self, query: Any, k: int, context: Context) -> Nearest:
         if query is None:
-            return self._unordered(k, context)
+            return NOTHING
+        plan = self._plan
         search = Search(plan, self._table, self._column, query, k, self._choices)
         picked: list[Picked] = []
         parts: list[npt.NDArray[np.float32]] = []

@@ -130,6 +130,9 @@ def _details(plan: Node) -> Iterator[str]:
         by = "index" if conjunct.condition is not None else "columns"
         by = by if conjunct.native else "DuckDB"
         yield f"filter: {_cut(conjunct.text)}  ({by}, keeps about {conjunct.selectivity:.2%})"
+    for bound in getattr(plan, "bounds", ()):
+        sign = (">" if bound.far else "<") + ("=" if bound.inclusive else "")
+        yield f"range: distance {sign} {shown(bound.value)}"
     if isinstance(plan, OrderedScan) and plan.index_ids:
         yield "order: from the index, where it is sorted"
     if isinstance(plan, Remainder):

@@ -158,11 +158,21 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """A limit of a search's own distance: nearer than `value`, or with `far` farther."""
+
+    value: exp.Expr
+    far: bool
+    inclusive: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TopK:
     """The nearest rows of one table that pass the predicate, nearest first.
 
     `query` gives the query vector; `limit` None means all rows. `index_ids` are the vector indexes
-    that serve this column and metric, best first. `settings` are the statement's own.
+    that serve this column and metric, best first. `settings` are the statement's own. `bounds` are
+    those conditions that say how near, or far, a row may be: a range search.
     """
 
     table: str
@@ -176,6 +186,7 @@ class TopK:
     index_ids: tuple[int, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     subqueries: tuple[Subquery, ...] = ()
+    bounds: tuple[Bound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

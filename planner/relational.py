@@ -107,7 +107,7 @@ def plan_remainder(
     for select in list(tree.find_all(exp.Select, bfs=True)):
         for lateral in find_lateral_searches(select, facts):
             outputs = _needed_outputs(lateral.single, lateral.ordering)
-            search = top_k(lateral.single, lateral.ordering, outputs, settings)
+            search = top_k(lateral.single, lateral.ordering, outputs, settings, ranges=False)
             search = replace(search, query=exp.null())
             names = tuple(output.name for output in outputs[:-1])
             batch = BatchTopK(lateral.outer_table, lateral.query_column, search, lateral.ordinal)

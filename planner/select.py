@@ -7,6 +7,7 @@ anything richer in a remainder.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from sqlglot import exp
 
@@ -16,10 +17,18 @@ from vsql.core.schema import Column
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import DOUBLE, Family
 from vsql.grammar.render import render
-from vsql.planner.bind import bind_columns, folded, qualifier, span_of, vector_distance
+from vsql.planner.bind import (
+    bind_columns,
+    folded,
+    is_constant,
+    qualifier,
+    span_of,
+    vector_distance,
+)
 from vsql.planner.facts import Facts, unknown_column
 from vsql.planner.fusion import Fused, fusion_of
 from vsql.planner.nodes import (
+    Bound,
     Conjunct,
     Count,
     Fusion,
@@ -261,25 +270,58 @@ def top_k(
     ordering: Ordering,
     outputs: tuple[Output, ...],
     settings: Mapping[str, str],
+    *,
+    ranges: bool = True,
 ) -> TopK:
-    """Return the top-k plan of a SELECT that is ordered by a distance."""
+    """Return the top-k plan of a SELECT that is ordered by a distance.
+
+    With `ranges`, conditions on that distance bound the search.
+    """
     serving = tuple(
         index.id
         for index in single.table.indexes
         if index.key == column_key(ordering.column) and index.metric is ordering.metric
     )
+    conjuncts = _predicate(single)
+    # Without a limit every row that matches is wanted: exact evaluation finds them all.
+    ranges = ranges and single.limit is not None
+    bounds = [_bound(c, ordering, single) for c in conjuncts] if ranges else []
     return TopK(
         table=single.table.table.name,
         column=ordering.column.name,
         metric=ordering.metric,
         query=ordering.query,
         outputs=outputs,
-        conjuncts=_predicate(single),
+        conjuncts=tuple(c for c, bound in zip_longest(conjuncts, bounds) if bound is None),
         limit=single.limit,
         offset=single.offset,
         index_ids=serving,
         settings=settings,
+        bounds=tuple(bound for bound in bounds if bound is not None),
     )
+
+
+_BOUNDS: Mapping[type[exp.Expr], tuple[bool, bool]] = {
+    exp.LT: (False, False),
+    exp.LTE: (False, True),
+    exp.GT: (True, False),
+    exp.GTE: (True, True),
+}
+
+
+def _bound(conjunct: Conjunct, ordering: Ordering, single: Single) -> Bound | None:
+    """Return what a conjunct says of the distance that orders the rows, or None."""
+    node = conjunct.expression.unnest()
+    found = _BOUNDS.get(type(node))
+    if found is None:
+        return None
+    far, inclusive = found
+    distance, value = node.this, node.expression
+    if ordering.is_value(value, single.columns):
+        distance, value, far = value, distance, not far
+    if not ordering.is_value(distance, single.columns) or not is_constant(value):
+        return None
+    return Bound(value, far, inclusive)
 
 
 def _predicate(single: Single) -> tuple[Conjunct, ...]:

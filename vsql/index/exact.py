@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from vsql.core.distance import Metric
 from vsql.core.protocols import Floats, Rows, Vectors
+from vsql.index.openmp import use_threads
 
 _BLOCK_BYTES = 8 * 1024 * 1024
 """Working memory of one block of gathered vectors: about a second-level cache, times a few."""
@@ -234,6 +235,7 @@ class ExactRanker:
 
     def _call(self, function: object, result: Floats, query: Vectors, rows: Rows) -> None:
         assert callable(function)
+        use_threads(1)
         count = rows.shape[0]
         function(
             _pointer(result),

@@ -19,6 +19,7 @@ from vsql.core.distance import Metric
 from vsql.core.errors import OperationalError
 from vsql.core.protocols import Bits, Floats, Progress, Rows, Vectors
 from vsql.index.files import reading, writing
+from vsql.index.openmp import use_threads
 
 _pointer = faiss.swig_ptr
 _SEED = 1234
@@ -68,6 +69,7 @@ def search(index: Any, queries: Vectors, k: int, parameters: Any, scratch: Scrat
     rows = np.empty((count, k), dtype=np.int64)
     if count and k:
         distances = scratch.distances(count * k)
+        use_threads(count)
         index.search_c(count, _pointer(queries), k, _pointer(distances), _pointer(rows), parameters)
     return rows
 
@@ -93,6 +95,7 @@ def search_lists(
         centres = centre_distances
         if centres is None:
             centres = np.zeros(lists.shape, dtype=np.float32)
+        use_threads(count)
         index.search_preassigned_c(
             count,
             _pointer(queries),
