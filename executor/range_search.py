@@ -1,4 +1,4 @@
-"""Range search, as in `WHERE e <=> :q < 0.3 ORDER BY e <=> :q LIMIT k`: the nearest within bounds."""
+"""Range search, `WHERE e <=> :q < 0.3 ORDER BY e <=> :q LIMIT k`: the nearest within bounds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
