@@ -180,7 +180,8 @@ def _facts(
     structures: tuple[Structure, ...],
     mask_nanoseconds: float,
 ) -> SearchFacts:
-    files = segment.facts.index_files if segment.facts is not None else ()
+    every = segment.facts.index_files if segment.facts is not None else ()
+    files = [file for file in every if file.index_id in search.plan.index_ids]
     return SearchFacts(
         rows=segment.row_count,
         matches=matches,
@@ -235,7 +236,7 @@ def _walk(
     matches = segment.row_count if mask is None else mask.count
     if choice.path is AccessPath.EXACT or choice.structure is None:
         return _exact(search, segment, mask, context)
-    searcher = _searcher(search, segment, choice.structure, context)
+    searcher = searcher_of(search, segment, choice.structure, context)
     candidates = wanted_candidates(searcher, search.k, context)
     effort = choice.effort
     bits = None if mask is None else mask.bits
@@ -301,7 +302,8 @@ def _effort_by_density(
     return best.effort if serves else None
 
 
-def _searcher(search: Search, segment: OpenSegment, structure: str, context: Context) -> Any:
+def searcher_of(search: Search, segment: OpenSegment, structure: str, context: Context) -> Any:
+    """Return an opened structure of one of the indexes that serve the search."""
     assert segment.facts is not None
     for file in segment.facts.index_files:
         if file.structure == structure and file.index_id in search.plan.index_ids:
@@ -331,7 +333,7 @@ def _postfilter(
     """Search without the predicate, evaluate it on what comes back, widen until k rows pass."""
     assert choice.structure is not None
     kind = registry.vector_kind(choice.structure)
-    searcher = _searcher(search, segment, choice.structure, context)
+    searcher = searcher_of(search, segment, choice.structure, context)
     share = max(_product(search.plan.conjuncts), 1e-3)
     depth = min(segment.row_count, int(search.k / share * 1.5) + 10)
     base = mask_of((), search.table, segment, context, segment.vector_bits(search.column.id))

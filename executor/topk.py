@@ -18,7 +18,6 @@ from vsql.core.types import BIGINT, Family, SqlType
 from vsql.executor import row_mask
 from vsql.executor.context import Context
 from vsql.executor.filter import mask_of
-from vsql.executor.open_index import open_index
 from vsql.executor.range_search import NOTHING, Nearest, within
 from vsql.executor.ranker import ranker_of
 from vsql.executor.result import Result, picked_result
@@ -28,6 +27,7 @@ from vsql.executor.search import (
     Search,
     choose,
     search_segment,
+    searcher_of,
     wanted_candidates,
 )
 from vsql.executor.take import Picked, PickedRows, take_column
@@ -40,6 +40,8 @@ from vsql.storage.segment import OpenSegment, vectors_of
 
 # More lists than any structure has.
 _EVERY_LIST = 1 << 30
+# Row numbers that a batch of queries holds at a time where lists come back whole: 128 MB of them.
+_CANDIDATES_MAX = 1 << 24
 
 
 class TopKOperator:
@@ -271,22 +273,36 @@ def _search_segment_batch(
     within = None if mask is None else mask.rows
     if choice.path not in (AccessPath.INDEX, AccessPath.SCAN) or choice.structure is None:
         return ranker.nearest(matrix, search.k, within)
-    assert segment.facts is not None
-    file = next(f for f in segment.facts.index_files if f.structure == choice.structure)
-    searcher = open_index(file, context)
+    searcher = searcher_of(search, segment, choice.structure, context)
+    shape = registry.vector_kind(choice.structure).shape
+    if not len(matrix) or (mask is not None and shape is Shape.ROWS):
+        # Each list with a match would be read for each query: products of matrices do that faster.
+        return ranker.nearest(matrix, search.k, within)
     effort = choice.effort
-    if mask is not None and registry.vector_kind(choice.structure).shape is Shape.LISTS:
+    if mask is not None and shape is Shape.LISTS:
         effort = _EVERY_LIST
     units = _units(matrix, metric)
     bits = None if mask is None else mask.bits
     wanted = wanted_candidates(searcher, search.k, context)
-    candidates = searcher.search(units, wanted, effort, bits)
-    rows, distances = ranker.rank(matrix, candidates, search.k)
+    step = len(matrix) if shape is not Shape.ROWS else _queries_at_a_time(segment.row_count)
+    found = [
+        ranker.rank(
+            matrix[start:end], searcher.search(units[start:end], wanted, effort, bits), search.k
+        )
+        for start, end in ((at, at + step) for at in range(0, len(matrix), step))
+    ]
+    rows = np.concatenate([part for part, _ in found])
+    distances = np.concatenate([part for _, part in found])
     short = np.flatnonzero((rows >= 0).sum(axis=1) < min(search.k, matches))
     if len(short):
         # The lists that were scanned hold too few rows: no query gets fewer than there are.
         rows[short], distances[short] = ranker.nearest(matrix[short], search.k, within)
     return rows, distances
+
+
+def _queries_at_a_time(rows: int) -> int:
+    """Return how many queries may each get all rows of a segment as candidates."""
+    return max(1, _CANDIDATES_MAX // max(1, rows))
 
 
 def _units(matrix: Vectors, metric: Any) -> Vectors:

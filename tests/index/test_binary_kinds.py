@@ -93,7 +93,7 @@ def test_small_segments(
                 assert len(present) == len(set(present))
                 assert set(present) <= allowed
                 assert (row[len(present) :] == -1).all()
-        if kind.shape is Shape.LISTS and bitmap is not None:
+        if kind.shape is Shape.ROWS and bitmap is not None:
             dense = built.search_dense(queries[0], 5, 1, bitmap, 0.0)
             assert set(dense[dense >= 0].tolist()) <= allowed
     assert built.search(queries[:0], 3, 10).shape[0] == 0

@@ -184,25 +184,67 @@ def test_a_batch_over_bits(tmp_path: Path) -> None:
     with vsql.connect(":memory:", autocommit=True) as connection:
         _fill(connection, f"BIT({BITS})", values)
         connection.execute("CREATE INDEX ON t USING BIN_IVF_FLAT (e bit_hamming_ops)")
+        connection.execute("CREATE TABLE s AS SELECT * FROM t WHERE id IN (3, 4, 5)")
         sql = (
-            "SELECT q.id, n.id FROM (SELECT id, e FROM t WHERE id IN (3, 4, 5)) q"
+            "SELECT q.id, n.id FROM s q"
             " CROSS JOIN LATERAL (SELECT id FROM t ORDER BY e <~> q.e LIMIT 1) n ORDER BY q.id"
         )
         assert connection.execute(sql).fetchall() == [(3, 3), (4, 4), (5, 5)]
+
+
+def test_a_batch_uses_the_index_of_its_column() -> None:
+    with vsql.connect(":memory:", autocommit=True) as connection:
+        connection.execute("CREATE TABLE t (id INT PRIMARY KEY, a VECTOR(2), b VECTOR(2))")
+        rows = [(i, [i % 20, i // 20], [(i * 7) % 400 // 20, (i * 7) % 20]) for i in range(400)]
+        connection.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
+        for column in ("a", "b"):
+            connection.execute(f"CREATE INDEX ON t USING IVF_FLAT ({column} vector_l2_ops)")
+        connection.execute("CREATE TABLE s AS SELECT * FROM t WHERE id < 50")
+        connection.execute("SET access_path = index")
+        connection.execute("SET nprobe = 1")
+        for column in ("a", "b"):
+            found = connection.execute(
+                f"SELECT q.id, n.id FROM s q CROSS JOIN"
+                f" LATERAL (SELECT id FROM t ORDER BY {column} <-> q.{column} LIMIT 1) n"
+            ).fetchall()
+            assert sorted(found) == [(row, row) for row in range(50)]
+
+
+def test_a_batch_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where whole lists come back, few queries are answered at a time; the answers are the same."""
+    from vsql.executor import topk
+
+    flat = pa.array(FLOATS.reshape(-1))
+    values = pa.FixedSizeListArray.from_arrays(flat, DIMENSION)
+    sql = (
+        "SELECT q.id, n.id FROM s q"
+        " CROSS JOIN LATERAL (SELECT id FROM t {} ORDER BY e <-> q.e LIMIT 1) n ORDER BY 1"
+    )
+    with vsql.connect(":memory:", autocommit=True) as connection:
+        _fill(connection, f"VECTOR({DIMENSION})", values, holes=False)
+        connection.execute("CREATE INDEX ON t USING IVF_FLAT (e vector_l2_ops)")
+        connection.execute("CREATE TABLE s AS SELECT * FROM t WHERE id BETWEEN 20 AND 40")
+        for where, forced in (("", "index"), ("WHERE n >= 0", "scan")):
+            connection.execute(f"SET access_path = {forced}")
+            whole = connection.execute(sql.format(where)).fetchall()
+            with monkeypatch.context() as patch:
+                patch.setattr(topk, "_CANDIDATES_MAX", 3 * ROWS)
+                assert connection.execute(sql.format(where)).fetchall() == whole
+            assert whole == [(row, row) for row in range(20, 41)]
 
 
 def test_a_batch_never_falls_short() -> None:
     """One list of few rows is nearest, and more rows match than it holds."""
     with vsql.connect(":memory:", autocommit=True) as connection:
         flat = pa.array(FLOATS.reshape(-1))
-        _fill(
-            connection, f"VECTOR({DIMENSION})", pa.FixedSizeListArray.from_arrays(flat, DIMENSION)
-        )
+        values = pa.FixedSizeListArray.from_arrays(flat, DIMENSION)
+        _fill(connection, f"VECTOR({DIMENSION})", values, holes=False)
         connection.execute("CREATE INDEX ON t USING IVF_FLAT (e vector_l2_ops) WITH (nlist = 140)")
+        connection.execute("CREATE TABLE s AS SELECT * FROM t WHERE id IN (3, 4, 5)")
         connection.execute("SET nprobe = 1")
         connection.execute("SET access_path = index")
         sql = (
-            "SELECT q.id, count(*) FROM (SELECT id, e FROM t WHERE id IN (3, 4, 5)) q"
+            "SELECT q.id, count(*) FROM s q"
             " CROSS JOIN LATERAL (SELECT id FROM t ORDER BY e <-> q.e LIMIT 500) n GROUP BY q.id"
         )
         assert {row[1] for row in connection.execute(sql).fetchall()} == {500}

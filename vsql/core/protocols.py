@@ -35,6 +35,8 @@ class Shape(Enum):
     """Walks from neighbour to neighbour: a filter that keeps few rows starves it."""
     LISTS = "lists"
     """Scans inverted lists: sound under any filter when it scans enough of them."""
+    ROWS = "rows"
+    """Lists of row numbers alone: all rows of the lists come back, for the caller to rank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class VectorSearcher(Protocol):
         """How many candidates to ask for so that exact ranking finds the top `k` among them."""
 
     def search_dense(self, query: Vectors, k: int, effort: int, bitmap: Bits, slack: float) -> Rows:
-        """LISTS only: search for one query, (dimension,), as hard as the filter around it needs.
+        """Search for one query, (dimension,), as hard as the filter around it needs; no GRAPH does.
 
         `effort` lists serve a filter that is as dense near the query as overall; `slack` is how
         many times more lists the same share of matches may take before all are scanned. The

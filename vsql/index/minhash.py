@@ -153,7 +153,7 @@ class BandsKind:
     """The kind MINHASH_LSH."""
 
     name: str = "MINHASH_LSH"
-    shape: Shape = Shape.LISTS
+    shape: Shape = Shape.ROWS
     options: tuple[AnyOption, ...] = (
         Option("mh_lsh_band", 32, 1, 1_024, "bands of hashes, of which one must agree"),
         Option("mh_band_hashes", 3, 1, 64, "hashes in each band, which must all agree"),

@@ -154,7 +154,7 @@ class RowListsKind:
     name: str
     families: frozenset[Family]
     metrics: frozenset[Metric]
-    shape: Shape = Shape.LISTS
+    shape: Shape = Shape.ROWS
     options: tuple[AnyOption, ...] = (
         probing.NLIST,
         FlagOption(MAPPED, True, "map the file into memory instead of reading it"),
