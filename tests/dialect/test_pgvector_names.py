@@ -148,6 +148,29 @@ def test_values_there_and_back(session: Session, column: str, value: Any, back: 
     assert found == back
 
 
+@pytest.mark.parametrize(
+    "value", [np.array(TWO), TWO, pgvector.Vector(TWO), "[2,2,2]"], ids=lambda v: type(v).__name__
+)
+@pytest.mark.parametrize("before", [ONE, None])
+def test_a_unit_of_work_sees_what_has_changed(session: Session, before: Any, value: Any) -> None:
+    session.add(Item(id=1, embedding=before, half=before))
+    session.commit()
+    item = session.get_one(Item, 1)
+    assert (item.embedding, item.half) == (before, before)
+    item.embedding = item.half = value
+    assert session.is_modified(item)
+    session.commit()
+    assert (item.embedding, item.half) == (TWO, TWO)
+    session.merge(Item(id=1, embedding=np.array(NEAR), bits=np.array([1, 0] * 4)))
+    session.commit()
+    assert (item.embedding, item.half, item.bits) == (NEAR, TWO, "10101010")
+    item.embedding = np.array(NEAR)
+    assert not session.is_modified(item)
+    item.embedding = None
+    session.commit()
+    assert item.embedding is None
+
+
 def test_arrays_of_vectors_pass_through_duckdb(session: Session) -> None:
     session.add(Item(id=1, embedding=ONE, vectors=[[1, 2, 3]], halves=[[4, 5, 6]]))
     session.commit()
