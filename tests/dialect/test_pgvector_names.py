@@ -21,6 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 import vsql
 import vsql.dialect
 from vsql.dialect import BIT, HALFVEC, VECTOR, avg, sum
+from vsql.index import registry
 
 ROOT = Path(__file__).parent.parent.parent
 ONE, TWO, NEAR = [1, 1, 1], [2, 2, 2], [1, 1, 2]
@@ -44,8 +45,6 @@ class Item(Base):
 def session() -> Iterator[Session]:
     engine = sa.create_engine("vsql://")
     with Session(engine) as session:
-        session.execute(text("CREATE EXTENSION IF NOT EXISTS vector"))
-        session.commit()
         Base.metadata.create_all(engine)
         yield session
     engine.dispose()
@@ -146,6 +145,29 @@ def test_values_there_and_back(session: Session, column: str, value: Any, back: 
     found = getattr(session.get_one(Item, 1), column)
     assert type(found) is type(back)
     assert found == back
+
+
+@pytest.mark.parametrize(
+    "value", [np.array(TWO), TWO, pgvector.Vector(TWO), "[2,2,2]"], ids=lambda v: type(v).__name__
+)
+@pytest.mark.parametrize("before", [ONE, None])
+def test_a_unit_of_work_sees_what_has_changed(session: Session, before: Any, value: Any) -> None:
+    session.add(Item(id=1, embedding=before, half=before))
+    session.commit()
+    item = session.get_one(Item, 1)
+    assert (item.embedding, item.half) == (before, before)
+    item.embedding = item.half = value
+    assert session.is_modified(item)
+    session.commit()
+    assert (item.embedding, item.half) == (TWO, TWO)
+    session.merge(Item(id=1, embedding=np.array(NEAR), bits=np.array([1, 0] * 4)))
+    session.commit()
+    assert (item.embedding, item.half, item.bits) == (NEAR, TWO, "10101010")
+    item.embedding = np.array(NEAR)
+    assert not session.is_modified(item)
+    item.embedding = None
+    session.commit()
+    assert item.embedding is None
 
 
 def test_arrays_of_vectors_pass_through_duckdb(session: Session) -> None:
@@ -252,7 +274,7 @@ def test_indexes(three: Session, kind: str, class_: str) -> None:
     index = sa.Index("ix", table.c.embedding, postgresql_ops={"embedding": class_}, **options)
     index.create(three.connection())
     (found,) = sa.inspect(three.connection()).get_indexes("item")
-    assert found["dialect_options"]["vsql_using"] == kind
+    assert found["dialect_options"]["vsql_using"].upper() == registry.canonical(kind)
     assert found["dialect_options"]["vsql_ops"] == {"embedding": class_}
     index.drop(three.connection())
     assert sa.inspect(three.connection()).get_indexes("item") == []
