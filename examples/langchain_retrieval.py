@@ -20,7 +20,7 @@ from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 from vsql.langchain import VsqlVectorStore
 
 PACKAGES = Path(__file__).with_name("packages.parquet")
-DIMENSIONS = 2048
+DIMENSIONS = 1024
 
 
 class HashedWords(Embeddings):
