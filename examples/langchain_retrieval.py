@@ -20,7 +20,7 @@ from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 from vsql.langchain import VsqlVectorStore
 
 PACKAGES = Path(__file__).with_name("packages.parquet")
-DIMENSIONS = 2048
+DIMENSIONS = 1024
 
 
 class HashedWords(Embeddings):
@@ -50,6 +50,10 @@ def documents() -> list[Document]:
     ]
 
 
+def joined(found: list[Document]) -> str:
+    return "\n".join(document.page_content for document in found)
+
+
 def main() -> None:
     store = VsqlVectorStore(HashedWords(), collection="packages")
     store.add_documents(documents())
@@ -67,8 +71,10 @@ def main() -> None:
     # The chain ends where a language model would begin.
     prompt = PromptTemplate.from_template("Answer from this alone:\n{context}\n\n{question}")
     retriever = store.as_retriever(search_kwargs={"k": 2})
-    joined = RunnableLambda(lambda found: "\n".join(d.page_content for d in found))
-    answer = {"context": retriever | joined, "question": RunnablePassthrough()} | prompt
+    answer = {
+        "context": retriever | RunnableLambda(joined),
+        "question": RunnablePassthrough(),
+    } | prompt
     print(answer.invoke(question).to_string())
     store.close()
 

@@ -46,6 +46,7 @@ def load(session: Session) -> None:
     columns = [column.name for column in Package.__table__.columns]
     packages = parquet.read_table(PACKAGES, columns=columns)
     driver = session.connection().connection.driver_connection
+    assert driver is not None
     driver.cursor().adbc_ingest("package", packages, mode="append")
     session.commit()
 

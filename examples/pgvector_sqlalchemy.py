@@ -7,6 +7,7 @@ After https://github.com/pgvector/pgvector-python#sqlalchemy: there, the types c
 """
 
 import sys
+from typing import Any
 
 from sqlalchemy import BigInteger, Index, create_engine, func, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -68,7 +69,8 @@ with Session(engine) as session:
     order = func.cast(Item.embedding, HALFVEC(3)).l2_distance(query)
     print("as half:", [item.id for item in session.scalars(select(Item).order_by(order, Item.id))])
     quantized = func.cast(func.binary_quantize(Item.embedding), BIT(3))
-    other = func.binary_quantize(func.cast([3, -1, 2], VECTOR(3)))
+    wanted: Any = [3, -1, 2]
+    other = func.binary_quantize(func.cast(wanted, VECTOR(3)))
     rough = select(Item).order_by(quantized.hamming_distance(other), Item.id).limit(20).subquery()
     order = rough.c.embedding.l2_distance([3, -1, 2])
     reranked = select(rough.c.id).order_by(order, rough.c.id).limit(2)
