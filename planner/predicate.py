@@ -139,13 +139,14 @@ def _refuse_vector_comparisons(bound: exp.Expr, table: TableSnapshot) -> None:
     vectors = {column.name: column for column in table.table.columns if column.type.is_vector}
     for predicate in bound.find_all(exp.Predicate) if vectors else ():
         compared = predicate.this.unnest() if isinstance(predicate.this, exp.Expr) else None
-        if IN_FILTER not in predicate.meta or isinstance(predicate, exp.Is):
+        if IN_FILTER not in predicate.meta:
             continue
         if isinstance(compared, exp.Column) and compared.name in vectors:
             raise ProgrammingError(
-                f"a filter does not compare {vectors[compared.name].type}",
+                f"a filter does not compare {vectors[compared.name].type}, with NULL neither",
                 code=sqlstate.UNDEFINED_FUNCTION,
                 span=span_of(compared),
+                hint="SQL does: write the condition outside of matches()",
             )
 
 
