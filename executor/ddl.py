@@ -21,7 +21,7 @@ from vsql.core.errors import (
 )
 from vsql.core.schema import DYNAMIC, NO_CONSTRAINT, Column, Index, Partitioning, Table, new_id
 from vsql.core.snapshot import TableSnapshot
-from vsql.core.types import JSON, TEXT, Family, SqlType, from_arrow
+from vsql.core.types import JSON, TEXT, Family, SqlType, from_arrow, named
 from vsql.executor.build_index import build
 from vsql.executor.context import Context
 from vsql.executor.define import (
@@ -43,7 +43,7 @@ from vsql.grammar import utility_statements as st
 from vsql.grammar.parse import parse_expression
 from vsql.grammar.render import render
 from vsql.index import registry
-from vsql.planner.bind import bind_columns
+from vsql.planner.bind import bind_columns, type_name
 from vsql.planner.facts import Facts, unknown_column
 from vsql.planner.plan import plan_query
 
@@ -326,7 +326,12 @@ def _key_type(node: exp.Expr, table: TableSnapshot, context: Context) -> SqlType
         c.name: pa.array([], table.table.column(c.name).type.arrow)
         for c in node.find_all(exp.Column)
     }
-    return from_arrow(context.relational().expression(node, columns, {}).type)
+    found = from_arrow(context.relational().expression(node, columns, {}).type)
+    if isinstance(node, exp.Cast) and type_name(node.to) in ("VECTOR", "HALFVEC", "BIT"):
+        # DuckDB has one type for all vectors, of 32-bit floats.
+        sizes = tuple(int(size.name) for size in node.to.expressions)
+        return named(type_name(node.to), sizes)
+    return found
 
 
 def _free_name(statement: st.CreateIndex, column: Column | None, context: Context) -> str:

@@ -21,6 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 import vsql
 import vsql.dialect
 from vsql.dialect import BIT, HALFVEC, VECTOR, avg, sum
+from vsql.index import registry
 
 ROOT = Path(__file__).parent.parent.parent
 ONE, TWO, NEAR = [1, 1, 1], [2, 2, 2], [1, 1, 2]
@@ -273,7 +274,7 @@ def test_indexes(three: Session, kind: str, class_: str) -> None:
     index = sa.Index("ix", table.c.embedding, postgresql_ops={"embedding": class_}, **options)
     index.create(three.connection())
     (found,) = sa.inspect(three.connection()).get_indexes("item")
-    assert found["dialect_options"]["vsql_using"] == kind
+    assert found["dialect_options"]["vsql_using"].upper() == registry.canonical(kind)
     assert found["dialect_options"]["vsql_ops"] == {"embedding": class_}
     index.drop(three.connection())
     assert sa.inspect(three.connection()).get_indexes("item") == []
