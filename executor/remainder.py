@@ -111,15 +111,6 @@ class Relational:
         return self.expression(node, {}, parameters, 1)[0].as_py()
 
 
-def _widened(type_: pa.DataType) -> pa.DataType:
-    """Return a type with 32-bit floats for 16-bit ones, in arrays of HALFVEC too."""
-    if pa.types.is_fixed_size_list(type_):
-        return pa.list_(_widened(type_.value_type), type_.list_size)
-    if pa.types.is_list(type_):
-        return pa.list_(_widened(type_.value_type))
-    return pa.float32() if pa.types.is_float16(type_) else type_
-
-
 def _readable(table: pa.Table) -> pa.Table:
     """Return what DuckDB can read: 16-bit floats widened, 16 bytes as UUIDs, bits as bytes."""
     for number, field in enumerate(table.schema):
@@ -137,6 +128,15 @@ def _readable(table: pa.Table) -> pa.Table:
         elif (wide := _widened(field.type)) != field.type:
             table = table.set_column(number, field.name, column.cast(wide))
     return table
+
+
+def _widened(type_: pa.DataType) -> pa.DataType:
+    """Return a type with 32-bit floats for 16-bit ones, in arrays of HALFVEC too."""
+    if pa.types.is_fixed_size_list(type_):
+        return pa.list_(_widened(type_.value_type), type_.list_size)
+    if pa.types.is_list(type_):
+        return pa.list_(_widened(type_.value_type))
+    return pa.float32() if pa.types.is_float16(type_) else type_
 
 
 def _bindable(value: Any) -> Any:

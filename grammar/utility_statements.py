@@ -277,6 +277,14 @@ class Analyze:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateExtension:
+    """What PostgreSQL's users say before they use vectors, which are built in here."""
+
+    name: str
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CheckDatabase:
     pass
 
@@ -501,6 +509,7 @@ Utility = (
     | Vacuum
     | Analyze
     | CheckDatabase
+    | CreateExtension
     | BackupDatabase
     | ExportDatabase
     | DropTable
