@@ -45,6 +45,8 @@ class Item(Base):
 def session() -> Iterator[Session]:
     engine = sa.create_engine("vsql://")
     with Session(engine) as session:
+        session.execute(text("CREATE EXTENSION IF NOT EXISTS vector"))
+        session.commit()
         Base.metadata.create_all(engine)
         yield session
     engine.dispose()
