@@ -4,9 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from vsql.core import sqlstate
 from vsql.core.changes import Change
-from vsql.core.errors import NotSupportedError
 from vsql.executor import alter, backup, copy, ddl, export, integrity, maintain, objects, versions
 from vsql.executor.analyze import analyze
 from vsql.executor.context import Context
@@ -127,17 +125,6 @@ def _vacuum(statement: st.Vacuum, facts: Facts, context: Context) -> Done:
     return Done(f"VACUUM {collected.files}", (), collected.files)
 
 
-def _create_extension(statement: st.CreateExtension, facts: Facts, context: Context) -> Done:
-    if statement.name != "vector":
-        raise NotSupportedError(
-            f'extension "{statement.name}" is not available',
-            code=sqlstate.FEATURE_NOT_SUPPORTED,
-            span=statement.span,
-            hint="there are no extensions; vectors are built in",
-        )
-    return Done("CREATE EXTENSION")
-
-
 def _check(statement: st.CheckDatabase, facts: Facts, context: Context) -> Done:
     found, repairs = integrity.check_database(context)
     return Done("CHECK DATABASE", repairs, result=table_result(found, "CHECK DATABASE"))
@@ -173,7 +160,6 @@ _OTHERS: dict[type[Any], Callable[[Any, Facts, Context], Done]] = {
     st.Extension: _extension,
     st.Vacuum: _vacuum,
     st.CheckDatabase: _check,
-    st.CreateExtension: _create_extension,
     st.BackupDatabase: _backup,
     st.ExportDatabase: _export,
     st.ShowTables: _shown(lambda statement, facts, context: ddl.show_tables(facts, context)),

@@ -582,9 +582,6 @@ _READERS: dict[str, Any] = {
     "optimize": lambda node, text: st.Optimize(_only(_tables(node)), bool(_tokens(node, "FULL"))),
     "vacuum": lambda node, text: st.Vacuum(),
     "analyze": lambda node, text: st.Analyze(_only(_tables(node))),
-    "create_extension": lambda node, text: st.CreateExtension(
-        _names(node)[0].lower(), _span(_trees(node, "name")[0])
-    ),
     "check_database": lambda node, text: st.CheckDatabase(),
     "restore_to_version": _restore_table,
     "restore_to_timestamp": _restore_table,

@@ -287,14 +287,6 @@ class Analyze:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateExtension:
-    """What PostgreSQL's users say before they use vectors, which are built in here."""
-
-    name: str
-    span: Span | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class CheckDatabase:
     pass
 
@@ -520,7 +512,6 @@ Utility = (
     | Vacuum
     | Analyze
     | CheckDatabase
-    | CreateExtension
     | BackupDatabase
     | ExportDatabase
     | DropTable

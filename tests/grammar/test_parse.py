@@ -102,8 +102,6 @@ def test_parameters(text: str, keys: tuple[str, ...]) -> None:
         ("CREATE INDEX ON t (lower(name) DESC NULLS LAST)", ut.CreateIndex),
         ("CREATE INDEX ON t ((a + 1) DESC)", ut.CreateIndex),
         ("CREATE INDEX ON t USING hnsw (cast(e AS halfvec(3)) halfvec_l2_ops)", ut.CreateIndex),
-        ("CREATE EXTENSION IF NOT EXISTS vector", ut.CreateExtension),
-        ("CREATE EXTENSION vector WITH SCHEMA public", ut.CreateExtension),
     ],
 )
 def test_kinds(text: str, kind: type[object]) -> None:
