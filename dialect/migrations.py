@@ -1,7 +1,6 @@
 """Alembic's side of the dialect: autogenerate compares, and operations are vsql's statements.
 
-Alembic loads this module itself, through the entry-point group `alembic.plugins`; that it is
-imported is all it takes.
+Alembic has this module imported by its plug-in (`alembic_plugin.py`); that is all it takes.
 """
 
 from collections.abc import Mapping
@@ -24,11 +23,6 @@ from vsql.index import registry
 if TYPE_CHECKING:
     # Alembic loads its plug-ins while it is being imported itself: these are not there yet.
     from alembic.autogenerate.api import AutogenContext
-    from alembic.runtime.plugins import Plugin
-
-
-def setup(plugin: "Plugin") -> None:
-    """Do nothing: what Alembic calls when it loads a plug-in, after importing it."""
 
 
 class VsqlImpl(DefaultImpl):

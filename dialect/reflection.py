@@ -8,12 +8,15 @@ from sqlalchemy import exc, types
 from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSON
 from sqlalchemy.engine import default
 from sqlalchemy.engine.reflection import cache
+from sqlglot import exp
 
 from vsql.core.distance import Metric
 from vsql.core.schema import NO_CONSTRAINT, Check, Column, Index
 from vsql.core.snapshot import Snapshot, TableSnapshot
 from vsql.core.types import Family, SqlType
 from vsql.dialect.types import Bit, HalfVector, Vector
+from vsql.grammar.parse import parse_expression
+from vsql.planner.bind import type_name
 
 _PLAIN: dict[Family, Callable[[], types.TypeEngine[Any]]] = {
     Family.BOOLEAN: types.BOOLEAN,
@@ -306,7 +309,7 @@ def _index(index: Index, table: TableSnapshot) -> dict[str, Any]:
         found["dialect_options"] = options
     if names == [None]:
         # A class belongs to a column's name, which an expression has not got: it stands beside it.
-        class_ = "" if index.metric is None else f" {_operator_class(index.metric)}"
+        class_ = "" if index.metric is None else f" {_class_of_expression(index)}"
         found["expressions"] = [f"({index.key}){class_}"]
     if index.unique and NO_CONSTRAINT not in index.options:
         found["duplicates_constraint"] = index.name
@@ -319,6 +322,14 @@ def _operator_class(metric: Metric, table: TableSnapshot | None = None, column: 
         return f"bit_{metric.operator_class}"
     half = table is not None and table.table.column(column).type.family is Family.HALFVEC
     return f"{'halfvec' if half else 'vector'}_{metric.operator_class}"
+
+
+def _class_of_expression(index: Index) -> str:
+    """Return the class of a key such as `CAST(e AS HALFVEC(3))`: its type is the cast's."""
+    assert index.metric is not None
+    key = parse_expression(index.key)
+    half = isinstance(key, exp.Cast) and type_name(key.to) == Family.HALFVEC.value
+    return f"halfvec_{index.metric.operator_class}" if half else _operator_class(index.metric)
 
 
 def _names_in(index: Index, table: TableSnapshot) -> list[str | None]:

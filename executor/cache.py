@@ -37,6 +37,11 @@ class ByteCache:
                 _, (_, dropped) = self._entries.popitem(last=False)
                 self._bytes -= dropped
 
+    @property
+    def usage(self) -> tuple[int, int, int]:
+        """Bytes kept, bytes at most, and the number of values."""
+        return self._bytes, self._bytes_max, len(self._entries)
+
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:

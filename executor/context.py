@@ -82,6 +82,9 @@ class Host(Protocol):
     def refuse_inside_transaction(self, what: str) -> None:
         """Raise OperationalError (25001) where the transaction has done something already."""
 
+    def run_query(self, text: str, settings: Mapping[str, Any]) -> pa.Table:
+        """Return the rows of a query, run with some settings changed; raises what it raises."""
+
     def outputs_of(self, query: str) -> tuple[tuple[str, SqlType], ...]:
         """Return name and type of each output of a query, planned anew; raises what it raises."""
 

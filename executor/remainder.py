@@ -74,6 +74,14 @@ class Relational:
         """Cancel the running statement, from any thread."""
         self._connection.interrupt()
 
+    def memory_bytes(self) -> int:
+        """Return what DuckDB says that it holds."""
+        with self._lock:
+            ((total,),) = self._connection.execute(
+                "SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT FROM duckdb_memory()"
+            ).fetchall()
+        return int(total)
+
     def close(self) -> None:
         self._connection.close()
 
@@ -96,7 +104,8 @@ class Relational:
             for name, table in inputs.items():
                 if self._kept.get(name) is table:
                     continue
-                self._kept.pop(name, None)
+                if self._kept.pop(name, None) is not None:
+                    self._connection.unregister(name)
                 made = self._register(name, table)
                 if name in kept and len(made) == 1:
                     self._kept[name] = table

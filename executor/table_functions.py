@@ -4,13 +4,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
+from sqlglot import exp
 
 from vsql.core import sqlstate
 from vsql.core.errors import ProgrammingError
 from vsql.core.snapshot import TableSnapshot
 from vsql.executor.analyze import statistics_rows
 from vsql.executor.context import Context
+from vsql.executor.memory import memory_rows
 from vsql.executor.moments import version_number
+from vsql.executor.recall import measured_recall
 from vsql.executor.values import value_of
 from vsql.executor.versions import changes_table, versions_table
 from vsql.planner.facts import Facts
@@ -19,7 +22,10 @@ from vsql.planner.nodes import FunctionInput
 
 def run_function(source: FunctionInput, context: Context) -> pa.Table:
     """Return the rows of a table function; raises ProgrammingError for wrong arguments."""
-    arguments = [value_of(node, context) for node in source.arguments]
+    arguments = [
+        value_of(node.expression if isinstance(node, exp.Kwarg) else node, context)
+        for node in source.arguments
+    ]
     return _FUNCTIONS[source.function](arguments, context)
 
 
@@ -165,6 +171,34 @@ def _statistics(arguments: list[Any], context: Context) -> pa.Table:
     )
 
 
+def _recall(arguments: list[Any], context: Context) -> pa.Table:
+    if len(arguments) != 1 or not isinstance(arguments[0], str):
+        raise ProgrammingError(
+            "vsql_recall takes the text of a query",
+            code=sqlstate.UNDEFINED_FUNCTION,
+            hint="as in vsql_recall(query => $$SELECT id FROM t ORDER BY e <=> '[1, 2]' LIMIT 5$$)",
+        )
+    number = pa.int64()
+    return _listing(
+        [measured_recall(arguments[0], context)],
+        {
+            "rows": number,
+            "exact_rows": number,
+            "found": number,
+            "recall": pa.float64(),
+            "milliseconds": pa.float64(),
+            "exact_milliseconds": pa.float64(),
+        },
+    )
+
+
+def _memory(arguments: list[Any], context: Context) -> pa.Table:
+    return _listing(
+        memory_rows(context),
+        {"holder": pa.string(), "bytes": pa.int64(), "bytes_max": pa.int64(), "items": pa.int64()},
+    )
+
+
 _FUNCTIONS: dict[str, Callable[[list[Any], Context], pa.Table]] = {
     "vsql_segments": _segments,
     "vsql_indexes": _indexes,
@@ -172,4 +206,6 @@ _FUNCTIONS: dict[str, Callable[[list[Any], Context], pa.Table]] = {
     "vsql_jobs": _jobs,
     "vsql_changes": _changes,
     "vsql_statistics": _statistics,
+    "vsql_recall": _recall,
+    "vsql_memory": _memory,
 }

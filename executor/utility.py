@@ -96,6 +96,20 @@ def _flush(statement: st.Flush, facts: Facts, context: Context) -> Done:
     return Done("FLUSH", tuple(staged))
 
 
+def _load(statement: st.LoadTable, facts: Facts, context: Context) -> Done:
+    from vsql.executor.memory import load_table
+
+    read = load_table(facts.require(statement.table, statement.span), context)
+    return Done("LOAD TABLE", (), read)
+
+
+def _release(statement: st.ReleaseTable, facts: Facts, context: Context) -> Done:
+    from vsql.executor.memory import release_table
+
+    release_table(facts.require(statement.table, statement.span), context)
+    return Done("RELEASE TABLE")
+
+
 def _optimize(statement: st.Optimize, facts: Facts, context: Context) -> Done:
     staged = [
         one
@@ -155,6 +169,8 @@ _OTHERS: dict[type[Any], Callable[[Any, Facts, Context], Done]] = {
     st.CopyFrom: _copy_from,
     st.CopyTo: _copy_to,
     st.Flush: _flush,
+    st.LoadTable: _load,
+    st.ReleaseTable: _release,
     st.Optimize: _optimize,
     st.Analyze: _analyze,
     st.Extension: _extension,

@@ -29,7 +29,7 @@ UTILITY_KEYWORDS = (
     *("create", "drop", "copy", "show", "describe", "desc", "set", "reset", "begin", "start"),
     *("commit", "end", "rollback", "abort", "flush", "alter", "comment", "truncate", "savepoint"),
     *("release", "optimize", "vacuum", "analyze", "check", "restore", "undrop", "backup"),
-    *("export", "import", "deallocate", "fetch", "move", "close"),
+    *("export", "import", "deallocate", "fetch", "move", "close", "load", "warm"),
 )
 NAMED_KEYWORDS = ("prepare", "execute", "declare")
 _FIRST_WORD = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*+([A-Za-z_]+|\(|\S)", re.DOTALL)

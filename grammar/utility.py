@@ -578,6 +578,8 @@ _READERS: dict[str, Any] = {
     "rollback_to": lambda node, text: st.RollbackTo(_names(node)[0]),
     "savepoint": lambda node, text: st.SetSavepoint(_names(node)[0]),
     "release": lambda node, text: st.ReleaseSavepoint(_names(node)[0]),
+    "load": lambda node, text: st.LoadTable(_tables(node)[0], _span(node)),
+    "release_table": lambda node, text: st.ReleaseTable(_tables(node)[0], _span(node)),
     "flush": lambda node, text: st.Flush(_only(_tables(node))),
     "optimize": lambda node, text: st.Optimize(_only(_tables(node)), bool(_tokens(node, "FULL"))),
     "vacuum": lambda node, text: st.Vacuum(),

@@ -431,6 +431,20 @@ class Flush:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadTable:
+    """LOAD TABLE, or WARM."""
+
+    table: str
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseTable:
+    table: str
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Prepare:
     """PREPARE: `text` is the statement, with `count` parameters; a type None means any vector."""
 
@@ -533,6 +547,8 @@ Utility = (
     | Commit
     | Rollback
     | Flush
+    | LoadTable
+    | ReleaseTable
     | Prepare
     | Execute
     | Deallocate

@@ -263,7 +263,7 @@ class SystemInput:
 
 TABLE_FUNCTIONS = (
     *("vsql_segments", "vsql_indexes", "vsql_versions", "vsql_jobs", "vsql_changes"),
-    "vsql_statistics",
+    *("vsql_statistics", "vsql_recall", "vsql_memory"),
 )
 
 

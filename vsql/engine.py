@@ -911,6 +911,16 @@ class Session:
             except IntegrityError as error:
                 raise conflict(f"the same key was inserted ({error.message})") from None
 
+    def run_query(self, text: str, settings: Mapping[str, Any]) -> pa.Table:
+        """Return the rows of a query, run with some settings changed; raises what it raises."""
+        prepared = self._prepare(text, self._current().seen)
+        if prepared.plan is None or isinstance(prepared.plan, Write):
+            raise ProgrammingError("a query is wanted here: SELECT, WITH or VALUES")
+        merged = {**self._settings, **self._local_settings, **prepared.settings, **settings}
+        table = run(prepared.plan, self._context(merged, {})).table
+        assert table is not None
+        return table
+
     def outputs_of(self, query: str) -> tuple[tuple[str, SqlType], ...]:
         """Return name and type of each output of a query, planned anew; raises what it raises."""
         body = query.rstrip().rstrip(";")

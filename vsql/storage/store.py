@@ -169,6 +169,29 @@ class Store:
                 if facts.name in gone:
                     del self._sealed_segments[id_]
 
+    def release(self, table: TableSnapshot) -> None:
+        """Close the files of a table, to be opened again when they are read; memory keeps its own.
+
+        Without a folder nothing can be read again, and nothing is let go.
+        """
+        if self.root is None:
+            return
+        with self._lock:
+            self._opened.pop(table.table.id, None)
+            self.forget(
+                name
+                for segment in table.sealed
+                for name in (segment.name, *(file.name for file in segment.index_files))
+                if name is not None
+            )
+
+    def holdings(self) -> tuple[list[pa.RecordBatch], list[Any]]:
+        """Return the segments and the index structures that are open."""
+        with self._lock:
+            batches = list(self._batches.values())
+            others = [o for o in self._objects.values() if not isinstance(o, pa.RecordBatch)]
+        return batches, others
+
     def names(self) -> list[str]:
         """Return the names of all files, those being written too, or of the objects instead."""
         if self.root is None:

@@ -1,0 +1,102 @@
+"""LOAD TABLE, RELEASE TABLE, vsql_memory() and vsql_recall()."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vsql
+from vsql.driver.connection import Connection
+
+VECTORS = np.random.default_rng(1).standard_normal((3_000, 16)).astype(np.float32)
+
+
+def filled(place: Path) -> Connection:
+    connection = vsql.connect(place, autocommit=True, background="off")
+    connection.execute("CREATE TABLE t (id INT PRIMARY KEY, section TEXT, e VECTOR(16))")
+    rows = [(n, f"s{n % 5}", v) for n, v in enumerate(VECTORS)]
+    connection.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
+    connection.execute("FLUSH")
+    connection.execute("CREATE INDEX ON t USING hnsw (e vector_l2_ops)")
+    return connection
+
+
+def held(connection: Connection) -> dict[str, int]:
+    return dict(connection.execute("SELECT holder, bytes FROM vsql_memory()").fetchall())
+
+
+def test_a_table_is_loaded_and_released(tmp_path: Path) -> None:
+    filled(tmp_path / "db").close()
+    with vsql.connect(tmp_path / "db", read_only=True) as connection:
+        assert held(connection)["segments, mapped"] == 0
+        cursor = connection.execute("LOAD TABLE t")
+        assert cursor.statusmessage == "LOAD TABLE"
+        assert cursor.rowcount > VECTORS.nbytes
+        loaded = held(connection)
+        assert loaded["segments, mapped"] > VECTORS.nbytes
+        assert loaded["index structures"] > 0
+        connection.execute("RELEASE TABLE t")
+        assert held(connection)["segments, mapped"] == 0
+        assert held(connection)["index structures"] == 0
+        nearest = "SELECT id FROM t ORDER BY e <-> $1 LIMIT 1"
+        assert connection.execute(nearest, (VECTORS[7],)).fetchall() == [(7,)]
+        connection.execute("WARM t")
+        assert held(connection)["segments, mapped"] > VECTORS.nbytes
+
+
+def test_memory_has_nothing_to_release() -> None:
+    with vsql.connect(autocommit=True) as connection:
+        connection.execute("CREATE TABLE t (id INT PRIMARY KEY)")
+        connection.executemany("INSERT INTO t VALUES (?)", [(n,) for n in range(100)])
+        connection.execute("FLUSH")
+        connection.execute("RELEASE TABLE t")
+        connection.execute("INSERT INTO t VALUES (1000)")
+        assert connection.execute("SELECT count(*) FROM t").fetchall() == [(101,)]
+        assert held(connection)["growing rows"] > 0
+        with pytest.raises(vsql.ProgrammingError) as caught:
+            connection.execute("LOAD TABLE nothing")
+        assert caught.value.sqlstate == "42P01"
+
+
+def test_load_and_warm_are_names_too() -> None:
+    with vsql.connect() as connection:
+        connection.execute("CREATE TABLE load (warm INT, CHECK (warm > 0))")
+        connection.execute("INSERT INTO load VALUES (1)")
+        connection.execute("RELEASE TABLE load")
+        assert connection.execute("SELECT warm FROM load").fetchall() == [(1,)]
+
+
+def test_recall_is_measured(tmp_path: Path) -> None:
+    with filled(tmp_path / "db") as connection:
+        literal = "[" + ",".join(map(str, VECTORS[3].tolist())) + "]"
+        query = f"SELECT id FROM t ORDER BY e <-> '{literal}' LIMIT 10"
+        measured = f"SELECT * FROM vsql_recall(query => $${query}$$)"
+        rows = connection.execute(measured).fetchall()
+        assert [round(value) for value in rows[0][:2]] == [10, 10]
+        connection.execute("SET access_path = index")
+        connection.execute("SET ef_search = 1")
+        cursor = connection.execute(measured)
+        names = [column[0] for column in cursor.description or ()]
+        (found,) = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        assert found["found"] == round(10 * found["recall"])
+        assert 0 < found["recall"] <= 1 and found["exact_milliseconds"] > 0
+        nothing = connection.execute("SELECT recall FROM vsql_recall('SELECT id FROM t LIMIT 0')")
+        assert nothing.fetchall() == [(1.0,)]
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        ("vsql_recall()", "42883"),
+        ("vsql_recall(3)", "42883"),
+        ("vsql_recall('DELETE FROM t')", "42601"),
+        ("vsql_recall('SELECT nothing FROM t')", "42703"),
+        ("vsql_recall('SELEC 1')", "42601"),
+    ],
+)
+def test_errors(tmp_path: Path, call: str, code: str) -> None:
+    with vsql.connect() as connection:
+        connection.execute("CREATE TABLE t (id INT)")
+        with pytest.raises(vsql.ProgrammingError) as caught:
+            connection.execute(f"SELECT * FROM {call}")
+        assert caught.value.sqlstate == code
