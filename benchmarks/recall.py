@@ -303,7 +303,7 @@ def report(data: Data, folder: Path) -> list[str]:
         f"![recall and latency](recall-{plot}.svg)",
         "",
         f"Filters, target_recall = {TARGET}, AUTOINDEX: us @ recall of the chosen path and of each"
-        " path forced. random: any rows; near, far: those nearest to the first query, and farthest.",
+        " path forced. random: any rows; near, far: the nearest to the first query, the farthest.",
         "",
         "| filter | rows | k | chosen | short | " + " | ".join(PATHS) + " | regret |",
         "|---|---|---|---|---|" + "---|" * (len(PATHS) + 1),

@@ -61,6 +61,9 @@ def estimate(predicate: exp.Expr, table: TableSnapshot) -> float:
         case exp.In() if node.expressions:
             equalities = (exp.EQ(this=node.this.copy(), expression=v) for v in node.expressions)
             return min(1.0, sum(estimate(equality, table) for equality in equalities))
+        case exp.Is() if isinstance(node.expression, exp.Boolean):
+            equal = exp.EQ(this=node.this.copy(), expression=node.expression.copy())
+            return estimate(equal, table)
         case exp.Is():
             return _null_share(node, table)
         case exp.EQ() | exp.NEQ() | exp.LT() | exp.LTE() | exp.GT() | exp.GTE():
@@ -73,6 +76,10 @@ def estimate(predicate: exp.Expr, table: TableSnapshot) -> float:
             return _array(node, table)
         case exp.Anonymous() if function_name(node) is not None:
             return _filter_function(node, table)
+        case exp.Column():
+            # A column that is itself a condition: it is true.
+            statistics = _statistics(node, table, True)
+            return _weighted(statistics, lambda s: _equal_rows(s, True), UNKNOWN_DEFAULT)
         case _:
             return UNKNOWN_DEFAULT
 
@@ -82,9 +89,9 @@ def _unknown_share(node: exp.Expr, table: TableSnapshot) -> float:
     node = node.unnest()
     if isinstance(node, exp.Anonymous) and function_name(node) == FILTER:
         node = node.expressions[0]
-    if not isinstance(node, _NULL_AT_NULL):
+    if not isinstance(node, (*_NULL_AT_NULL, exp.Column)):
         return 0.0
-    operand = node.this.unnest()
+    operand = node if isinstance(node, exp.Column) else node.this.unnest()
     if isinstance(operand, exp.JSONExtract | exp.JSONExtractScalar):
         return absent_share(operand, table, 0.0)
     return _weighted(_statistics(operand, table), lambda s: float(s.nulls), 0.0)

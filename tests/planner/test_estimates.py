@@ -112,3 +112,28 @@ def test_q_error(packages: Connection) -> None:
     print(f"q-error of {len(ordered)} conditions: median {median:.2f}, 95 % {tail:.2f}; {shown}")
     assert median <= 1.5
     assert tail <= 10, shown
+
+
+@pytest.mark.parametrize(
+    ("condition", "share"),
+    [
+        ("b", 0.1),
+        ("NOT b", 0.8),
+        ("b = true", 0.1),
+        ("b IS TRUE", 0.1),
+        ("b IS NOT TRUE", 0.9),
+        ("b IS FALSE", 0.8),
+        ("b IS NULL", 0.1),
+    ],
+)
+def test_booleans(condition: str, share: float) -> None:
+    with vsql.connect(autocommit=True) as connection:
+        connection.execute("CREATE TABLE t (id INT, b BOOLEAN)")
+        rows = [(n, None if n % 10 == 0 else n % 10 == 1) for n in range(2_000)]
+        connection.executemany("INSERT INTO t VALUES (?, ?)", rows)
+        connection.execute("FLUSH")
+        ((text,),) = connection.execute(
+            f"EXPLAIN (FORMAT JSON) SELECT id FROM t WHERE {condition}"
+        ).fetchall()
+        (found,) = json.loads(text)["conditions"]
+        assert found["selectivity"] == pytest.approx(share, abs=0.02)
