@@ -22,6 +22,8 @@ _SORT_NANOSECONDS = 4.0
 _PROBE_SEARCHES = 1.0
 # A post-filter evaluates the predicate over few rows, where call overhead is what it costs.
 _POSTFILTER_NANOSECONDS = 150_000.0
+# What a graph's effort is worth at a depth where it was not measured.
+_DEEPER = 0.75
 # Asking for more candidates than this share of a segment is a scan in disguise.
 _WIDEST_SHARE = 0.25
 
@@ -225,7 +227,7 @@ def _interpolated(
     """Return (recall, nanoseconds) at `effort` and `depth`, linear in the logarithm of depth.
 
     A graph is measured at a depth from an effort on that reaches it. Between two depths, a smaller
-    effort finds at depth 200 what half of it finds at 100.
+    effort finds at depth 200 what half of it finds at 100, or a little less.
     """
     nearest = min((point.effort for point in curve), key=lambda e: abs(e - effort), default=effort)
     points = sorted((p for p in curve if p.effort == nearest), key=lambda p: p.depth)
@@ -234,7 +236,8 @@ def _interpolated(
     deepest = points[-1]
     if depth > deepest.depth and any(p.depth > deepest.depth for p in curve):
         lesser = [p for p in curve if p.depth == deepest.depth]
-        return _at_effort(lesser, effort * deepest.depth / depth), deepest.nanoseconds
+        scaled = _DEEPER * effort * deepest.depth / depth
+        return _at_effort(lesser, scaled), deepest.nanoseconds
     below = [p for p in points if p.depth <= depth] or points[:1]
     above = [p for p in points if p.depth >= depth] or points[-1:]
     low, high = below[-1], above[0]
