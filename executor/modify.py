@@ -62,7 +62,7 @@ def update(plan: UpdateRows, context: Context) -> Written:
         picked = with_rows(pick(plan.conjuncts, table, context))
     if not picked:
         return Written((), 0, (batch_of(table.table, []),), _no_rows(carried))
-    batch = _updated(dict(plan.assignments), values, picked, table, context)
+    batch = updated(dict(plan.assignments), values, picked, table, context)
     deletes = deletes_of(table, picked)
     keyed = {name for index in table.indexes if index.unique for name in index.key_columns}
     if keyed & {name for name, _ in plan.assignments} or any(c.generated for c in _columns(table)):
@@ -79,7 +79,7 @@ def _no_rows(carried: dict[str, pa.Array] | None) -> dict[str, pa.Array] | None:
     return None if carried is None else {name: array.slice(0, 0) for name, array in carried.items()}
 
 
-def _updated(
+def updated(
     assigned: Mapping[str, exp.Expr],
     values: Mapping[str, pa.Array],
     picked: list[Picked],
@@ -166,7 +166,7 @@ def merge(plan: MergeRows, context: Context) -> Written:
             for column, name in action.values
         }
         assigned = {column: exp.null() for column, _ in action.values}
-        added.append(_updated(assigned, values, picked, table, context))
+        added.append(updated(assigned, values, picked, table, context))
         words += ["UPDATE"] * len(rows)
     batch = one_batch(table.table, added) if added else batch_of(table.table, [])
     check_keys_after(tuple(deletes), table, batch, context)

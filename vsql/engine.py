@@ -69,6 +69,13 @@ _BACKLOG = 4
 # So many inlined batches are merged by the writer itself, where no worker does.
 _PARTS_MAX = 64
 
+_WRITE_WORDS: Mapping[type, str] = {
+    InsertRows: "INSERT 0",
+    DeleteRows: "DELETE",
+    UpdateRows: "UPDATE",
+    MergeRows: "MERGE",
+}
+
 Parameters = dict[str, Any]
 Bind = Callable[[Parsed], Sequence[Parameters]]
 
@@ -524,18 +531,26 @@ class Session:
         together = isinstance(plan, InsertRows) and is_one_batch(plan)
         count = 0
         results: list[Result] = []
+        if len(sets) > 1 and isinstance(plan, UpdateRows | DeleteRows):
+            from vsql.executor.keyed_writes import keyed_write
+
+            at_once = keyed_write(plan, sets, context)
+            if at_once is not None:
+                self._stage(at_once.changes, context)
+                count, sets = at_once.count, []
+        word = _WRITE_WORDS[type(plan)]
         for parameters in sets[:1] if together else sets:
             context.parameters = dict(parameters)
             match plan:
                 case InsertRows():
                     rows = sets if together else [parameters]
-                    written, word = insert(plan, rows, context), "INSERT 0"
+                    written = insert(plan, rows, context)
                 case DeleteRows():
-                    written, word = delete(plan, context), "DELETE"
+                    written = delete(plan, context)
                 case UpdateRows():
-                    written, word = update(plan, context), "UPDATE"
+                    written = update(plan, context)
                 case MergeRows():
-                    written, word = merge(plan, context), "MERGE"
+                    written = merge(plan, context)
             count += written.count
             if plan.returning is not None:
                 results.append(returned(written, plan.returning, context))
