@@ -153,14 +153,33 @@ def _has_modifiers(table: exp.Table) -> bool:
 def ordering_of(single: Single) -> Ordering | Fused | None:
     """Return the distance or fusion that orders the SELECT, or None where anything else does."""
     order = single.tree.args.get("order")
-    if order is None or len(order.expressions) != 1:
+    if order is None:
         return None
-    key = order.expressions[0]
-    if key.args.get("desc") or key.args.get("nulls_first") or key.args.get("with_fill"):
+    key, *others = order.expressions
+    if others and not _are_ties_by_key(others, single):
+        return None
+    if _is_backwards(key):
         return None
     value = resolve_output(key.this, single)
     found = vector_distance(value, single.columns)
     return fusion_of(value, single.columns) if found is None else Ordering(*found)
+
+
+def _is_backwards(key: exp.Expr) -> bool:
+    return bool(key.args.get("desc") or key.args.get("nulls_first") or key.args.get("with_fill"))
+
+
+def _are_ties_by_key(keys: list[exp.Expr], single: Single) -> bool:
+    """Whether ties go by the primary key, as they do in every search."""
+    names: list[str] = []
+    for key in keys:
+        column = resolve_output(key.this, single)
+        if _is_backwards(key) or not isinstance(column, exp.Column):
+            return False
+        if qualifier(column) not in (None, single.alias):
+            return False
+        names.append(folded(column.this))
+    return tuple(names) == single.table.table.primary_key
 
 
 def resolve_output(key: exp.Expr, single: Single) -> exp.Expr:
