@@ -286,7 +286,7 @@ def _name_distances(found: Widenable) -> None:
 
 
 def _outputs(found: Widenable) -> tuple[Output, ...]:
-    needed = named_columns(found.select)
+    needed = named_columns(found.scope)
     columns = found.snapshot.table.columns
     outputs = tuple(
         Output(c.name, c.type, c.name) for c in columns if needed is None or c.name in needed
