@@ -2,6 +2,7 @@
 # make bench  benchmarks beside bare libraries  make test-fast   the tests with sqlglot's compiled build
 # make crash  300 kills of a writing process    make stress      threads and processes for a minute
 # make fuzz   broken statements for 5 minutes   make conformance  suites that others wrote
+# make bench-recall  kinds of index and filters: packages, a million generated vectors, an hour
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +10,7 @@ STAMP := $(VENV)/.installed
 KILLS ?= 300
 STAMP_FAST := $(VENV)-fast/.installed
 
-.PHONY: demo test lint types imports unit test-fast bench conformance crash stress fuzz format clean
+.PHONY: demo test lint types imports unit test-fast bench bench-recall conformance crash stress fuzz format clean
 
 demo: $(STAMP)
 	$(BIN)/vsql demo
@@ -37,6 +38,10 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/writes.py
 	$(BIN)/python benchmarks/filters.py
+	$(BIN)/python benchmarks/sql.py
+
+bench-recall: $(STAMP)
+	$(BIN)/python benchmarks/recall.py
 
 conformance: $(STAMP)
 	$(BIN)/python -m tests.conformance.report

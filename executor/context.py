@@ -123,6 +123,8 @@ class Context:
     parameters: dict[str, Any]
     trace: Trace | None = None
     progress: ProgressReport | None = None
+    describes: bool = False
+    """Whether only outputs are wanted: the catalogs, which describe views, have no rows then."""
 
     def table(self, name: str) -> TableSnapshot:
         return self.snapshot.tables[name]

@@ -50,7 +50,7 @@ _EMPTY: Mapping[Family, Any] = {
 def system_rows(source: SystemInput, context: Context) -> pa.Table:
     """Return the columns of a relation of the catalogs that a query reads."""
     relation = relations()[source.relation]
-    make = _ROWS.get(source.relation)
+    make = None if context.describes else _ROWS.get(source.relation)
     rows = [] if make is None else list(make(SystemObjects(context)))
     by_name = {column.name: column for column in relation.columns}
     wanted = [by_name[name] for name in source.columns]

@@ -942,7 +942,8 @@ class Session:
         text = f"SELECT * FROM (\n{body}\n) AS vsql_query LIMIT 0"
         prepared = self._prepare(text, self._current().seen)
         assert prepared.plan is not None and not isinstance(prepared.plan, Write)
-        result = run(prepared.plan, self._context(self._settings, {}))
+        context = replace(self._context(self._settings, {}), describes=True)
+        result = run(prepared.plan, context)
         return tuple(zip(result.names, result.types, strict=True))
 
     def run_script(self, text: str) -> None:

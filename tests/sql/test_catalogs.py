@@ -286,6 +286,19 @@ def test_a_view_over_nothing_is_listed_without_columns(connection: Connection) -
     assert found == [("over_gone", 0)]
 
 
+def test_views_over_the_catalogs(connection: Connection) -> None:
+    connection.execute("CREATE VIEW sizes AS SELECT relname, relnatts FROM pg_class")
+    connection.execute("CREATE VIEW wide AS SELECT relname FROM sizes WHERE relnatts > 8")
+    found = connection.execute("SELECT relnatts FROM sizes WHERE relname = 'sizes'").fetchall()
+    wide = connection.execute("SELECT * FROM wide WHERE relname = 'items'").fetchall()
+    listed = connection.execute(
+        "SELECT column_name FROM information_schema.columns WHERE table_name = 'wide'"
+    ).fetchall()
+    connection.execute("DROP VIEW wide")
+    connection.execute("DROP VIEW sizes")
+    assert (found, wide, listed) == ([(2,)], [("items",)], [("relname",)])
+
+
 def test_a_table_of_the_same_name_comes_first(connection: Connection) -> None:
     connection.execute("CREATE TABLE pg_user (id int)")
     assert connection.execute("SELECT * FROM pg_user").fetchall() == []
