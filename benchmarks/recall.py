@@ -130,7 +130,7 @@ def loaded(data: Data, filters: dict[str, npt.NDArray[np.bool_]]) -> Connection:
     return connection
 
 
-def measured(search: Callable[[int], list[int]], truth: list[set[int]]) -> tuple[float, float, int]:
+def measured(search: Callable[[int], list[Any]], truth: list[set[int]]) -> tuple[float, float, int]:
     """Return median microseconds, mean recall and the number of short answers."""
     search(0)
     times, recalls, short = [], [], 0
@@ -193,11 +193,8 @@ def bare(data: Data, truth: list[set[int]]) -> Iterator[dict[str, Any]]:
         built = time.perf_counter() - started
         points = []
         for effort in EFFORTS["HNSW" if is_graph else "IVF"]:
-            options: Any = (
-                faiss.SearchParametersHNSW(efSearch=effort)
-                if is_graph
-                else faiss.SearchParametersIVF(nprobe=effort)
-            )
+            make: Any = faiss.SearchParametersHNSW if is_graph else faiss.SearchParametersIVF
+            options = make(**{"efSearch" if is_graph else "nprobe": effort})
 
             def search(number: int, index: Any = index, options: Any = options) -> list[int]:
                 query = data.queries[number : number + 1]
