@@ -4,22 +4,27 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import BIGINT
 from vsql.executor.context import Context
 from vsql.executor.dictionaries import dictionaries
 from vsql.executor.fields import field_of
+from vsql.executor.ranker import ranker_of
 from vsql.executor.remainder import as_vectors
 from vsql.executor.result import Result, table_result
 from vsql.executor.scan import pick
-from vsql.executor.take import take_column
+from vsql.executor.take import Picked, take_column
 from vsql.executor.topk import run_batch
+from vsql.executor.values import query_vector
 from vsql.executor.vectors import vector_parameter
 from vsql.executor.widening import widened
 from vsql.planner.nodes import (
     ORDINAL,
     BatchTopK,
+    ComputedDistance,
     FunctionInput,
     Fusion,
     OutsideInput,
@@ -85,7 +90,7 @@ class RemainderOperator:
 def _is_whole(source: TableInput, context: Context) -> bool:
     """Whether an input is all rows of a table, read where they lie, now and later."""
     table = context.table(source.table)
-    if source.conjuncts or "ttl" in table.table.properties:
+    if source.conjuncts or source.distances or "ttl" in table.table.properties:
         return False
     return all(part.rows is None for part in pick((), table, context))
 
@@ -133,7 +138,30 @@ def _table_input(source: TableInput, context: Context) -> pa.Table:
             array = pa.array([], type=column.type.arrow)
         arrays.append(array)
         fields.append(field_of(column.name, column.type, array.type))
+    for computed in source.distances:
+        arrays.append(_distances(computed, table, picked, context))
+        fields.append(pa.field(computed.name, pa.float64()))
     return _numbered(pa.Table.from_arrays(arrays, schema=pa.schema(fields)), source.ordinal)
+
+
+def _distances(
+    computed: ComputedDistance, table: TableSnapshot, picked: list[Picked], context: Context
+) -> pa.ChunkedArray:
+    """Return the distance of each picked row, NULL where its vector is, or the query's."""
+    column = table.table.column(computed.column)
+    query = query_vector(computed.query, column.type, column.name, context)
+    chunks = []
+    for part in picked:
+        rows = np.arange(part.segment.row_count) if part.rows is None else part.rows
+        if query is None:
+            chunks.append(pa.nulls(len(rows), pa.float64()))
+            continue
+        ranker = ranker_of(context, part.segment, column, computed.metric)
+        distances = ranker.distances(query, rows).astype(np.float64)
+        valid = part.segment.vector_bits(column.id)
+        missing = None if valid is None else (valid[rows >> 3] >> (rows & 7) & 1) == 0
+        chunks.append(pa.array(distances, mask=missing, from_pandas=False))
+    return pa.chunked_array(chunks, type=pa.float64())
 
 
 def _numbered(table: pa.Table, ordinal: str | None) -> pa.Table:

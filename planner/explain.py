@@ -7,6 +7,7 @@ from sqlglot import exp
 from vsql.grammar.render import render
 from vsql.planner.nodes import (
     BatchTopK,
+    ComputedDistance,
     Conjunct,
     Count,
     DeleteRows,
@@ -91,7 +92,8 @@ def _title(plan: Node) -> str:
         case Remainder():
             return "DuckDB"
         case TableInput():
-            return f"Scan {plan.table} ({', '.join(plan.columns)})"
+            read = (*plan.columns, *(_distance(one) for one in plan.distances))
+            return f"Scan {plan.table} ({', '.join(read)})"
         case OutsideInput():
             return f"Registered {plan.table} ({', '.join(plan.columns)})"
         case BatchTopK():
@@ -111,6 +113,10 @@ def _title(plan: Node) -> str:
             return f"Delete from {plan.table}"
         case UpdateRows():
             return f"Update {plan.table} ({', '.join(name for name, _ in plan.assignments)})"
+
+
+def _distance(one: ComputedDistance) -> str:
+    return f"{one.column} {one.metric.operator} {shown(one.query)}"
 
 
 def _on_conflict(plan: InsertRows) -> str:

@@ -224,16 +224,28 @@ class BatchTopK:
 
 
 @dataclass(frozen=True, slots=True)
+class ComputedDistance:
+    """A column `name` that is the distance of a vector column to a constant."""
+
+    name: str
+    column: str
+    metric: Metric
+    query: exp.Expr
+
+
+@dataclass(frozen=True, slots=True)
 class TableInput:
     """Columns of a stored table, all live rows; `ordinal` names an added row-number column.
 
-    `conjuncts` are parts of WHERE that are evaluated before DuckDB sees the rows.
+    `conjuncts` are parts of WHERE that are evaluated before DuckDB sees the rows; `distances` are
+    columns computed for it.
     """
 
     table: str
     columns: tuple[str, ...]
     conjuncts: tuple[Conjunct, ...] = ()
     ordinal: str | None = None
+    distances: tuple[ComputedDistance, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

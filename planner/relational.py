@@ -19,9 +19,11 @@ from vsql.core.types import DOUBLE, named
 from vsql.planner.bind import (
     conjuncts_of,
     folded,
+    qualifier,
     span_of,
     type_name,
 )
+from vsql.planner.computed_distances import Computed, take_distances
 from vsql.planner.facts import Facts, unknown_table
 from vsql.planner.filter_types import is_filter, resolve_filters
 from vsql.planner.fusion import Fused, refuse_fusion
@@ -115,8 +117,9 @@ def plan_remainder(
     for select in list(tree.find_all(exp.Select)):
         _replace_search(select, facts, settings, lift, inputs)
     refuse_fusion(tree)
+    computed = take_distances(tree, facts)
     for table in list(tree.find_all(exp.Table)):
-        _replace_table(table, tree, facts, inputs)
+        _replace_table(table, tree, facts, inputs, computed)
     tree = to_duckdb(tree, types)
     sql = tree.sql(dialect="duckdb")
     parameters = tuple(dict.fromkeys(p.name for p in tree.find_all(exp.Placeholder)))
@@ -277,7 +280,9 @@ def _column(column: Column, table: str) -> exp.Column:
     )
 
 
-def _replace_table(table: exp.Table, tree: exp.Expr, facts: Facts, inputs: _Inputs) -> None:
+def _replace_table(
+    table: exp.Table, tree: exp.Expr, facts: Facts, inputs: _Inputs, computed: Computed
+) -> None:
     if isinstance(table.this, exp.Anonymous):
         _replace_function(table, table.this, inputs)
     if not isinstance(table.this, exp.Identifier):
@@ -298,7 +303,7 @@ def _replace_table(table: exp.Table, tree: exp.Expr, facts: Facts, inputs: _Inpu
         plan = OutsideInput(name, kept, ordinal)
     else:
         pushed = () if ordinal else _pushed_down(table, facts)
-        plan = TableInput(name, kept, pushed, ordinal)
+        plan = TableInput(name, kept, pushed, ordinal, computed.get(id(table), ()))
     alias = table.args.get("alias")
     shown = alias.copy() if alias is not None else exp.TableAlias(this=table.this.copy())
     replacement = exp.to_table(inputs.add(plan))
@@ -364,7 +369,5 @@ def _is_worth_pushing(conjunct: Conjunct) -> bool:
 def _reads_only(part: exp.Expr, alias: str, columns: tuple[Column, ...]) -> bool:
     known = {column.name for column in columns}
     return all(
-        (folded(c.this) in known and c.args.get("table") is None)
-        or (c.args.get("table") is not None and folded(c.args["table"]) == alias)
-        for c in part.find_all(exp.Column)
+        folded(c.this) in known and qualifier(c) in (None, alias) for c in part.find_all(exp.Column)
     )

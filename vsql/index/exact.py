@@ -118,9 +118,12 @@ class ExactRanker:
 
         `rows` holds valid row numbers, int64, C-contiguous.
         """
-        if self._vectors_pointer is not None and rows is not None and self.metric is not Metric.L1:
-            return self._by_row_number(query, rows)
-        return self._by_block(query, rows)
+        if self._vectors_pointer is None or self.metric is Metric.L1:
+            return self._by_block(query, rows)
+        # All rows too: a distance is the same whatever asks for it, and BLAS rounds otherwise.
+        if rows is None:
+            rows = np.arange(len(self._vectors), dtype=np.int64)
+        return self._by_row_number(query, rows)
 
     def best(self, query: Vectors, rows: Rows, k: int) -> tuple[Rows, Floats]:
         """Return the nearest `k` of `rows` to one query, by (distance, row), NaN last.

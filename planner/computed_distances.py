@@ -1,0 +1,78 @@
+"""Distances to a constant in relational queries, computed by vsql where the table is read.
+
+`SELECT g, min(e <=> :q) FROM t GROUP BY g`: DuckDB gets a column of distances, and no vectors.
+"""
+
+from collections.abc import Mapping
+
+from sqlglot import exp
+
+from vsql.core.schema import Column
+from vsql.planner.bind import folded, qualifier, vector_distance
+from vsql.planner.facts import Facts
+from vsql.planner.nodes import ComputedDistance
+from vsql.planner.resolve import is_cte
+
+PREFIX = "vsql_distance_"
+Computed = Mapping[int, tuple[ComputedDistance, ...]]
+
+
+def take_distances(tree: exp.Expr, facts: Facts) -> Computed:
+    """Replace distances of stored columns to constants by columns of the tables that they read.
+
+    Returns those columns by the identity of the table's node; changes the tree.
+    """
+    found: dict[int, list[ComputedDistance]] = {}
+    for node in list(tree.find_all(exp.Anonymous)):
+        select = node.find_ancestor(exp.Select)
+        table = None if select is None else _owner(node, select, facts)
+        if table is None:
+            continue
+        columns = facts.columns(folded(table.this)) or ()
+        distance = vector_distance(node, columns)
+        if distance is None or distance[2].find(exp.Query, exp.Subquery):
+            continue
+        metric, column, query = distance
+        known = found.setdefault(id(table), [])
+        same = (c for c in known if (c.metric, c.column, c.query) == (metric, column.name, query))
+        computed = next(same, None)
+        if computed is None:
+            number = sum(len(one) for one in found.values()) + 1
+            computed = ComputedDistance(f"{PREFIX}{number}", column.name, metric, query.copy())
+            known.append(computed)
+        shown = folded(table.args.get("alias") or table.this)
+        node.replace(exp.column(_quoted(computed.name), table=_quoted(shown)))
+    return {key: tuple(computed) for key, computed in found.items()}
+
+
+def _owner(node: exp.Anonymous, select: exp.Select, facts: Facts) -> exp.Table | None:
+    """Return the stored table of the SELECT whose column a distance reads, where it is certain."""
+    columns = [c for side in node.expressions for c in (side.unnest(),) if _is_name(c)]
+    if len(columns) != 1 or len(node.expressions) != 2:
+        return None
+    wanted, name = qualifier(columns[0]), folded(columns[0].this)
+    source = select.args.get("from_")
+    relations = [] if source is None else [source.this]
+    relations += [join.this for join in select.args.get("joins") or ()]
+    if wanted is None and len(relations) > 1:
+        return None
+    for relation in relations:
+        if not isinstance(relation, exp.Table) or not isinstance(relation.this, exp.Identifier):
+            continue
+        table = folded(relation.this)
+        alias = relation.args.get("alias")
+        if wanted not in (None, folded(alias or relation.this)) or is_cte(relation, table):
+            continue
+        if facts.stored(table) is None or (alias is not None and alias.args.get("columns")):
+            return None
+        known: tuple[Column, ...] = facts.columns(table) or ()
+        return relation if any(column.name == name for column in known) else None
+    return None
+
+
+def _is_name(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Column) and not isinstance(node.this, exp.Star)
+
+
+def _quoted(name: str) -> exp.Identifier:
+    return exp.to_identifier(name, quoted=True)
