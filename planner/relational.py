@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
+from vsql.core import sqlstate
 from vsql.core.errors import ProgrammingError
 from vsql.core.schema import Column
 from vsql.core.types import DOUBLE, named
@@ -91,6 +92,8 @@ def plan_remainder(
     """
     tree = tree.copy()
     inputs = _Inputs()
+    for select in tree.find_all(exp.Select):
+        _check_distinct_order(select)
     _name_outputs(tree)
     if mentions_system(tree):
         tree = replace_system_functions(tree)
@@ -131,6 +134,30 @@ def plan_remainder(
         vector_parameters=vector_parameters(tree),
         widening=widening,
     )
+
+
+def _check_distinct_order(select: exp.Select) -> None:
+    """Refuse an order by what SELECT DISTINCT does not show: which row's value would it be?"""
+    distinct, order = select.args.get("distinct"), select.args.get("order")
+    if distinct is None or order is None or distinct.args.get("on") is not None:
+        return
+    outputs = select.expressions
+    if any(output.is_star for output in outputs):
+        return
+    names = {folded(o.args["alias"]) for o in outputs if isinstance(o, exp.Alias)}
+    shown = [output.unalias() for output in outputs]
+    columns = {folded(node.this) for node in shown if isinstance(node, exp.Column)}
+    for key in order.expressions:
+        node = key.this.unnest()
+        if isinstance(node, exp.Literal) or node in shown:
+            continue
+        if isinstance(node, exp.Column) and folded(node.this) in names | columns:
+            continue
+        raise ProgrammingError(
+            "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+            code=sqlstate.INVALID_COLUMN_REFERENCE,
+            span=span_of(node),
+        )
 
 
 def _name_outputs(tree: exp.Expr) -> None:

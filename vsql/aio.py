@@ -18,7 +18,7 @@ import contextlib
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
@@ -90,6 +90,13 @@ class _Thread:
     def stop(self) -> None:
         """Take no more calls; those that wait are run."""
         self._executor.shutdown(wait=False)
+
+
+def _interrupt_until(ended: "Future[None]", interrupt: Callable[[], None]) -> None:
+    """Interrupt what runs, again and again: it may not have begun when the first one comes."""
+    while not ended.done():
+        interrupt()
+        wait((ended,), _INTERRUPT_EVERY_S)
 
 
 class AsyncCursor:
@@ -300,8 +307,11 @@ class AsyncConnection:
     def terminate(self) -> None:
         """Interrupt what runs and close, not waiting for either."""
         if not self._connection.closed:
-            self._connection.interrupt()
-            self._thread.submit(self._connection.close)
+            closing = self._thread.submit(self._connection.close)
+            until = threading.Thread(
+                target=_interrupt_until, args=(closing, self._connection.interrupt), daemon=True
+            )
+            until.start()
         self._thread.stop()
 
     def interrupt(self) -> None:

@@ -7,22 +7,29 @@ from types import TracebackType
 from vsql.core import sqlstate
 from vsql.core.errors import Error, OperationalError
 
+# How often a statement is interrupted: it may be between two steps when the first one comes.
+_AGAIN_S = 0.05
+
 
 class Deadline:
-    """Calls `interrupt` after some seconds, unless the block has ended by then."""
+    """Calls `interrupt` after some seconds, and again until the block ends."""
 
     def __init__(self, seconds: float, interrupt: Callable[[], None]) -> None:
-        self._passed = threading.Event()
+        self._seconds = seconds
         self._interrupt = interrupt
-        self._timer = threading.Timer(seconds, self._pass)
-        self._timer.daemon = True
+        self._ended = threading.Event()
+        self._passed = False
+        self._watch = threading.Thread(target=self._run, daemon=True)
 
-    def _pass(self) -> None:
-        self._passed.set()
-        self._interrupt()
+    def _run(self) -> None:
+        wait = self._seconds
+        while not self._ended.wait(wait):
+            self._passed = True
+            self._interrupt()
+            wait = _AGAIN_S
 
     def __enter__(self) -> None:
-        self._timer.start()
+        self._watch.start()
 
     def __exit__(
         self,
@@ -30,10 +37,10 @@ class Deadline:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._timer.cancel()
-        self._timer.join()
+        self._ended.set()
+        self._watch.join()
         cancelled = isinstance(error, Error) and error.sqlstate == sqlstate.QUERY_CANCELED
-        if cancelled and self._passed.is_set():
+        if cancelled and self._passed:
             raise OperationalError(
                 "canceling statement due to statement timeout",
                 code=sqlstate.QUERY_CANCELED,

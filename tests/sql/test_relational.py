@@ -258,6 +258,7 @@ ERRORS: tuple[tuple[str, type[vsql.Error], str, str], ...] = (
     ("SELECT id FROM t WHERE sum(n) > 1", vsql.ProgrammingError, "42803", "aggregate"),
     ("SELECT id FROM t WHERE rank() OVER () = 1", vsql.ProgrammingError, "42P20", "window"),
     ("DELETE FROM t WHERE max(id) = 4", vsql.ProgrammingError, "42803", "aggregate"),
+    ("SELECT DISTINCT g FROM t ORDER BY n", vsql.ProgrammingError, "42P10", "DISTINCT"),
     ("SELECT 1 / 0", vsql.DataError, "22012", "zero"),
     ("SELECT 2147483647::int + 1::int", vsql.DataError, "22003", "verflow"),
     ("SELECT 99999999999::int", vsql.DataError, "22003", "out of range"),
