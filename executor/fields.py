@@ -5,11 +5,14 @@ import pyarrow as pa
 from vsql.core.types import Family, SqlType, from_arrow, named
 
 TYPE_METADATA = b"vsql:type"
-_AMBIGUOUS = (Family.BIT, Family.UUID)
+_AMBIGUOUS = (Family.BIT, Family.UUID, Family.SPARSEVEC)
 
 
 def field_of(name: str, type_: SqlType, arrow: pa.DataType) -> pa.Field:
-    """Return the field of a column; UUID and BIT(128) are 16 bytes alike, so they say which."""
+    """Return the field of a column that says its type where Arrow's does not.
+
+    UUID and BIT(128) are 16 bytes alike; a SPARSEVEC without rows has no dimension.
+    """
     if type_.family not in _AMBIGUOUS:
         return pa.field(name, arrow)
     return pa.field(name, arrow, metadata={TYPE_METADATA: str(type_).encode()})
@@ -21,4 +24,6 @@ def type_of_field(field: pa.Field) -> SqlType:
     if known is None:
         return from_arrow(field.type)
     name, _, size = known.decode().removesuffix(")").partition("(")
+    if not size and name == Family.SPARSEVEC.value:
+        return SqlType(Family.SPARSEVEC)
     return named(name, (int(size),) if size else ())
