@@ -12,7 +12,7 @@ from vsql.core import sqlstate
 from vsql.core.changes import Change
 from vsql.core.errors import DataError, OperationalError, ProgrammingError
 from vsql.core.snapshot import TableSnapshot
-from vsql.core.sparse import SparseVector
+from vsql.core.sparse import text_of_struct
 from vsql.core.types import Family, SqlType, is_sparse
 from vsql.executor.context import Context
 from vsql.executor.fields import type_of_field
@@ -356,7 +356,7 @@ def _write_arrow(table: pa.Table, path: Path) -> None:
 def _text_writer(field: pa.Field) -> Callable[[Any], str] | None:
     """Return what writes a value of a column that Arrow's CSV has no text for, otherwise None."""
     if is_sparse(field.type):
-        return _sparse_text
+        return text_of_struct
     if pa.types.is_nested(field.type):
         return json.dumps
     if pa.types.is_binary(field.type) or pa.types.is_fixed_size_binary(field.type):
@@ -367,10 +367,6 @@ def _text_writer(field: pa.Field) -> Callable[[Any], str] | None:
             return lambda value: str(uuid.UUID(bytes=value))
         return lambda value: f"\\x{value.hex()}"
     return None
-
-
-def _sparse_text(value: Any) -> str:
-    return SparseVector.of(value["indices"], value["values"], value["dimension"]).to_text()
 
 
 def _write_csv(table: pa.Table, path: Path) -> None:
@@ -388,7 +384,7 @@ def _write_csv(table: pa.Table, path: Path) -> None:
 
 def _shown(row: dict[str, Any], sparse: list[str]) -> dict[str, Any]:
     """Return a row's sparse vectors as text."""
-    return {name: _sparse_text(row[name]) for name in sparse if row[name] is not None}
+    return {name: text_of_struct(row[name]) for name in sparse if row[name] is not None}
 
 
 def _write_jsonl(table: pa.Table, path: Path) -> None:

@@ -2,7 +2,9 @@
 
 import pyarrow as pa
 
-from vsql.core.types import Family, SqlType, from_arrow, named
+from vsql.core import sqlstate
+from vsql.core.errors import DataError
+from vsql.core.types import TEXT, Family, SqlType, from_arrow, named
 
 TYPE_METADATA = b"vsql:type"
 _AMBIGUOUS = (Family.BIT, Family.UUID, Family.SPARSEVEC)
@@ -16,6 +18,17 @@ def field_of(name: str, type_: SqlType, arrow: pa.DataType) -> pa.Field:
     if type_.family not in _AMBIGUOUS:
         return pa.field(name, arrow)
     return pa.field(name, arrow, metadata={TYPE_METADATA: str(type_).encode()})
+
+
+def column_type(type_: SqlType, name: str) -> SqlType:
+    """Return the type of a table's column that is made of a result's; raises DataError (0A000)."""
+    if type_.is_sparse and not type_.arguments:
+        raise DataError(
+            f'the dimension of column "{name}" is not known',
+            code=sqlstate.FEATURE_NOT_SUPPORTED,
+            hint="cast it, as in e::sparsevec(30522), or create the table first",
+        )
+    return TEXT if type_.family is Family.NULL else type_
 
 
 def type_of_field(field: pa.Field) -> SqlType:

@@ -28,9 +28,11 @@ from vsql.core.errors import (
     OperationalError,
     ProgrammingError,
 )
+from vsql.core.sparse import SparseVector
 from vsql.core.types import Family, SqlType, from_arrow, is_sparse
 from vsql.executor.external import external_access_is_off
 from vsql.executor.fields import TYPE_METADATA, field_of
+from vsql.executor.sparse_values import is_sparse_value
 from vsql.executor.vectors import vector_parameter
 from vsql.planner.translate import to_duckdb
 from vsql.planner.vector_types import column_types, vector_parameters
@@ -300,6 +302,8 @@ def _widened(type_: pa.DataType) -> pa.DataType:
 
 
 def _bindable(value: Any) -> Any:
+    if is_sparse_value(value):
+        return SparseVector.of(value.indices(), value.values(), value.dimensions()).to_text()
     if hasattr(value, "to_numpy"):
         # A column of a data frame, or a vector of pgvector's Python package; a Timestamp is none.
         array = value.to_numpy()

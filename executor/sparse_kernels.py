@@ -3,6 +3,7 @@
 Numbers and errors are pgvector's.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -28,6 +29,7 @@ from vsql.index.sparse_exact import distances_of_pairs
 # A record of a sort key: which sign the value has, where it stands, and the value itself.
 _RECORD = np.dtype([("sign", "u1"), ("index", ">u4"), ("value", ">u4")])
 _NEGATIVE, _POSITIVE = 1, 3
+_STRUCT_TEXT = re.compile(r"\{'dimension': (\d+), 'indices': \[(.*)\], 'values': \[(.*)\]\}")
 
 
 def _distance(metric: Metric, left: SparseRows, right: SparseRows) -> pa.Array:
@@ -126,7 +128,21 @@ def _check_dimension(rows: SparseRows, wanted: Any) -> pa.Array:
 
 
 def _parse(texts: pa.Array) -> pa.Array:
-    return SparseRows.of([SparseVector.from_text(text) for text in texts.to_pylist()]).to_arrow()
+    return SparseRows.of([_of_text(text) for text in texts.to_pylist()]).to_arrow()
+
+
+def _of_text(text: str) -> SparseVector:
+    """Return the vector of a text, or of DuckDB's text of one.
+
+    DuckDB writes that where the planner did not know that an expression gives a vector.
+    """
+    found = _STRUCT_TEXT.fullmatch(text)
+    if found is None:
+        return SparseVector.from_text(text)
+    dimension, indices, values = found.groups()
+    numbers = (part.split(", ") if part else [] for part in (indices, values))
+    places, floats = (np.array(part, dtype=np.float64) for part in numbers)
+    return SparseVector.of(places.astype(np.int64), floats, int(dimension))
 
 
 def _show(rows: SparseRows) -> pa.Array:

@@ -55,7 +55,7 @@ def _found(value: Any, wanted: int | None, type_: SqlType, prefix: str) -> Spars
         return SparseVector.of(list(value), list(value.values()), _known(wanted, prefix), prefix)
     if hasattr(value, "tocoo"):
         return _of_matrix(value, prefix)
-    if callable(getattr(value, "indices", None)) and callable(getattr(value, "dimensions", None)):
+    if is_sparse_value(value):
         return SparseVector.of(value.indices(), value.values(), value.dimensions(), prefix)
     if hasattr(value, "to_numpy"):
         value = value.to_numpy()
@@ -74,6 +74,13 @@ def _found(value: Any, wanted: int | None, type_: SqlType, prefix: str) -> Spars
         )
     places = np.flatnonzero(numbers)
     return SparseVector.of(places, numbers[places], len(numbers), prefix)
+
+
+def is_sparse_value(value: Any) -> bool:
+    """Whether a value is vsql's SparseVector, or pgvector's, which has the same methods."""
+    return callable(getattr(value, "indices", None)) and callable(
+        getattr(value, "dimensions", None)
+    )
 
 
 def _known(wanted: int | None, prefix: str) -> int:

@@ -9,8 +9,8 @@ from vsql.core import sqlstate
 from vsql.core.errors import DataError, NotSupportedError, ProgrammingError
 from vsql.core.types import VECTOR_TYPE_NAMES, SqlType
 from vsql.executor.context import Context
-from vsql.executor.type_names import type_named
-from vsql.executor.vectors import to_operand, to_vector
+from vsql.executor.type_names import cast_to_vector
+from vsql.executor.vectors import to_operand
 from vsql.planner.bind import type_name
 
 
@@ -38,10 +38,7 @@ def value_of(node: exp.Expr, context: Context) -> Any:
         case exp.Array():
             return [value_of(element, context) for element in node.expressions]
         case exp.Cast() if type_name(node.to) in VECTOR_TYPE_NAMES:
-            value = value_of(node.this, context)
-            if node.to.expressions and value is not None:
-                return to_vector(value, type_named(node.to), "vector literal")
-            return value
+            return cast_to_vector(value_of(node.this, context), node.to)
         case exp.BitString():
             return node.this
         case _:

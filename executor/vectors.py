@@ -41,6 +41,8 @@ def to_vector(value: Any, type_: SqlType, where: str) -> Any:
     if type_.is_sparse:
         return to_sparse(value, type_, where)
     if isinstance(value, SparseVector):
+        if value.dimensions() != type_.dimension:
+            raise wrong_dimension(value.dimensions(), type_, where)
         value = value.to_numpy()
     dtype = _DTYPES[type_.family]
     if type(value) is np.ndarray and value.dtype == dtype and value.ndim == 1:
@@ -57,6 +59,15 @@ def to_vector(value: Any, type_: SqlType, where: str) -> Any:
     if not math.isfinite(product) and not np.isfinite(vector).all():
         raise not_finite(vector, type_, where)
     return vector if vector.flags.c_contiguous else np.ascontiguousarray(vector)
+
+
+def of_any_dimension(value: Any, family: Family) -> Any:
+    """Return the vector that a text is, cast to a type without a dimension; raises DataError."""
+    if not isinstance(value, str) or family is Family.BIT:
+        return value
+    if family is Family.SPARSEVEC:
+        return SparseVector.from_text(value)
+    return np.array(parse_vector(value, family), dtype=_DTYPES[family])
 
 
 def wrong_dimension(found: int, type_: SqlType, where: str) -> DataError:

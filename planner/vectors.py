@@ -31,7 +31,7 @@ from vsql.core.vector_functions import (
     VectorFunction,
 )
 from vsql.core.vector_text import parse_vector
-from vsql.planner.bind import span_of
+from vsql.planner.bind import folded, span_of
 from vsql.planner.plan import SUBQUERY_PREFIX
 from vsql.planner.vector_types import (
     cast_type,
@@ -517,23 +517,35 @@ def _sort_key(node: exp.Expr) -> exp.Expr:
 
 def _ordered(node: exp.Expr) -> exp.Expr:
     """ORDER BY v, by an output's name, or by its number."""
-    key = node.this
-    select = node.find_ancestor(exp.Select)
-    if select is not None and node.find_ancestor(exp.Select, exp.Window) is select:
-        if isinstance(key, exp.Literal) and key.is_int and int(key.name) <= len(select.expressions):
-            output = select.expressions[int(key.name) - 1].unalias()
-        else:
-            named = (e for e in select.expressions if e.alias and e.alias == key.name)
-            output = next(named, key) if isinstance(key, exp.Column) else key
-        found = type_of(output)
-        if found is not None and found.is_sparse:
-            shown = key if isinstance(key, exp.Column) else output.copy()
-            node.set("this", _sort_key(with_type(shown, found)))
-            return node
-    found = vector_type(key)
-    if found is not None and found.is_sparse:
-        node.set("this", _sort_key(key))
+    key, query = node.this, node.find_ancestor(exp.Select, exp.Window, exp.SetOperation)
+    output = _output_named(key, query)
+    found = type_of(key if output is None else output)
+    if found is None or not found.is_sparse:
+        return node
+    if isinstance(query, exp.SetOperation) and output is not None:
+        key = exp.column(exp.to_identifier(output.alias_or_name, quoted=True))
+    elif output is not None:
+        # A name in an expression is a column's before it is an output's: the output is written out.
+        key = translate_vectors(output.unalias().copy())
+    node.set("this", _sort_key(key))
     return node
+
+
+def _output_named(key: exp.Expr, query: exp.Expr | None) -> exp.Expr | None:
+    """Return the output that ORDER BY means by a name or number, None where it means none."""
+    select = query
+    while isinstance(select, exp.SetOperation | exp.Subquery):
+        select = select.this
+    if not isinstance(select, exp.Select):
+        return None
+    outputs: list[exp.Expr] = select.expressions
+    if isinstance(key, exp.Literal) and key.is_int:
+        place = int(key.name) - 1
+        return outputs[place] if 0 <= place < len(outputs) else None
+    if not isinstance(key, exp.Column) or key.args.get("table") is not None:
+        return None
+    named = (e for e in outputs if isinstance(e, exp.Alias) and e.alias == folded(key.this))
+    return next(named, None)
 
 
 def _extreme(node: exp.Expr) -> exp.Expr:
@@ -591,6 +603,9 @@ def _cast(node: exp.Expr) -> exp.Expr:
         if wanted.is_sparse:
             return _resized(_sparse(SparseOperation.PARSE, any_size, node.this), wanted)
         return _resized(_computed(Operation.PARSE, any_size, node.this), wanted)
+    if known is None and wanted.is_sparse:
+        shown = _cast_to(node.this, "VARCHAR")
+        return _resized(_sparse(SparseOperation.PARSE, sized(wanted, None), shown), wanted)
     if known is None:
         return _fixed(node.this, wanted)
     raise ProgrammingError(

@@ -5,13 +5,20 @@ import pytest
 
 import vsql
 from vsql.core.types import Family
-from vsql.core.vector_functions import NUMERIC_FAMILIES, VECTOR_FUNCTIONS, Operation, VectorFunction
+from vsql.core.vector_functions import (
+    NUMERIC_FAMILIES,
+    VECTOR_FUNCTIONS,
+    Operation,
+    SparseOperation,
+    VectorFunction,
+)
 from vsql.executor.vector_kernels import kernels
 
 
 def test_every_operation_has_a_kernel() -> None:
     known = {name for name, *_ in kernels()}
-    assert known == {operation.function(f) for operation in Operation for f in NUMERIC_FAMILIES}
+    dense = {operation.function(f) for operation in Operation for f in NUMERIC_FAMILIES}
+    assert known == dense | {operation.function for operation in SparseOperation}
 
 
 @pytest.mark.parametrize("function", VECTOR_FUNCTIONS.values(), ids=lambda f: f.name)

@@ -126,7 +126,7 @@ class SparseVector:
 
     def to_coo(self) -> Any:
         """Return scipy's sparse array of one row; needs scipy."""
-        from scipy.sparse import coo_array
+        from scipy.sparse import coo_array  # type: ignore[import-untyped]
 
         places = (np.zeros(len(self._indices), dtype=np.int32), self._indices)
         return coo_array((self._values, places), shape=(1, self._dimensions))
@@ -149,6 +149,9 @@ class SparseVector:
 
     def __hash__(self) -> int:
         return hash((self._dimensions, self._indices.tobytes(), self._values.tobytes()))
+
+    def __str__(self) -> str:
+        return self.to_text()
 
     def __repr__(self) -> str:
         elements = dict(zip(self.indices(), self.values(), strict=True))
@@ -270,6 +273,11 @@ def sparse_text(indices: Indices, values: Values, dimension: int) -> str:
     shown = map(real_text, map(str, values))
     elements = (f"{index + 1}:{text}" for index, text in zip(indices.tolist(), shown, strict=True))
     return f"{{{','.join(elements)}}}/{dimension}"
+
+
+def text_of_struct(value: Mapping[str, Any]) -> str:
+    """Return the text of a vector that Arrow gave as a Python value."""
+    return SparseVector.of(value["indices"], value["values"], value["dimension"]).to_text()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from vsql.core.errors import InterfaceError
-from vsql.core.sparse import SparseRows
+from vsql.core.sparse import SparseRows, SparseVector
 from vsql.core.types import Family, SqlType
 from vsql.executor.result import Result
 from vsql.executor.take import Picked, PickedRows, from_numpy
@@ -72,7 +72,15 @@ def _values(column: Any, type_: SqlType) -> list[Any]:
 def _as_python(values: list[Any], type_: SqlType) -> list[Any]:
     if type_.family is Family.UUID:
         return [uuid.UUID(bytes=v) if isinstance(v, bytes) else v for v in values]
+    if type_.element is not None and type_.element.is_sparse:
+        return [None if v is None else [_of_struct(x) for x in v] for v in values]
     return values
+
+
+def _of_struct(value: Any) -> SparseVector | None:
+    if value is None:
+        return None
+    return SparseVector.of(value["indices"], value["values"], value["dimension"])
 
 
 def _vectors(column: pa.ChunkedArray) -> list[Any]:
