@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from vsql.core import sqlstate
 from vsql.core.errors import DataError
-from vsql.core.types import TEXT, Family, SqlType, from_arrow, named
+from vsql.core.types import TEXT, Family, SqlType, from_arrow, named, no_sparse_arrays
 
 TYPE_METADATA = b"vsql:type"
 _AMBIGUOUS = (Family.BIT, Family.UUID, Family.SPARSEVEC)
@@ -22,6 +22,8 @@ def field_of(name: str, type_: SqlType, arrow: pa.DataType) -> pa.Field:
 
 def column_type(type_: SqlType, name: str) -> SqlType:
     """Return the type of a table's column that is made of a result's; raises DataError (0A000)."""
+    if type_.element is not None and type_.element.is_sparse:
+        raise no_sparse_arrays()
     if type_.is_sparse and not type_.arguments:
         raise DataError(
             f'the dimension of column "{name}" is not known',

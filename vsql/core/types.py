@@ -18,7 +18,7 @@ from enum import Enum
 import pyarrow as pa
 
 from vsql.core import sqlstate
-from vsql.core.errors import DataError, ProgrammingError, did_you_mean
+from vsql.core.errors import DataError, NotSupportedError, ProgrammingError, did_you_mean
 
 VECTOR_DIMENSION_MAX = 32_768
 BIT_LENGTH_MAX = 262_144
@@ -316,9 +316,19 @@ def named(name: str, arguments: tuple[int, ...] = (), array_depth: int = 0) -> S
             hint=did_you_mean(name, TYPE_NAMES),
         )
     type_ = SqlType(family, _checked_arguments(family, arguments))
+    if array_depth and type_.is_sparse:
+        raise no_sparse_arrays()
     for _ in range(array_depth):
         type_ = SqlType(Family.ARRAY, element=type_)
     return type_
+
+
+def no_sparse_arrays() -> NotSupportedError:
+    """Return the error for a column of lists of sparse vectors."""
+    return NotSupportedError(
+        "a column cannot hold arrays of sparse vectors",
+        hint="give each vector a row of its own",
+    )
 
 
 def _checked_arguments(family: Family, arguments: tuple[int, ...]) -> tuple[int, ...]:
