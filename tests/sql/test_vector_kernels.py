@@ -4,9 +4,10 @@ import pyarrow as pa
 import pytest
 
 import vsql
-from vsql.core.types import Family
+from vsql.core.types import SPARSE_ARROW, Family
 from vsql.core.vector_functions import (
     NUMERIC_FAMILIES,
+    SPARSE_DUCKDB,
     VECTOR_FUNCTIONS,
     Operation,
     SparseOperation,
@@ -47,6 +48,7 @@ def test_no_rows() -> None:
         "FLOAT[][]": pa.chunked_array([], pa.list_(pa.list_(pa.float32()))),
         "INTEGER": pa.chunked_array([], pa.int32()),
         "VARCHAR": pa.chunked_array([], pa.string()),
+        SPARSE_DUCKDB: pa.chunked_array([], SPARSE_ARROW),
     }
     for name, parameters, _, kernel in kernels():
         assert len(kernel(*(empty[parameter] for parameter in parameters))) == 0, name
