@@ -1,7 +1,7 @@
 """SQLAlchemy's dialect: `create_engine("vsql:///path/to/db")`, and the vector types.
 
-`Vector`, `HalfVector`, `Bit` and their comparators have the names of pgvector's Python package, so
-that its users change an import and a URL.
+`Vector`, `HalfVector`, `Bit`, `SparseVector` and their comparators have the names of pgvector's
+Python package, so that its users change an import and a URL.
 """
 
 if __name__ != "vsql.dialect":
@@ -12,9 +12,11 @@ from vsql.dialect.functions import avg as avg
 from vsql.dialect.functions import sum as sum
 from vsql.dialect.types import BIT as BIT
 from vsql.dialect.types import HALFVEC as HALFVEC
+from vsql.dialect.types import SPARSEVEC as SPARSEVEC
 from vsql.dialect.types import VECTOR as VECTOR
 from vsql.dialect.types import Bit as Bit
 from vsql.dialect.types import HalfVector as HalfVector
+from vsql.dialect.types import SparseVector as SparseVector
 from vsql.dialect.types import Vector as Vector
 
 dialect = VsqlDialect

@@ -66,6 +66,7 @@ class VsqlDialect(Reflection, postgresql.PGDialect):
         "vector": own_types.Vector,
         "halfvec": own_types.HalfVector,
         "bit": own_types.Bit,
+        "sparsevec": own_types.SparseVector,
     }
 
     @classmethod

@@ -15,7 +15,7 @@ from sqlalchemy.ext.compiler import compiles
 from vsql.core.distance import METRIC_BY_OPERATOR_CLASS, Metric
 from vsql.core.errors import Error
 from vsql.dialect.compilers import index_options, key_parts
-from vsql.dialect.types import Bit, Vector
+from vsql.dialect.types import Bit, SparseVector, Vector
 from vsql.grammar.parse import parse_expression
 from vsql.grammar.render import render
 from vsql.index import registry
@@ -115,7 +115,7 @@ class VsqlImpl(DefaultImpl):
         from alembic.autogenerate.render import _repr_type
 
         match type_obj:
-            case Vector() | Bit():
+            case Vector() | Bit() | SparseVector():
                 autogen_context.imports.add("import vsql.dialect")
                 return f"vsql.dialect.{type_obj!r}"
             case postgresql.JSON():

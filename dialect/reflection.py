@@ -14,7 +14,7 @@ from vsql.core.distance import Metric
 from vsql.core.schema import NO_CONSTRAINT, Check, Column, Index
 from vsql.core.snapshot import Snapshot, TableSnapshot
 from vsql.core.types import Family, SqlType
-from vsql.dialect.types import Bit, HalfVector, Vector
+from vsql.dialect.types import Bit, HalfVector, SparseVector, Vector
 from vsql.grammar.parse import parse_expression
 from vsql.planner.bind import type_name
 
@@ -56,6 +56,8 @@ def reflected_type(type_: SqlType) -> types.TypeEngine[Any]:
             return HalfVector(dimension)
         case Family.BIT, (length,):
             return Bit(length)
+        case Family.SPARSEVEC, (dimension,):
+            return SparseVector(dimension)
         case family, _:
             return _PLAIN[family]()
 
@@ -320,8 +322,8 @@ def _operator_class(metric: Metric, table: TableSnapshot | None = None, column: 
     """Return the class as pgvector names it, after the type of the column where there is one."""
     if metric.over_bits:
         return f"bit_{metric.operator_class}"
-    half = table is not None and table.table.column(column).type.family is Family.HALFVEC
-    return f"{'halfvec' if half else 'vector'}_{metric.operator_class}"
+    family = Family.VECTOR if table is None else table.table.column(column).type.family
+    return f"{family.value.lower()}_{metric.operator_class}"
 
 
 def _class_of_expression(index: Index) -> str:

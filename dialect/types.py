@@ -12,6 +12,9 @@ import numpy as np
 from sqlalchemy import types
 from sqlalchemy.sql.operators import Operators
 
+from vsql.core.errors import DataError
+from vsql.core.types import Family, SqlType
+
 _FLOAT = types.Float()
 _Process = Callable[[Any], Any]
 
@@ -132,6 +135,45 @@ class Bit(types.UserDefinedType[Any]):
         return process
 
 
+class SparseVector(types.UserDefinedType[Any]):
+    """SPARSEVEC(n); values are `vsql.SparseVector`, whose methods are those of pgvector's class.
+
+    Bound may be those, text, a dict {index: value} or a pair (indices, values) with indices from 0,
+    a row of a scipy matrix, or a list of all elements.
+    """
+
+    cache_ok = True
+    __visit_name__ = "SPARSEVEC"
+    comparator_factory = _Distances
+
+    def __init__(self, dim: int | None = None) -> None:
+        self.dim = dim
+
+    def get_col_spec(self, **options: Any) -> str:
+        return "SPARSEVEC" if self.dim is None else f"SPARSEVEC({self.dim})"
+
+    def bind_processor(self, dialect: Any) -> _Process:
+        return self._read
+
+    def literal_processor(self, dialect: Any) -> _Process:
+        return lambda value: _quoted(str(self._read(value)))
+
+    def compare_values(self, x: Any, y: Any) -> bool:
+        return bool(self._read(x) == self._read(y))
+
+    def _read(self, value: Any) -> Any:
+        """Return a value as a sparse vector; what is none is left for the driver to refuse."""
+        from vsql.executor.sparse_values import to_sparse
+
+        if value is None:
+            return None
+        type_ = SqlType(Family.SPARSEVEC, () if self.dim is None else (self.dim,))
+        try:
+            return to_sparse(value, type_, "value")
+        except DataError:
+            return value
+
+
 def _listed(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else value
 
@@ -158,4 +200,4 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-VECTOR, HALFVEC, BIT = Vector, HalfVector, Bit
+VECTOR, HALFVEC, BIT, SPARSEVEC = Vector, HalfVector, Bit, SparseVector

@@ -18,7 +18,9 @@ import pyarrow.compute as pc
 from vsql.core import sqlstate
 from vsql.core.errors import DataError, Error, IntegrityError
 from vsql.core.schema import Column
+from vsql.core.sparse import SparseRows, SparseVector
 from vsql.core.types import Family, SqlType
+from vsql.executor.sparse_values import sparse_column, to_sparse
 from vsql.executor.vectors import not_finite, to_vector, wrong_dimension
 
 _BLOCK_ROWS = 16_384
@@ -27,7 +29,9 @@ _BLOCK_ROWS = 16_384
 def from_values(values: Sequence[Any], column: Column, first_row: int = 1) -> pa.Array:
     """Return a stored column from Python values; raises DataError, IntegrityError (23502)."""
     type_ = column.type
-    if type_.is_vector:
+    if type_.is_sparse:
+        array = _sparse_from_values(values, column, first_row)
+    elif type_.is_vector:
         array = _vectors_from_values(values, column, first_row)
     elif type_.family is Family.JSON:
         array = pa.array([_json_text(v, column, first_row + i) for i, v in enumerate(values)])
@@ -188,6 +192,18 @@ def _vectors_from_values(values: Sequence[Any], column: Column, first_row: int) 
     return _vector_array(matrix, type_, missing)
 
 
+def _sparse_from_values(values: Sequence[Any], column: Column, first_row: int) -> pa.Array:
+    nothing = SparseVector.of((), (), column.type.dimension)
+    missing = np.array([value is None for value in values], dtype=bool)
+    vectors = [
+        nothing
+        if value is None
+        else to_sparse(value, column.type, f'column "{column.name}", row {first_row + number}')
+        for number, value in enumerate(values)
+    ]
+    return SparseRows.of(vectors).to_arrow(missing)
+
+
 def _vector_array(matrix: Any, type_: SqlType, missing: Any) -> pa.Array:
     mask = pa.array(missing) if missing is not None and missing.any() else None
     if type_.family is Family.BIT:
@@ -216,6 +232,11 @@ def from_arrow_column(
     type_ = column.type
     if type_.family in (Family.VECTOR, Family.HALFVEC):
         array = _float_vectors(array, column, first_row)
+    elif type_.is_sparse:
+        known = sparse_column(array, type_, column.name, first_row)
+        if known is None:
+            known = _sparse_from_values(array.to_pylist(), column, first_row)
+        array = known
     elif type_.family is Family.BIT and pa.types.is_string(array.type):
         array = _vectors_from_values(array.to_pylist(), column, first_row)
     elif type_.family is Family.JSON:

@@ -12,7 +12,8 @@ from vsql.core import sqlstate
 from vsql.core.changes import Change
 from vsql.core.errors import DataError, OperationalError, ProgrammingError
 from vsql.core.snapshot import TableSnapshot
-from vsql.core.types import Family, SqlType
+from vsql.core.sparse import text_of_struct
+from vsql.core.types import Family, SqlType, is_sparse
 from vsql.executor.context import Context
 from vsql.executor.fields import type_of_field
 from vsql.executor.incoming import stored_batch
@@ -354,6 +355,8 @@ def _write_arrow(table: pa.Table, path: Path) -> None:
 
 def _text_writer(field: pa.Field) -> Callable[[Any], str] | None:
     """Return what writes a value of a column that Arrow's CSV has no text for, otherwise None."""
+    if is_sparse(field.type):
+        return text_of_struct
     if pa.types.is_nested(field.type):
         return json.dumps
     if pa.types.is_binary(field.type) or pa.types.is_fixed_size_binary(field.type):
@@ -379,10 +382,17 @@ def _write_csv(table: pa.Table, path: Path) -> None:
     csv.write_csv(pa.Table.from_arrays(arrays, names=table.column_names), path)
 
 
+def _shown(row: dict[str, Any], sparse: list[str]) -> dict[str, Any]:
+    """Return a row's sparse vectors as text."""
+    return {name: text_of_struct(row[name]) for name in sparse if row[name] is not None}
+
+
 def _write_jsonl(table: pa.Table, path: Path) -> None:
     with path.open("w", encoding="utf-8") as lines:
+        sparse = [field.name for field in table.schema if is_sparse(field.type)]
         for batch in table.to_batches(max_chunksize=_BATCH_ROWS):
             for row in batch.to_pylist():
+                row.update(_shown(row, sparse))
                 lines.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
 
 

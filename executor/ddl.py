@@ -21,7 +21,7 @@ from vsql.core.errors import (
 )
 from vsql.core.schema import DYNAMIC, NO_CONSTRAINT, Column, Index, Partitioning, Table, new_id
 from vsql.core.snapshot import TableSnapshot
-from vsql.core.types import JSON, TEXT, Family, SqlType, from_arrow, named
+from vsql.core.types import JSON, VECTOR_TYPE_NAMES, Family, SqlType, from_arrow, named
 from vsql.executor.build_index import build
 from vsql.executor.context import Context
 from vsql.executor.define import (
@@ -33,6 +33,7 @@ from vsql.executor.define import (
     new_column,
     refuse_taken_name,
 )
+from vsql.executor.fields import column_type
 from vsql.executor.incoming import stored_batch
 from vsql.executor.keys import keys_in, repeats, unique_keys
 from vsql.executor.result import Result, table_result
@@ -130,7 +131,7 @@ def create_table_as(
             span=statement.span,
         )
     columns = tuple(
-        Column(new_id(), name, TEXT if type_.family is Family.NULL else type_)
+        Column(new_id(), name, column_type(type_, name))
         for name, type_ in zip(names, rows.types, strict=True)
     )
     if len(set(names)) < len(names):
@@ -337,7 +338,7 @@ def _key_type(node: exp.Expr, table: TableSnapshot, context: Context) -> SqlType
         for c in node.find_all(exp.Column)
     }
     found = from_arrow(context.relational().expression(node, columns, {}).type)
-    if isinstance(node, exp.Cast) and type_name(node.to) in ("VECTOR", "HALFVEC", "BIT"):
+    if isinstance(node, exp.Cast) and type_name(node.to) in VECTOR_TYPE_NAMES:
         # DuckDB has one type for all vectors, of 32-bit floats.
         sizes = tuple(int(size.name) for size in node.to.expressions)
         return named(type_name(node.to), sizes)

@@ -23,7 +23,7 @@ from vsql.executor.context import column_of
 from vsql.executor.frame import Frame
 from vsql.executor.json_values import cast_of, text_of
 from vsql.executor.ranker import ranker_of
-from vsql.executor.type_names import type_named
+from vsql.executor.type_names import cast_to_vector, type_named
 from vsql.executor.vectors import to_operand
 
 # What a path may be: known by its value alone.
@@ -493,7 +493,7 @@ def _cast(node: exp.Cast, frame: Frame) -> Datum:
         return _cast_array(shredded, type_)
     value = evaluate(node.this, frame)
     if type_.is_vector:
-        return value
+        return value if isinstance(value, pa.Array) else cast_to_vector(value, node.to)
     if not isinstance(value, pa.Array):
         if value is None:
             return None

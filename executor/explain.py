@@ -136,14 +136,14 @@ def _segment_facts(plan: TopK, table: TableSnapshot, share: float, k: int) -> It
             share * segment.live_count,
             filtered,
             k,
-            column.type.dimension,
+            column.type.number_count,
             structures,
             max((f.exact_nanoseconds for f in files), default=0.0),
         )
     growing = sum(segment.live_count for segment in table.inlined)
     if growing:
         filtered = bool(plan.conjuncts)
-        yield SearchFacts(growing, share * growing, filtered, k, column.type.dimension)
+        yield SearchFacts(growing, share * growing, filtered, k, column.type.number_count)
 
 
 def _path(choice: Choice) -> str:

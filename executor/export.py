@@ -8,6 +8,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from vsql.core import sqlstate
+from vsql.core.distance import Metric
 from vsql.core.errors import OperationalError
 from vsql.core.schema import Column, Partitioning
 from vsql.core.snapshot import TableSnapshot
@@ -20,14 +21,6 @@ from vsql.planner.facts import Facts
 
 SCRIPT = "database.sql"
 _FILE = re.compile(r"^(COPY .* FROM ')([^'/]+\.parquet)(';)$", re.MULTILINE)
-_CLASSES = {
-    "l2": "vector_l2_ops",
-    "inner_product": "vector_ip_ops",
-    "cosine": "vector_cosine_ops",
-    "l1": "vector_l1_ops",
-    "hamming": "bit_hamming_ops",
-    "jaccard": "bit_jaccard_ops",
-}
 
 
 def export_database(path: str, facts: Facts, context: Context) -> int:
@@ -158,6 +151,13 @@ def _column(column: Column) -> str:
     return text
 
 
+def _operator_class(metric: Metric, column: Column | None) -> str:
+    """Return the class with the type that it is for: that of the column, where there is one."""
+    if column is not None:
+        return f"{column.type.family.value.lower()}_{metric.operator_class}"
+    return f"{'bit' if metric.over_bits else 'vector'}_{metric.operator_class}"
+
+
 def _index_statements(table: TableSnapshot) -> list[str]:
     statements: list[str] = []
     for index in table.indexes:
@@ -165,7 +165,8 @@ def _index_statements(table: TableSnapshot) -> list[str]:
             continue
         plain = index.key.startswith('"') and index.key.count('"') == 2
         key = index.key if plain else f"({index.key})"
-        metric = f" {_CLASSES[index.metric.value]}" if index.metric is not None else ""
+        column = table.table.find(index.key.strip('"'))
+        metric = "" if index.metric is None else f" {_operator_class(index.metric, column)}"
         options = ", ".join(f"{name} = {value}" for name, value in index.options.items())
         with_ = f" WITH ({options})" if options else ""
         statements.append(

@@ -11,6 +11,8 @@ from vsql.core import sqlstate
 from vsql.core.errors import IntegrityError, ProgrammingError
 from vsql.core.schema import DYNAMIC, INSERTED_AT, Column, Table
 from vsql.core.snapshot import TableSnapshot
+from vsql.core.sparse import text_of_struct
+from vsql.core.types import is_sparse
 from vsql.executor.coerce import from_arrow_column, from_values
 from vsql.executor.context import Context
 from vsql.executor.values import value_of
@@ -176,7 +178,13 @@ def _shown(text: str, arrays: Mapping[str, pa.Array], row: int) -> str:
     from sqlglot import exp
 
     names = dict.fromkeys(c.name for c in parse_expression(text).find_all(exp.Column))
-    return ", ".join(f"{name} = {arrays[name][row].as_py()!r}" for name in names if name in arrays)
+    values = {name: arrays[name][row] for name in names if name in arrays}
+    return ", ".join(f"{name} = {_written(value)}" for name, value in values.items())
+
+
+def _written(value: pa.Scalar) -> str:
+    plain = value.as_py()
+    return text_of_struct(plain) if is_sparse(value.type) and value.is_valid else repr(plain)
 
 
 def _single_default(column: Column, context: Context) -> Any:

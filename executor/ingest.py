@@ -10,10 +10,10 @@ from vsql.core.changes import Change
 from vsql.core.errors import DataError, ProgrammingError, did_you_mean
 from vsql.core.schema import Column, Table, new_id
 from vsql.core.snapshot import TableSnapshot
-from vsql.core.types import TEXT, Family, from_arrow
 from vsql.executor.context import Context
 from vsql.executor.copy import load_batches
 from vsql.executor.define import refuse_taken_name
+from vsql.executor.fields import column_type, type_of_field
 from vsql.executor.written import Written
 from vsql.planner.facts import Facts
 
@@ -58,9 +58,8 @@ def ingest(
 
 def _table_for(name: str, schema: pa.Schema, temporary: bool) -> Table:
     columns = tuple(
-        Column(new_id(), field.name, TEXT if type_.family is Family.NULL else type_, field.nullable)
+        Column(new_id(), field.name, column_type(type_of_field(field), field.name), field.nullable)
         for field in schema
-        for type_ in (from_arrow(field.type),)
     )
     if not columns:
         raise ProgrammingError(

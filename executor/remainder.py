@@ -28,16 +28,18 @@ from vsql.core.errors import (
     OperationalError,
     ProgrammingError,
 )
-from vsql.core.types import Family, SqlType, from_arrow
+from vsql.core.sparse import SparseVector
+from vsql.core.types import Family, SqlType, from_arrow, is_sparse
 from vsql.executor.external import external_access_is_off
 from vsql.executor.fields import TYPE_METADATA, field_of
+from vsql.executor.sparse_values import is_sparse_value
 from vsql.executor.vectors import vector_parameter
 from vsql.planner.translate import to_duckdb
 from vsql.planner.vector_types import column_types, vector_parameters
 
 _NO_TYPES: Mapping[str, SqlType] = {}
 # How the names of all kernels begin (`Operation.function`).
-_KERNEL = re.compile("vsql_(vector|halfvec)_", re.IGNORECASE)
+_KERNEL = re.compile("vsql_(vector|halfvec|sparsevec)_", re.IGNORECASE)
 _MISSING_COLUMN = re.compile(r'Referenced column "([^"]*)"|column "([^"]*)"|column named "([^"]*)"')
 _RAISED = re.compile(r"\b(42704|42P01|3F000|0A000):(.+)")
 _WRONG_SIZE = re.compile(r"Cannot cast list with length (\d+) to array with length (\d+)")
@@ -265,6 +267,8 @@ def as_vectors(table: pa.Table, vectors: tuple[tuple[int, SqlType], ...]) -> pa.
     """
     for number, type_ in vectors:
         column = table.column(number)
+        if type_.is_sparse and is_sparse(column.type):
+            table = _as_sparse(table, number, type_)
         if type_.family is Family.BIT or not _is_list(column.type):
             continue
         dimension = _common_dimension(column)
@@ -273,6 +277,16 @@ def as_vectors(table: pa.Table, vectors: tuple[tuple[int, SqlType], ...]) -> pa.
             name = table.schema.field(number).name
             table = table.set_column(number, name, column.cast(fixed))
     return table
+
+
+def _as_sparse(table: pa.Table, number: int, type_: SqlType) -> pa.Table:
+    """Return a result whose column says its dimension, where all its vectors have the same."""
+    column = table.column(number).cast(type_.arrow)
+    found = pc.unique(pc.struct_field(column, 0)).drop_null()
+    if len(found):
+        type_ = SqlType(Family.SPARSEVEC, (found[0].as_py(),) if len(found) == 1 else ())
+    name = table.schema.field(number).name
+    return table.set_column(number, field_of(name, type_, type_.arrow), column)
 
 
 def _is_list(type_: pa.DataType) -> bool:
@@ -297,6 +311,8 @@ def _widened(type_: pa.DataType) -> pa.DataType:
 
 
 def _bindable(value: Any) -> Any:
+    if is_sparse_value(value):
+        return SparseVector.of(value.indices(), value.values(), value.dimensions()).to_text()
     if hasattr(value, "to_numpy"):
         # A column of a data frame, or a vector of pgvector's Python package; a Timestamp is none.
         array = value.to_numpy()

@@ -119,11 +119,11 @@ def _interim(
     context: Context,
 ) -> tuple[Rows, Distances] | None:
     """Search growing rows through their graph, where there is one and it pays."""
-    if not segment.growing.graphs or matches < GRAPH_ROWS // 2:
+    key = (search.column.id, search.plan.metric)
+    if key not in segment.growing.graphs or matches < GRAPH_ROWS // 2:
         return None
     if context.settings["access_path"] not in ("auto", AccessPath.INDEX.value):
         return None
-    key = (search.column.id, search.plan.metric)
     recall = context.settings["target_recall"]
     rows = candidates(segment.growing, key, search.unit, search.k, mask, segment.row_count, recall)
     if rows is None:
@@ -187,7 +187,7 @@ def _facts(
         matches=matches,
         filtered=filtered,
         k=search.k,
-        dimension=search.column.type.dimension,
+        dimension=search.column.type.number_count,
         structures=structures,
         exact_nanoseconds=max((file.exact_nanoseconds for file in files), default=0.0),
         mask_nanoseconds=mask_nanoseconds,

@@ -14,6 +14,7 @@ import pyarrow as pa
 from vsql.core.distance import Metric
 from vsql.core.protocols import Rows, Shape, Vectors
 from vsql.core.snapshot import TableSnapshot
+from vsql.core.sparse import SparseRows
 from vsql.core.types import BIGINT, Family, SqlType
 from vsql.executor import row_mask
 from vsql.executor.context import Context
@@ -221,12 +222,15 @@ def run_batch(plan: BatchTopK, queries: pa.Array, context: Context) -> pa.Table:
     return taken.append_column(plan.ordinal, pa.array(ordinals, BIGINT.arrow))
 
 
-def _matrix(queries: pa.Array, type_: SqlType) -> tuple[Vectors, Rows]:
+def _matrix(queries: pa.Array, type_: SqlType) -> tuple[Any, Rows]:
+    """Return the queries that are not NULL, as a ranker takes them, and where they stand."""
     if isinstance(queries, pa.ChunkedArray):
         queries = queries.combine_chunks()
     valid = queries.is_valid().to_numpy(zero_copy_only=False)
     present = np.flatnonzero(valid)
     kept = queries.drop_null()
+    if type_.is_sparse:
+        return SparseRows.read(kept), present
     if type_.family is Family.BIT:
         return np.ascontiguousarray(vectors_of(kept)), present
     values = kept.flatten().to_numpy(zero_copy_only=False)
@@ -235,7 +239,7 @@ def _matrix(queries: pa.Array, type_: SqlType) -> tuple[Vectors, Rows]:
 
 
 def _search_all(
-    plan: TopK, table: TableSnapshot, matrix: Vectors, k: int, context: Context
+    plan: TopK, table: TableSnapshot, matrix: Any, k: int, context: Context
 ) -> tuple[Rows, npt.NDArray[np.float32], Rows]:
     column = table.table.column(plan.column)
     shape = (len(matrix), 0)
@@ -263,7 +267,7 @@ def _search_segment_batch(
     search: Search,
     segment: OpenSegment,
     mask: RowMask | None,
-    matrix: Vectors,
+    matrix: Any,
     context: Context,
 ) -> tuple[Rows, npt.NDArray[np.float32]]:
     matches = segment.row_count if mask is None else mask.count

@@ -7,13 +7,11 @@ from sqlglot import exp
 
 from vsql.core import sqlstate
 from vsql.core.errors import DataError, NotSupportedError, ProgrammingError
-from vsql.core.types import SqlType
+from vsql.core.types import VECTOR_TYPE_NAMES, SqlType
 from vsql.executor.context import Context
-from vsql.executor.type_names import type_named
-from vsql.executor.vectors import to_operand, to_vector
+from vsql.executor.type_names import cast_to_vector
+from vsql.executor.vectors import to_operand
 from vsql.planner.bind import type_name
-
-_VECTOR_CASTS = ("VECTOR", "HALFVEC", "BIT")
 
 
 def value_of(node: exp.Expr, context: Context) -> Any:
@@ -39,11 +37,8 @@ def value_of(node: exp.Expr, context: Context) -> Any:
             return -value_of(node.this, context)
         case exp.Array():
             return [value_of(element, context) for element in node.expressions]
-        case exp.Cast() if type_name(node.to) in _VECTOR_CASTS:
-            value = value_of(node.this, context)
-            if node.to.expressions and value is not None:
-                return to_vector(value, type_named(node.to), "vector literal")
-            return value
+        case exp.Cast() if type_name(node.to) in VECTOR_TYPE_NAMES:
+            return cast_to_vector(value_of(node.this, context), node.to)
         case exp.BitString():
             return node.this
         case _:
@@ -84,6 +79,6 @@ def query_vector(node: exp.Expr, type_: SqlType, name: str, context: Context) ->
     value = value_of(node, context)
     if value is None:
         return None
-    if isinstance(value, dict):
+    if isinstance(value, dict) and not type_.is_sparse:
         raise NotSupportedError("a query vector must be a list of numbers, not a mapping")
     return to_operand(value, type_, f'query vector for column "{name}"')

@@ -16,9 +16,11 @@ import pyarrow.compute as pc
 
 from vsql.core import sqlstate
 from vsql.core.errors import DataError
+from vsql.core.sparse import SparseRows
 from vsql.core.types import Family
 from vsql.core.vector_functions import NUMERIC_FAMILIES, Kind, Operation
 from vsql.core.vector_text import check_dimension, empty_vector, parse_vector, vector_text
+from vsql.executor.sparse_kernels import SPARSE_KERNELS
 
 Floats = npt.NDArray[np.float32]
 Offsets = npt.NDArray[np.int64]
@@ -33,13 +35,22 @@ def kernels() -> Iterator[tuple[str, list[str], str, Kernel]]:
                 operation.function(family),
                 [kind.value for kind in operation.parameters],
                 operation.result.value,
-                partial(_called, kernel, operation.parameters, family),
+                partial(_called, partial(_with_family, kernel, family), operation.parameters),
             )
+    for sparse, kernel in SPARSE_KERNELS.items():
+        yield (
+            sparse.function,
+            [kind.value for kind in sparse.parameters],
+            sparse.result.value,
+            partial(_called, kernel, sparse.parameters),
+        )
 
 
-def _called(
-    kernel: Kernel, parameters: tuple[Kind, ...], family: Family, *columns: pa.ChunkedArray
-) -> pa.Array:
+def _with_family(kernel: Kernel, family: Family, *arguments: Any) -> pa.Array:
+    return kernel(*arguments, family)
+
+
+def _called(kernel: Kernel, parameters: tuple[Kind, ...], *columns: pa.ChunkedArray) -> pa.Array:
     arrays = [_combined(column) for column in columns]
     missing = [array for array in arrays if array.null_count]
     present: pa.Array | None = None
@@ -51,7 +62,7 @@ def _called(
         present = pc.if_else(valid, pa.array(places), pa.scalar(None, pa.int64()))
     arguments = [_argument(a, kind) for a, kind in zip(arrays, parameters, strict=True)]
     with np.errstate(all="ignore"):
-        result = kernel(*arguments, family)
+        result = kernel(*arguments)
     return result if present is None else result.take(present)
 
 
@@ -60,6 +71,8 @@ def _combined(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _argument(array: pa.Array, kind: Kind) -> Any:
+    if kind is Kind.SPARSE:
+        return SparseRows.read(array)
     if kind in (Kind.VECTOR, Kind.NUMBERS):
         return Vectors.read(array)
     return array.to_numpy(zero_copy_only=False) if kind is Kind.INTEGER else array

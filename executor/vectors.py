@@ -10,13 +10,15 @@ import numpy.typing as npt
 
 from vsql.core import sqlstate
 from vsql.core.errors import DataError
+from vsql.core.sparse import SparseVector
 from vsql.core.types import Family, SqlType
 from vsql.core.vector_text import empty_vector, parse_vector
+from vsql.executor.sparse_values import to_sparse
 
 _DTYPES = {Family.VECTOR: np.float32, Family.HALFVEC: np.float16}
 
 
-def to_operand(value: Any, type_: SqlType, where: str) -> npt.NDArray[Any]:
+def to_operand(value: Any, type_: SqlType, where: str) -> Any:
     """Return the query of a search; as `to_vector`, but for the code of bits too many or few."""
     try:
         return to_vector(value, type_, where)
@@ -26,14 +28,22 @@ def to_operand(value: Any, type_: SqlType, where: str) -> npt.NDArray[Any]:
         raise DataError(str(error), code=sqlstate.DATA_EXCEPTION) from None
 
 
-def to_vector(value: Any, type_: SqlType, where: str) -> npt.NDArray[Any]:
+def to_vector(value: Any, type_: SqlType, where: str) -> Any:
     """Return one vector of `type_`, (dimension,), float32 (float16 for HALFVEC; bytes for BIT).
+
+    Of SPARSEVEC it is a SparseVector.
 
     `where` names the place for messages, as in 'column "e", row 3'. Raises DataError for a wrong
     dimension, NaN, infinity, or a value that is no vector.
     """
     if type_.family is Family.BIT:
         return _to_bits(value, type_, where)
+    if type_.is_sparse:
+        return to_sparse(value, type_, where)
+    if isinstance(value, SparseVector):
+        if value.dimensions() != type_.dimension:
+            raise wrong_dimension(value.dimensions(), type_, where)
+        value = value.to_numpy()
     dtype = _DTYPES[type_.family]
     if type(value) is np.ndarray and value.dtype == dtype and value.ndim == 1:
         vector = value
@@ -49,6 +59,15 @@ def to_vector(value: Any, type_: SqlType, where: str) -> npt.NDArray[Any]:
     if not math.isfinite(product) and not np.isfinite(vector).all():
         raise not_finite(vector, type_, where)
     return vector if vector.flags.c_contiguous else np.ascontiguousarray(vector)
+
+
+def of_any_dimension(value: Any, family: Family) -> Any:
+    """Return the vector that a text is, cast to a type without a dimension; raises DataError."""
+    if not isinstance(value, str) or family is Family.BIT:
+        return value
+    if family is Family.SPARSEVEC:
+        return SparseVector.from_text(value)
+    return np.array(parse_vector(value, family), dtype=_DTYPES[family])
 
 
 def wrong_dimension(found: int, type_: SqlType, where: str) -> DataError:
@@ -69,7 +88,7 @@ def not_finite(vector: npt.NDArray[Any], type_: SqlType, where: str) -> DataErro
 
 
 def vector_parameter(value: Any, type_: SqlType) -> Any:
-    """Return a parameter that stands for a vector in DuckDB's SQL: numbers, or text of bits.
+    """Return a parameter that stands for a vector in DuckDB's SQL: numbers, text of bits, a struct.
 
     A type without a dimension takes any. Raises DataError.
     """
@@ -78,6 +97,13 @@ def vector_parameter(value: Any, type_: SqlType) -> Any:
     where = "parameter"
     if type_.family is Family.BIT:
         return value if isinstance(value, str) else _bit_text(value)
+    if type_.is_sparse:
+        sparse = to_sparse(value, type_, where)
+        return {
+            "dimension": sparse.dimensions(),
+            "indices": sparse.indices(),
+            "values": sparse.values(),
+        }
     if not type_.arguments:
         numbers = _numbers(value, _DTYPES[type_.family], type_, where)
         type_ = replace(type_, arguments=(max(len(numbers), 1),))

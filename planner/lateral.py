@@ -117,6 +117,8 @@ def _ordering(
     other = {c.name: c for c in vector_columns(outer_columns)}.get(folded(theirs.this))
     if inner is None or other is None or inner.type.dimension != other.type.dimension:
         return None
+    if inner.type.is_sparse != other.type.is_sparse:
+        return None
     return Ordering(metric, inner, theirs)
 
 

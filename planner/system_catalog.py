@@ -111,6 +111,7 @@ _TYPE_OF_FAMILY: Mapping[Family, str] = {
     Family.VECTOR: "vector",
     Family.HALFVEC: "halfvec",
     Family.BIT: "bit",
+    Family.SPARSEVEC: "sparsevec",
     Family.NULL: "text",
 }
 

@@ -4,19 +4,19 @@
 without arguments: `SqlType(Family.VECTOR)`. What has no type here is left to DuckDB.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sqlglot import exp
 
 from vsql.core.distance import METRIC_BY_FUNCTION
-from vsql.core.types import DOUBLE, TEXT, Family, SqlType, named
+from vsql.core.types import DOUBLE, TEXT, VECTOR_TYPE_NAMES, Family, SqlType, named
 from vsql.core.vector_functions import VECTOR_FUNCTIONS, Operation
 from vsql.planner.bind import folded, qualifier, type_name
 from vsql.planner.facts import Facts
 
 _META = "vsql_type"
-_FAMILIES = {"VECTOR": Family.VECTOR, "HALFVEC": Family.HALFVEC, "BIT": Family.BIT}
+_FAMILIES = {name: Family(name) for name in VECTOR_TYPE_NAMES}
 _BOOLEAN = SqlType(Family.BOOLEAN)
 _INTEGER = SqlType(Family.INTEGER)
 _ARRAY = SqlType(Family.ARRAY, element=SqlType(Family.REAL))
@@ -121,16 +121,25 @@ def outputs_of(query: exp.Expr, types: Types) -> Outputs | None:
     return tuple(outputs)
 
 
+def common_type(types: Iterable[SqlType | None]) -> SqlType | None:
+    """Return the type that vectors beside each other take: sparse where one of them is."""
+    known = [type_ for type_ in types if type_ is not None and type_.is_vector]
+    return next((type_ for type_ in known if type_.is_sparse), known[0] if known else None)
+
+
 def values_of(node: exp.Expr) -> Outputs:
-    """Return names and types of an annotated VALUES: of each column the first vector in it."""
+    """Return names and types of an annotated VALUES: of each column the type of its vectors."""
     rows = [row.expressions for row in node.expressions if isinstance(row, exp.Tuple)]
     found: list[tuple[str, SqlType | None]] = []
     for number, column in enumerate(zip(*rows, strict=False), 1):
         types = [type_ for type_ in map(vector_type, column) if type_ is not None]
+        first = common_type(types)
         dimensions = {dimension_of(type_) for type_ in types}
-        dimensions |= {_shown(value) for value in column if vector_type(value) is None} - {None}
+        if first is not None:
+            untyped = [value for value in column if vector_type(value) is None]
+            dimensions |= {_shown(value, first.family) for value in untyped} - {None}
         same = dimensions.pop() if len(dimensions) == 1 else None
-        found.append((f"column{number}", sized(types[0], same) if types else None))
+        found.append((f"column{number}", sized(first, same) if first else None))
     return tuple(found)
 
 
@@ -229,7 +238,7 @@ def _cast(node: exp.Expr) -> SqlType | None:
     if inner is not None:
         return sized(found, dimension_of(inner))
     if isinstance(value, exp.Literal) and value.is_string:
-        return sized(found, value.name.count(",") + 1)
+        return sized(found, shown_dimension(value.name, found.family))
     return sized(found, len(value.expressions) if isinstance(value, exp.Array) else None)
 
 
@@ -244,14 +253,13 @@ def _same_as(*names: str) -> Callable[[exp.Expr], SqlType | None]:
     """Return what takes the type of the first of these arguments that is a vector."""
 
     def infer(node: exp.Expr) -> SqlType | None:
+        types: list[SqlType | None] = []
         for name in names:
             value = node.args.get(name)
             for part in value if isinstance(value, list) else (value,):
                 inner = part.args.get("true") if isinstance(part, exp.If) else part
-                found = vector_type(inner) if isinstance(inner, exp.Expr) else None
-                if found is not None:
-                    return found
-        return None
+                types.append(vector_type(inner) if isinstance(inner, exp.Expr) else None)
+        return common_type(types)
 
     return infer
 
@@ -268,12 +276,12 @@ def _subquery(node: exp.Expr) -> SqlType | None:
 
 
 def _elementwise(node: exp.Expr) -> SqlType | None:
-    return vector_type(node.this) or vector_type(node.args.get("expression"))
+    return common_type(map(vector_type, (node.this, node.args.get("expression"))))
 
 
 def _concatenation(node: exp.Expr) -> SqlType | None:
     left, right = node.this, node.args["expression"]
-    found = vector_type(left) or vector_type(right)
+    found = common_type(map(vector_type, (left, right)))
     return None if found is None else concatenated(found, left, right)
 
 
@@ -284,9 +292,17 @@ def concatenated(type_: SqlType, left: exp.Expr, right: exp.Expr) -> SqlType:
     return sized(type_, sum(known) if len(known) == 2 else None)
 
 
-def _shown(node: exp.Expr) -> int | None:
+def shown_dimension(text: str, family: Family) -> int | None:
+    """Return the dimension of a literal, as it seems: what is none is refused elsewhere."""
+    if family is not Family.SPARSEVEC:
+        return text.count(",") + 1
+    dimension = text.rpartition("/")[2].strip()
+    return int(dimension) if dimension.isascii() and dimension.isdigit() else None
+
+
+def _shown(node: exp.Expr, family: Family = Family.VECTOR) -> int | None:
     is_text = isinstance(node, exp.Literal) and node.is_string
-    return node.name.count(",") + 1 if is_text else None
+    return shown_dimension(node.name, family) if is_text else None
 
 
 def _aggregate(node: exp.Expr) -> SqlType | None:
@@ -303,7 +319,7 @@ def _function(node: exp.Expr) -> SqlType | None:
     function = VECTOR_FUNCTIONS.get(name)
     if function is None or not arguments:
         return None
-    found = next((t for t in map(vector_type, arguments) if t is not None), None)
+    found = common_type(map(vector_type, arguments))
     first = sized(found or SqlType(Family.VECTOR), dimension_of(found) or _shown(arguments[0]))
     match function.operation:
         case None:

@@ -4,9 +4,11 @@
 |---|---|
 | VECTOR(n), HALFVEC(n) | `FLOAT[n]`; `FLOAT[]` where n is not known |
 | BIT(n) | `BIT` |
+| SPARSEVEC(n) | a struct of the dimension, indices and values |
 | `a <=> b` and the other dense distances | `array_cosine_distance(a, b)`, or `list_…` |
 | `a <~> b`, `a <%> b` | bit_count over the bits of both |
 | `a + b`, `l2_normalize(a)`, casts to and from text, … | `vsql_vector_add(a, b)`, … |
+| the distances of sparse vectors, and how they sort | `vsql_sparsevec_l2_distance(a, b)`, … |
 | `avg(v)`, `sum(v)` | `vsql_vector_average(list(v))`, … |
 
 The `vsql_` functions are vsql's own kernels (`vsql.core.vector_functions`).
@@ -18,14 +20,22 @@ from sqlglot import exp, parse_one
 
 from vsql.core import sqlstate
 from vsql.core.distance import METRIC_BY_FUNCTION, Metric
-from vsql.core.errors import DataError, ProgrammingError
-from vsql.core.types import TEXT, Family, SqlType
-from vsql.core.vector_functions import VECTOR_FUNCTIONS, Operation
+from vsql.core.errors import DataError, NotSupportedError, ProgrammingError
+from vsql.core.sparse import SparseVector, expected_dimensions
+from vsql.core.types import TEXT, VECTOR_DIMENSION_MAX, Family, SqlType
+from vsql.core.vector_functions import (
+    SPARSE_DUCKDB,
+    VECTOR_FUNCTIONS,
+    Operation,
+    SparseOperation,
+    VectorFunction,
+)
 from vsql.core.vector_text import parse_vector
-from vsql.planner.bind import span_of
+from vsql.planner.bind import folded, span_of
 from vsql.planner.plan import SUBQUERY_PREFIX
 from vsql.planner.vector_types import (
     cast_type,
+    common_type,
     dimension_of,
     sized,
     type_of,
@@ -38,6 +48,12 @@ _DISTANCES = {
     Metric.L2: ("array_distance", "list_distance"),
     Metric.COSINE: ("array_cosine_distance", "list_cosine_distance"),
     Metric.INNER_PRODUCT: ("array_negative_inner_product", "list_negative_inner_product"),
+}
+_SPARSE_DISTANCES = {
+    Metric.L2: SparseOperation.L2_DISTANCE,
+    Metric.COSINE: SparseOperation.COSINE_DISTANCE,
+    Metric.INNER_PRODUCT: SparseOperation.NEGATIVE_INNER_PRODUCT,
+    Metric.L1: SparseOperation.L1_DISTANCE,
 }
 _ELEMENTWISE: dict[type[exp.Expr], Operation] = {
     exp.Add: Operation.ADD,
@@ -84,6 +100,8 @@ def _fixed(node: exp.Expr, type_: SqlType) -> exp.Expr:
     """Return a node in the DuckDB type that a vector type is held in."""
     if type_.family is Family.BIT:
         return with_type(_cast_to(node, "BIT"), type_)
+    if type_.is_sparse:
+        return with_type(_cast_to(node, SPARSE_DUCKDB), type_)
     size = "" if dimension_of(type_) is None else str(dimension_of(type_))
     return with_type(_cast_to(node, f"FLOAT[{size}]"), type_)
 
@@ -94,6 +112,11 @@ def _computed(operation: Operation, type_: SqlType, *arguments: exp.Expr) -> exp
     return with_type(call, type_) if dimension_of(type_) is None else _fixed(call, type_)
 
 
+def _sparse(operation: SparseOperation, type_: SqlType, *arguments: exp.Expr) -> exp.Expr:
+    """Return a kernel's call that gives a sparse vector, or makes a vector of one."""
+    return with_type(_call(operation.function, *arguments), type_)
+
+
 def as_vector(node: exp.Expr, beside: SqlType, operator: str) -> exp.Expr:
     """Return an operand as a vector; text, parameters and arrays take the type of what is beside.
 
@@ -101,7 +124,9 @@ def as_vector(node: exp.Expr, beside: SqlType, operator: str) -> exp.Expr:
     """
     inner, found = node.unnest(), type_of(node)
     if found is not None and found.is_vector:
-        if (found.family is Family.BIT) is (beside.family is Family.BIT):
+        if beside.is_sparse and found.family in (Family.VECTOR, Family.HALFVEC):
+            return _converted(node, SqlType(Family.SPARSEVEC), found)
+        if _kind(found) is _kind(beside):
             return node
     elif isinstance(inner, exp.Null):
         return with_type(inner, beside)
@@ -122,15 +147,35 @@ def as_vector(node: exp.Expr, beside: SqlType, operator: str) -> exp.Expr:
     )
 
 
+def _kind(type_: SqlType) -> Family:
+    """Return what a vector's family is to an operator: HALFVEC goes with VECTOR."""
+    return Family.VECTOR if type_.family is Family.HALFVEC else type_.family
+
+
 def _of_text(text: str, type_: SqlType) -> exp.Expr:
     if type_.family is Family.BIT:
         return _of_bits(text, dimension_of(type_))
+    if type_.is_sparse:
+        return _of_sparse_text(text, dimension_of(type_))
     numbers = parse_vector(text, type_.family)
     wanted = dimension_of(type_)
     if wanted is not None and len(numbers) != wanted:
         raise _expected(wanted, len(numbers))
     written = exp.Literal.string(f"[{','.join(map(repr, numbers))}]")
     return _rounded(_fixed(written, SqlType(Family.VECTOR, (len(numbers),))), type_.family)
+
+
+def _of_sparse_text(text: str, wanted: int | None) -> exp.Expr:
+    vector = SparseVector.from_text(text)
+    if wanted is not None and vector.dimensions() != wanted:
+        raise expected_dimensions(wanted, vector.dimensions())
+    parts = {
+        "dimension": vector.dimensions(),
+        "indices": vector.indices(),
+        "values": vector.values(),
+    }
+    written = exp.Literal.string(repr(parts))
+    return _fixed(written, SqlType(Family.SPARSEVEC, (vector.dimensions(),)))
 
 
 def _of_bits(text: str, length: int | None) -> exp.Expr:
@@ -149,6 +194,8 @@ def _of_array(node: exp.Expr, type_: SqlType) -> exp.Expr:
     inner = node.unnest()
     dimension = len(inner.expressions) or None if isinstance(inner, exp.Array) else None
     numbers = _cast_to(node, "DOUBLE[]")
+    if type_.is_sparse:
+        return _sparse(SparseOperation.OF_ARRAY, sized(type_, dimension), numbers)
     return _computed(Operation.FROM_ARRAY, sized(type_, dimension), numbers)
 
 
@@ -194,6 +241,8 @@ def _function(node: exp.Expr) -> exp.Expr:
     if name.startswith("halfvec_"):
         beside = SqlType(Family.HALFVEC, beside.arguments)
     vectors = [as_vector(vector, beside, name) for vector in vectors]
+    if beside.is_sparse:
+        return _sparse_function(function, vectors, beside)
     if function.operation is None:
         if name == "vector_dims":
             return _cast_to(_call("len", *vectors), "INTEGER")
@@ -213,12 +262,25 @@ def _function(node: exp.Expr) -> exp.Expr:
     return _computed(function.operation, result, *vectors, *whole)
 
 
+def _sparse_function(function: VectorFunction, vectors: list[exp.Expr], type_: SqlType) -> exp.Expr:
+    operation = function.sparse
+    if operation is None:
+        raise ProgrammingError(
+            f"function {function.name}(sparsevec) does not exist", code=sqlstate.UNDEFINED_FUNCTION
+        )
+    if len(vectors) == 2:
+        return exp.Paren(this=exp.Neg(this=_dense(Metric.INNER_PRODUCT, *vectors)))
+    if operation is SparseOperation.NORM:
+        return _call(operation.function, *vectors)
+    return _sparse(operation, type_, *vectors)
+
+
 def _beside(operands: list[exp.Expr]) -> SqlType:
-    """Return the type that untyped operands take: that of the first vector among them.
+    """Return the type that untyped operands take: that of the vectors among them.
 
     One array is as good as a vector; without either it is VECTOR of any dimension.
     """
-    return next((t for t in map(vector_type, operands) if t is not None), _ANY_VECTOR)
+    return common_type(map(vector_type, operands)) or _ANY_VECTOR
 
 
 def _bits(node: exp.Expr) -> SqlType:
@@ -247,11 +309,15 @@ def _distance(metric: Metric, node: exp.Expr) -> exp.Expr:
         bits = _pair(left, right, beside, metric.operator)
         _check_same(bits[0], bits[1], "bit lengths")
         return _over_bits(metric, *bits)
-    beside = next((t for t in known if t.is_vector), _ANY_VECTOR)
+    beside = common_type(known) or _ANY_VECTOR
     return _dense(metric, *_pair(left, right, beside, metric.operator))
 
 
 def _dense(metric: Metric, left: exp.Expr, right: exp.Expr) -> exp.Expr:
+    sparse = common_type((vector_type(left), vector_type(right)))
+    if sparse is not None and sparse.is_sparse:
+        _check_same(left, right, "sparsevec dimensions")
+        return _call(_SPARSE_DISTANCES[metric].function, left, right)
     _check_same(left, right)
     if metric is Metric.L1:
         return _call(Operation.L1_DISTANCE.function(Family.VECTOR), left, right)
@@ -289,6 +355,8 @@ def _arithmetic(node: exp.Expr) -> exp.Expr:
         return node
     operation = _ELEMENTWISE[type(node)]
     operator = operation.word
+    if found.is_sparse:
+        raise _no_operator(operator, found)
     if found.family is Family.BIT:
         if operation is not Operation.CONCATENATE:
             raise _no_operator(operator, found)
@@ -323,19 +391,25 @@ def _no_operator(operator: str, type_: SqlType) -> ProgrammingError:
 
 def _comparison(node: exp.Expr) -> exp.Expr:
     left, right = node.this, node.expression
-    beside = vector_type(left) or vector_type(right)
+    beside = common_type((vector_type(left), vector_type(right)))
     if beside is None or isinstance(right, exp.Any | exp.All | exp.Subquery):
         return node
     left, right = _pair(left, right, sized(beside, None), "=")
     node.set("this", left)
     node.set("expression", right)
-    _compare_as_lists(node, ("this", "expression"))
+    _compare(node, ("this", "expression"))
     return node
 
 
-def _compare_as_lists(node: exp.Expr, names: tuple[str, ...]) -> None:
+def _compare(node: exp.Expr, names: tuple[str, ...]) -> None:
     """Vectors of different dimensions compare as lists do: element by element, then by length."""
     sides = [node.args[name] for name in names]
+    if any(type_ is not None and type_.is_sparse for type_ in map(type_of, sides)):
+        # Two that are equal are so in DuckDB too; their order needs a key.
+        if isinstance(node, exp.LT | exp.LTE | exp.GT | exp.GTE | exp.Between):
+            for name, side in zip(names, sides, strict=True):
+                node.set(name, _sort_key(side))
+        return
     dimensions = {dimension_of(type_of(side)) for side in sides}
     bits = any(t is not None and t.family is Family.BIT for t in map(type_of, sides))
     if not bits and (len(dimensions) > 1 or None in dimensions):
@@ -349,22 +423,24 @@ def _membership(node: exp.Expr) -> exp.Expr:
         return node
     (first, *others) = node.expressions
     if isinstance(first, exp.Placeholder) and first.name.startswith(SUBQUERY_PREFIX):
-        return _among(node.this, first) if found.family is not Family.BIT else node
+        if found.is_sparse:
+            return _among(node.this, first, SPARSE_DUCKDB)
+        return _among(node.this, first, "FLOAT[]") if found.family is not Family.BIT else node
     values = [as_vector(value, sized(found, None), "IN") for value in (first, *others)]
     node.set("expressions", [exp.paren(value, copy=False) for value in values])
-    if found.family is not Family.BIT:
+    if found.family in (Family.VECTOR, Family.HALFVEC):
         node.set("this", _cast_to(node.this, "FLOAT[]"))
         node.set("expressions", [_cast_to(value, "FLOAT[]") for value in values])
     return node
 
 
-def _among(vector: exp.Expr, found: exp.Expr) -> exp.Expr:
+def _among(vector: exp.Expr, found: exp.Expr, duckdb_type: str) -> exp.Expr:
     """`v IN (SELECT …)` where the subquery's rows are a parameter: a list of vectors and NULLs."""
     return _template(
         "CASE WHEN len(b) = 0 THEN false WHEN a IS NULL THEN NULL"
         " WHEN list_contains(b, a) THEN true WHEN list_count(b) = len(b) THEN false END",
-        _cast_to(vector, "FLOAT[]"),
-        _cast_to(found, "FLOAT[][]"),
+        _cast_to(vector, duckdb_type),
+        _cast_to(found, f"{duckdb_type}[]"),
     )
 
 
@@ -375,7 +451,8 @@ def _values(node: exp.Expr) -> exp.Expr:
             continue
         for row in node.expressions:
             value = as_vector(row.expressions[number], type_, "VALUES")
-            fixed = value if dimension_of(type_) is not None else _cast_to(value, "FLOAT[]")
+            whole_type = dimension_of(type_) is not None or type_.is_sparse
+            fixed = value if whole_type else _cast_to(value, "FLOAT[]")
             whole = list(row.expressions)
             row.set("expressions", [*whole[:number], fixed, *whole[number + 1 :]])
     return node
@@ -387,7 +464,7 @@ def _between(node: exp.Expr) -> exp.Expr:
         return node
     for name in ("low", "high"):
         node.set(name, as_vector(node.args[name], sized(found, None), "BETWEEN"))
-    _compare_as_lists(node, ("this", "low", "high"))
+    _compare(node, ("this", "low", "high"))
     return node
 
 
@@ -414,6 +491,13 @@ def _aggregate(node: exp.Expr) -> exp.Expr:
     found = vector_type(node)
     if found is None or found.family is Family.BIT:
         return node
+    if found.is_sparse:
+        raise ProgrammingError(
+            f"function {node.key}(sparsevec) does not exist",
+            code=sqlstate.UNDEFINED_FUNCTION,
+            span=span_of(node),
+            hint="cast it to a vector, as in avg(e::vector(100))",
+        )
     operation = Operation.AVERAGE if isinstance(node, exp.Avg) else Operation.SUM
     gathered = _call("list", node.this)
     top: exp.Expr = node
@@ -424,6 +508,64 @@ def _aggregate(node: exp.Expr) -> exp.Expr:
     # FILTER and OVER belong to the gathering: what is around them becomes the kernel's argument.
     top.meta[_REDUCED] = operation
     return with_type(gathered, found)
+
+
+def _sort_key(node: exp.Expr) -> exp.Expr:
+    """Return bytes that sort as sparse vectors do."""
+    return _call(SparseOperation.SORT_KEY.function, node)
+
+
+def _ordered(node: exp.Expr) -> exp.Expr:
+    """ORDER BY v, by an output's name, or by its number."""
+    key, query = node.this, node.find_ancestor(exp.Select, exp.Window, exp.SetOperation)
+    output = _output_named(key, query)
+    found = type_of(key if output is None else output)
+    if found is None or not found.is_sparse:
+        return node
+    if isinstance(query, exp.SetOperation) and output is not None:
+        key = exp.column(exp.to_identifier(output.alias_or_name, quoted=True))
+    elif output is not None:
+        # A name in an expression is a column's before it is an output's: the output is written out.
+        key = translate_vectors(output.unalias().copy())
+    node.set("this", _sort_key(key))
+    return node
+
+
+def _output_named(key: exp.Expr, query: exp.Expr | None) -> exp.Expr | None:
+    """Return the output that ORDER BY means by a name or number, None where it means none."""
+    select = query
+    while isinstance(select, exp.SetOperation | exp.Subquery):
+        select = select.this
+    if not isinstance(select, exp.Select):
+        return None
+    outputs: list[exp.Expr] = select.expressions
+    if isinstance(key, exp.Literal) and key.is_int:
+        place = int(key.name) - 1
+        return outputs[place] if 0 <= place < len(outputs) else None
+    if not isinstance(key, exp.Column) or key.args.get("table") is not None:
+        return None
+    named = (e for e in outputs if isinstance(e, exp.Alias) and e.alias == folded(key.this))
+    return next(named, None)
+
+
+def _extreme(node: exp.Expr) -> exp.Expr:
+    """max(v) and min(v) of sparse vectors: pgvector has neither, and DuckDB has another order."""
+    found = vector_type(node.this)
+    if found is not None and found.is_sparse:
+        raise ProgrammingError(
+            f"function {node.key}(sparsevec) does not exist",
+            code=sqlstate.UNDEFINED_FUNCTION,
+            span=span_of(node),
+            hint="use ORDER BY ... LIMIT 1",
+        )
+    return node
+
+
+def _greatest(node: exp.Expr) -> exp.Expr:
+    found = vector_type(node)
+    if found is not None and found.is_sparse:
+        raise NotSupportedError(f"{node.key} does not take sparse vectors", span=span_of(node))
+    return _branches("this", "expressions")(node)
 
 
 def _around_aggregate(node: exp.Expr) -> exp.Expr:
@@ -457,7 +599,13 @@ def _cast(node: exp.Expr) -> exp.Expr:
     if known is not None and known.family is Family.ARRAY:
         return _resized(_of_array(node.this, sized(wanted, None)), wanted)
     if known is not None and known.is_string:
-        return _resized(_computed(Operation.PARSE, sized(wanted, None), node.this), wanted)
+        any_size = sized(wanted, None)
+        if wanted.is_sparse:
+            return _resized(_sparse(SparseOperation.PARSE, any_size, node.this), wanted)
+        return _resized(_computed(Operation.PARSE, any_size, node.this), wanted)
+    if known is None and wanted.is_sparse:
+        shown = _cast_to(node.this, "VARCHAR")
+        return _resized(_sparse(SparseOperation.PARSE, sized(wanted, None), shown), wanted)
     if known is None:
         return _fixed(node.this, wanted)
     raise ProgrammingError(
@@ -468,6 +616,16 @@ def _cast(node: exp.Expr) -> exp.Expr:
 
 
 def _converted(inner: exp.Expr, wanted: SqlType, found: SqlType) -> exp.Expr:
+    if wanted.is_sparse and not found.is_sparse:
+        operation = SparseOperation.OF_VECTOR
+        return _resized(_sparse(operation, sized(wanted, dimension_of(found)), inner), wanted)
+    if found.is_sparse and not wanted.is_sparse:
+        half = wanted.family is Family.HALFVEC
+        operation = SparseOperation.TO_HALFVEC if half else SparseOperation.TO_VECTOR
+        dense = _sparse(operation, sized(wanted, None), inner)
+        size = dimension_of(found)
+        known = size is not None and size <= VECTOR_DIMENSION_MAX
+        return _resized(_fixed(dense, sized(wanted, size)) if known else dense, wanted)
     return _resized(_rounded(inner, wanted.family), wanted)
 
 
@@ -478,6 +636,9 @@ def _resized(vector: exp.Expr, wanted: SqlType) -> exp.Expr:
         return vector
     if found is not None:
         raise _expected(size, found)
+    if wanted.is_sparse:
+        number = exp.Literal.number(size)
+        return _sparse(SparseOperation.CHECK_DIMENSION, wanted, vector, number)
     return _fixed(vector, wanted)
 
 
@@ -506,13 +667,14 @@ def _from_vector(node: exp.Cast, wanted: SqlType, found: SqlType) -> exp.Expr:
     if found.family is Family.BIT:
         return node
     if wanted.is_string:
-        shown = _call(Operation.SHOW.function(found.family), node.this)
+        show = SparseOperation.SHOW.function if found.is_sparse else None
+        shown = _call(show or Operation.SHOW.function(found.family), node.this)
         return (
             with_type(shown, TEXT)
             if not node.to.expressions
             else with_type(exp.Cast(this=shown, to=node.to), TEXT)
         )
-    if wanted.family is Family.ARRAY:
+    if wanted.family is Family.ARRAY and not found.is_sparse:
         return with_type(exp.Cast(this=_cast_to(node.this, "FLOAT[]"), to=node.to), wanted)
     raise ProgrammingError(
         f"cannot cast type {found.family.value.lower()} to {wanted}",
@@ -538,13 +700,15 @@ _REWRITES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.DPipe: _arithmetic,
     exp.EQ: _comparison,
     exp.Filter: _around_aggregate,
-    exp.Greatest: _branches("this", "expressions"),
+    exp.Greatest: _greatest,
     exp.GT: _comparison,
     exp.GTE: _comparison,
     exp.In: _membership,
-    exp.Least: _branches("this", "expressions"),
+    exp.Least: _greatest,
     exp.LT: _comparison,
     exp.LTE: _comparison,
+    exp.Max: _extreme,
+    exp.Min: _extreme,
     exp.Mod: _refused,
     exp.Mul: _arithmetic,
     exp.Neg: _refused,
@@ -552,6 +716,7 @@ _REWRITES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Nullif: _comparison,
     exp.NullSafeEQ: _comparison,
     exp.NullSafeNEQ: _comparison,
+    exp.Ordered: _ordered,
     exp.Sub: _arithmetic,
     exp.Sum: _aggregate,
     exp.Values: _values,

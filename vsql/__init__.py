@@ -41,6 +41,7 @@ from vsql.driver.type_objects import (
 )
 
 if TYPE_CHECKING:
+    from vsql.core.sparse import SparseVector
     from vsql.driver.connection import Connection
 
 __version__ = VERSION
@@ -67,6 +68,15 @@ def connect(
     return Connection.open(database, autocommit=autocommit, read_only=read_only, settings=settings)
 
 
+def __getattr__(name: str) -> Any:
+    # Its module loads numpy and pyarrow.
+    if name == "SparseVector":
+        from vsql.core.sparse import SparseVector
+
+        return SparseVector
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "BINARY",
     "DATETIME",
@@ -86,6 +96,7 @@ __all__ = [
     "NotSupportedError",
     "OperationalError",
     "ProgrammingError",
+    "SparseVector",
     "Time",
     "TimeFromTicks",
     "Timestamp",

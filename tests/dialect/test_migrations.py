@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 import vsql
 import vsql.dialect.migrations
-from vsql.dialect import Bit, HalfVector, Vector
+from vsql.dialect import Bit, HalfVector, SparseVector, Vector
 from vsql.grammar.parse import split_statements
 
 ROOT = Path(__file__).parent.parent.parent
@@ -48,6 +48,7 @@ COLUMNS: dict[str, Callable[[], sa.Column[Any]]] = {
     "vector": lambda: sa.Column("c", Vector(3)),
     "half vector": lambda: sa.Column("c", HalfVector(3)),
     "bits": lambda: sa.Column("c", Bit(8)),
+    "sparse vector": lambda: sa.Column("c", SparseVector(1_000_000)),
     "vectors": lambda: sa.Column("c", sa.ARRAY(sa.Float)),
     "text": lambda: sa.Column("c", sa.Text),
     "text of a length": lambda: sa.Column("c", sa.String(30), nullable=False),
@@ -119,6 +120,7 @@ INDEXES: dict[str, Callable[[sa.Table], sa.Index]] = {
     "the kind by default": lambda t: sa.Index("i", t.c.e),
     "half": lambda t: sa.Index("i", t.c.h, vsql_using="hnsw", vsql_ops={"h": "halfvec_l2_ops"}),
     "bits": lambda t: sa.Index("i", t.c.b, vsql_using="flat", vsql_ops={"b": "bit_hamming_ops"}),
+    "sparse": lambda t: sa.Index("i", t.c.v, vsql_using="flat", vsql_ops={"v": "sparsevec_ip_ops"}),
     "half of a vector": lambda t: sa.Index(
         "i",
         sa.func.cast(t.c.e, HalfVector(3)).label("e"),
@@ -149,6 +151,7 @@ def _indexed(make: Callable[[sa.Table], sa.Index] | None) -> sa.MetaData:
         sa.Column("e", Vector(3)),
         sa.Column("h", HalfVector(3)),
         sa.Column("b", Bit(8)),
+        sa.Column("v", SparseVector(5)),
         sa.Column("Odd name", sa.Integer),
     )
     if make is not None:
@@ -203,6 +206,7 @@ def _one(type_: Any, **options: Any) -> Items:
 CHANGES: dict[str, tuple[Items, Items, list[str]]] = {
     "a wider vector": (_one(Vector(3)), _one(Vector(4)), ["modify_type"]),
     "halves": (_one(Vector(3)), _one(HalfVector(3)), ["modify_type"]),
+    "a wider sparse vector": (_one(SparseVector(3)), _one(SparseVector(4)), ["modify_type"]),
     "an array": (_one(sa.Text), _one(sa.ARRAY(sa.Text)), ["modify_type"]),
     "a wider number": (_one(sa.Integer), _one(sa.BigInteger), ["modify_type"]),
     "a longer text": (_one(sa.String(3)), _one(sa.String(4)), ["modify_type"]),
@@ -388,6 +392,7 @@ def _second() -> sa.MetaData:
     note.c.text.type = sa.Text()
     note.c.text.server_default = None
     note.append_column(sa.Column("bits", Bit(16), comment="a sketch"))
+    note.append_column(sa.Column("words", SparseVector(30522)))
     note.append_column(sa.Column("more", sa.ARRAY(JSONB)))
     note.append_column(sa.Column("grid", ARRAY(sa.Integer, dimensions=2)))
     sa.Index(
@@ -495,6 +500,7 @@ def test_there_and_back(tmp_path: Path) -> None:
 
     script = project.revision(_second(), "two")
     assert "vsql.dialect.Bit(length=16)" in script
+    assert "vsql.dialect.SparseVector(dim=30522)" in script
     assert "vsql_using='hnsw', vsql_with={'m': 16}" in script
     command.upgrade(project.config, "head")
     assert project.differences(_second()) == []

@@ -20,7 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 import vsql
 import vsql.dialect
-from vsql.dialect import BIT, HALFVEC, VECTOR, avg, sum
+from vsql.dialect import BIT, HALFVEC, SPARSEVEC, VECTOR, avg, sum
 from vsql.index import registry
 
 ROOT = Path(__file__).parent.parent.parent
@@ -37,6 +37,7 @@ class Item(Base):
     embedding: Mapped[Any] = mapped_column(VECTOR(3), nullable=True)
     half: Mapped[Any] = mapped_column(HALFVEC(3), nullable=True)
     bits: Mapped[Any] = mapped_column(BIT(8), nullable=True)
+    sparse: Mapped[Any] = mapped_column(SPARSEVEC(3), nullable=True)
     vectors: Mapped[Any] = mapped_column(sa.ARRAY(VECTOR(3)), nullable=True)
     halves: Mapped[Any] = mapped_column(sa.ARRAY(HALFVEC(3), dimensions=1), nullable=True)
 
@@ -55,7 +56,7 @@ def session() -> Iterator[Session]:
 @pytest.fixture
 def three(session: Session) -> Session:
     rows = [(1, ONE, "00000000"), (2, TWO, "10100000"), (3, NEAR, "11100000")]
-    session.add_all(Item(id=n, embedding=v, half=v, bits=b) for n, v, b in rows)
+    session.add_all(Item(id=n, embedding=v, half=v, bits=b, sparse=v) for n, v, b in rows)
     session.commit()
     return session
 
@@ -80,12 +81,15 @@ def _knows_kind(kind: str) -> bool:
 
 
 def test_the_names_are_pgvectors() -> None:
-    """All but SPARSEVEC, a type that vsql has not got."""
     import pgvector.sqlalchemy
 
-    offered = set(pgvector.sqlalchemy.__all__) - {"SPARSEVEC"}
+    offered = set(pgvector.sqlalchemy.__all__)
     assert [name for name in sorted(offered) if not hasattr(vsql.dialect, name)] == []
-    pairs = ((VECTOR, pgvector.sqlalchemy.VECTOR), (BIT, pgvector.sqlalchemy.BIT))
+    pairs = (
+        (VECTOR, pgvector.sqlalchemy.VECTOR),
+        (BIT, pgvector.sqlalchemy.BIT),
+        (SPARSEVEC, pgvector.sqlalchemy.SPARSEVEC),
+    )
     for own, theirs in pairs:
         methods = {name for name in dir(theirs.comparator_factory) if name.endswith("distance")}
         methods |= {"max_inner_product"} & set(dir(theirs.comparator_factory))
@@ -102,6 +106,10 @@ DISTANCES: dict[str, tuple[Any, list[int]]] = {
     "half inner product": (Item.half.max_inner_product(ONE), [2, 3, 1]),
     "half cosine": (Item.half.cosine_distance(ONE), [1, 2, 3]),
     "half l1": (Item.half.l1_distance(ONE), [1, 3, 2]),
+    "sparse l2": (Item.sparse.l2_distance(pgvector.SparseVector(ONE)), [1, 3, 2]),
+    "sparse inner product": (Item.sparse.max_inner_product(ONE), [2, 3, 1]),
+    "sparse cosine": (Item.sparse.cosine_distance({0: 1, 1: 1, 2: 1}), [1, 2, 3]),
+    "sparse l1": (Item.sparse.l1_distance("{1:1,2:1,3:1}/3"), [1, 3, 2]),
     "hamming": (Item.bits.hamming_distance("10100000"), [2, 3, 1]),
     "jaccard": (Item.bits.jaccard_distance("10100000"), [2, 3, 1]),
 }
@@ -134,6 +142,13 @@ def test_nearest_first(three: Session, distance: Any, order: list[int]) -> None:
         ("bits", pgvector.Bit("10100000"), "10100000"),
         ("bits", np.array([1, 0, 1, 0, 0, 0, 0, 0], bool), "10100000"),
         ("bits", None, None),
+        ("sparse", pgvector.SparseVector({0: 1, 2: 5}, 3), vsql.SparseVector([1, 0, 5])),
+        ("sparse", vsql.SparseVector([1, 0, 5]), vsql.SparseVector([1, 0, 5])),
+        ("sparse", {2: 5, 0: 1}, vsql.SparseVector([1, 0, 5])),
+        ("sparse", ([0, 2], [1, 5]), vsql.SparseVector([1, 0, 5])),
+        ("sparse", [1, 0, 5], vsql.SparseVector([1, 0, 5])),
+        ("sparse", "{1:1,3:5}/3", vsql.SparseVector([1, 0, 5])),
+        ("sparse", None, None),
         ("vectors", [[1, 2, 3], [4, 5, 6]], [[1, 2, 3], [4, 5, 6]]),
         ("vectors", [np.array([1, 2, 3]), np.array([4, 5, 6])], [[1, 2, 3], [4, 5, 6]]),
         ("vectors", None, None),
@@ -170,6 +185,21 @@ def test_a_unit_of_work_sees_what_has_changed(session: Session, before: Any, val
     item.embedding = None
     session.commit()
     assert item.embedding is None
+
+
+def test_a_unit_of_work_compares_sparse_vectors(session: Session) -> None:
+    session.add(Item(id=1, sparse={0: 1}))
+    session.commit()
+    item = session.get_one(Item, 1)
+    assert item.sparse == vsql.SparseVector([1, 0, 0])
+    for same in ({0: 1}, "{1:1}/3", pgvector.SparseVector([1, 0, 0])):
+        item.sparse = same
+        assert not session.is_modified(item)
+        session.refresh(item)
+    item.sparse = {1: 1}
+    assert session.is_modified(item)
+    session.commit()
+    assert item.sparse.to_text() == "{2:1}/3"
 
 
 def test_arrays_of_vectors_pass_through_duckdb(session: Session) -> None:
@@ -336,6 +366,8 @@ def test_what_is_no_such_vector(session: Session, bad: Any) -> None:
         (Item.bits.hamming_distance("10100000"), "bits <~> '10100000'"),
         (Item.bits.jaccard_distance(b"\xa0"), "bits <%> '10100000'"),
         (Item.bits.jaccard_distance(pgvector.Bit("10100000")), "bits <%> '10100000'"),
+        (Item.sparse.l2_distance({2: 1, 0: 0.5}), "sparse <-> '{1:0.5,3:1}/3'"),
+        (Item.sparse.l1_distance(pgvector.SparseVector([0, 1, 0])), "sparse <+> '{2:1}/3'"),
         (Item.embedding.l2_distance("it's"), "embedding <-> 'it''s'"),
     ],
 )
@@ -355,6 +387,7 @@ def test_reflection_and_automap(session: Session) -> None:
     assert isinstance(columns["embedding"], VECTOR) and columns["embedding"].dim == 3
     assert isinstance(columns["half"], HALFVEC)
     assert isinstance(columns["bits"], BIT)
+    assert isinstance(columns["sparse"], SPARSEVEC) and columns["sparse"].dim == 3
     metadata = sa.MetaData()
     metadata.reflect(session.get_bind(), only=["item"])
     base = automap_base(metadata=metadata)

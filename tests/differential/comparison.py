@@ -92,6 +92,8 @@ def _plain(value: Any) -> Any:
     match value:
         case np.ndarray():
             return vector_text(str(element) for element in value.astype(np.float32))
+        case vsql.SparseVector():
+            return value.to_text()
         case decimal.Decimal():
             return float(value)
         case bytes():

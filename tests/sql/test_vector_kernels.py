@@ -4,14 +4,22 @@ import pyarrow as pa
 import pytest
 
 import vsql
-from vsql.core.types import Family
-from vsql.core.vector_functions import NUMERIC_FAMILIES, VECTOR_FUNCTIONS, Operation, VectorFunction
+from vsql.core.types import SPARSE_ARROW, Family
+from vsql.core.vector_functions import (
+    NUMERIC_FAMILIES,
+    SPARSE_DUCKDB,
+    VECTOR_FUNCTIONS,
+    Operation,
+    SparseOperation,
+    VectorFunction,
+)
 from vsql.executor.vector_kernels import kernels
 
 
 def test_every_operation_has_a_kernel() -> None:
     known = {name for name, *_ in kernels()}
-    assert known == {operation.function(f) for operation in Operation for f in NUMERIC_FAMILIES}
+    dense = {operation.function(f) for operation in Operation for f in NUMERIC_FAMILIES}
+    assert known == dense | {operation.function for operation in SparseOperation}
 
 
 @pytest.mark.parametrize("function", VECTOR_FUNCTIONS.values(), ids=lambda f: f.name)
@@ -40,6 +48,7 @@ def test_no_rows() -> None:
         "FLOAT[][]": pa.chunked_array([], pa.list_(pa.list_(pa.float32()))),
         "INTEGER": pa.chunked_array([], pa.int32()),
         "VARCHAR": pa.chunked_array([], pa.string()),
+        SPARSE_DUCKDB: pa.chunked_array([], SPARSE_ARROW),
     }
     for name, parameters, _, kernel in kernels():
         assert len(kernel(*(empty[parameter] for parameter in parameters))) == 0, name

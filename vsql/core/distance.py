@@ -67,6 +67,6 @@ METRIC_BY_FUNCTION = {function: metric for metric, function in _FUNCTIONS.items(
 METRIC_BY_OPERATOR_CLASS = {
     f"{prefix}_{name}": metric
     for metric, name in _OPERATOR_CLASSES.items()
-    for prefix in (("bit",) if metric.over_bits else ("vector", "halfvec"))
+    for prefix in (("bit",) if metric.over_bits else ("vector", "halfvec", "sparsevec"))
 }
 """The prefix is the name of the type that the class is for."""

@@ -90,6 +90,30 @@ MAPPED = "mmap"
 """The option of kinds whose `load` takes `mapped`."""
 
 
+class Ranker(Protocol):
+    """Exact distances from queries to the vectors of one column of one segment.
+
+    A query, and several, are what the column's kind of vector makes them: arrays (dimension,) and
+    (queries, dimension) of dense ones, `SparseVector` and `SparseRows` of sparse ones.
+    """
+
+    @property
+    def norms_bytes(self) -> int:
+        """Memory beside the vectors themselves."""
+
+    def distances(self, query: Any, rows: Rows | None = None) -> Floats:
+        """Return float32 distances from `query` to `rows`, or to all rows."""
+
+    def best(self, query: Any, rows: Rows, k: int) -> tuple[Rows, Floats]:
+        """Return the nearest `k` of `rows`, ascending, by (distance, row), NaN last."""
+
+    def nearest(self, queries: Any, k: int, rows: Rows | None = None) -> tuple[Rows, Floats]:
+        """Return the top `k` of each query, (queries, k): rows, -1 for none, and distances."""
+
+    def rank(self, queries: Any, candidates: Rows, k: int) -> tuple[Rows, Floats]:
+        """Return the top `k` among each query's candidates, (queries, n) rows, -1 for none."""
+
+
 class VectorSearcher(Protocol):
     """An opened vector structure over one segment; safe to search from several threads."""
 

@@ -7,6 +7,7 @@ arrays, the type of an element.
 |---|---|
 | VECTOR(n), HALFVEC(n) | fixed_size_list of float32, float16 |
 | BIT(n) | fixed_size_binary of n / 8 bytes, most significant bit first |
+| SPARSEVEC(n) | struct of the dimension, ascending indices from 0, and values, none of them 0 |
 | JSON | string holding the document's text |
 | UUID | fixed_size_binary of 16 bytes |
 """
@@ -17,10 +18,12 @@ from enum import Enum
 import pyarrow as pa
 
 from vsql.core import sqlstate
-from vsql.core.errors import DataError, ProgrammingError, did_you_mean
+from vsql.core.errors import DataError, NotSupportedError, ProgrammingError, did_you_mean
 
 VECTOR_DIMENSION_MAX = 32_768
 BIT_LENGTH_MAX = 262_144
+SPARSE_DIMENSION_MAX = 1_000_000_000
+SPARSE_NONZERO_MAX = 16_000
 
 
 class Family(Enum):
@@ -48,13 +51,16 @@ class Family(Enum):
     VECTOR = "VECTOR"
     HALFVEC = "HALFVEC"
     BIT = "BIT"
+    SPARSEVEC = "SPARSEVEC"
     NULL = "NULL"
 
 
 _INTEGERS = (Family.TINYINT, Family.SMALLINT, Family.INTEGER, Family.BIGINT)
 _NUMBERS = (*_INTEGERS, Family.REAL, Family.DOUBLE, Family.DECIMAL)
 _STRINGS = (Family.VARCHAR, Family.TEXT)
-_VECTORS = (Family.VECTOR, Family.HALFVEC, Family.BIT)
+_VECTORS = (Family.VECTOR, Family.HALFVEC, Family.BIT, Family.SPARSEVEC)
+_SPARSE_NUMBERS = 128
+VECTOR_TYPE_NAMES = frozenset(family.value for family in _VECTORS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,15 @@ class SqlType:
         return self.arguments[0]
 
     @property
+    def number_count(self) -> int:
+        """How many numbers a vector holds, for estimates: of a sparse one, some hundred at most."""
+        return min(self.dimension, _SPARSE_NUMBERS) if self.is_sparse else self.dimension
+
+    @property
+    def is_sparse(self) -> bool:
+        return self.family is Family.SPARSEVEC
+
+    @property
     def arrow(self) -> pa.DataType:
         """The Arrow type of a column of this type."""
         return _to_arrow(self)
@@ -108,6 +123,15 @@ DOUBLE = SqlType(Family.DOUBLE)
 TEXT = SqlType(Family.TEXT)
 JSON = SqlType(Family.JSON)
 TIMESTAMPTZ = SqlType(Family.TIMESTAMPTZ)
+
+SPARSE_ARROW = pa.struct(
+    [
+        pa.field("dimension", pa.int32()),
+        pa.field("indices", pa.list_(pa.int32())),
+        pa.field("values", pa.list_(pa.float32())),
+    ]
+)
+"""A sparse vector says its dimension itself, so that it may stand where no column's type does."""
 
 _ARROW_OF_FAMILY: dict[Family, pa.DataType] = {
     Family.NULL: pa.null(),
@@ -128,6 +152,7 @@ _ARROW_OF_FAMILY: dict[Family, pa.DataType] = {
     Family.INTERVAL: pa.month_day_nano_interval(),
     Family.UUID: pa.binary(16),
     Family.JSON: pa.string(),
+    Family.SPARSEVEC: SPARSE_ARROW,
 }
 
 
@@ -170,9 +195,34 @@ def from_arrow(arrow: pa.DataType) -> SqlType:
         return SqlType(Family.BYTEA)
     if _is_list(arrow):
         return SqlType(Family.ARRAY, element=from_arrow(arrow.value_type))
+    if is_sparse(arrow):
+        return SqlType(Family.SPARSEVEC)
     if pa.types.is_struct(arrow) or pa.types.is_map(arrow):
         return SqlType(Family.JSON)
     raise DataError(f"no SQL type for the Arrow type {arrow}", code=sqlstate.FEATURE_NOT_SUPPORTED)
+
+
+def is_sparse(arrow: pa.DataType) -> bool:
+    """Whether an Arrow type is that of sparse vectors, whatever its lists call their elements."""
+    if not pa.types.is_struct(arrow):
+        return False
+    fields = [arrow.field(number) for number in range(arrow.num_fields)]
+    shapes = [
+        (
+            field.name,
+            _is_list(field.type),
+            field.type.value_type if _is_list(field.type) else field.type,
+        )
+        for field in fields
+    ]
+    return shapes == _SPARSE_SHAPES
+
+
+_SPARSE_SHAPES = [
+    ("dimension", False, pa.int32()),
+    ("indices", True, pa.int32()),
+    ("values", True, pa.float32()),
+]
 
 
 def _is_list(arrow: pa.DataType) -> bool:
@@ -249,6 +299,7 @@ _ALIASES: dict[str, Family] = {
     "FLOAT_VECTOR": Family.VECTOR,
     "FLOAT16_VECTOR": Family.HALFVEC,
     "BINARY_VECTOR": Family.BIT,
+    "SPARSE_FLOAT_VECTOR": Family.SPARSEVEC,
 }
 
 TYPE_NAMES: tuple[str, ...] = tuple(sorted(set(_ALIASES) - {"NULL"}))
@@ -265,9 +316,19 @@ def named(name: str, arguments: tuple[int, ...] = (), array_depth: int = 0) -> S
             hint=did_you_mean(name, TYPE_NAMES),
         )
     type_ = SqlType(family, _checked_arguments(family, arguments))
+    if array_depth and type_.is_sparse:
+        raise no_sparse_arrays()
     for _ in range(array_depth):
         type_ = SqlType(Family.ARRAY, element=type_)
     return type_
+
+
+def no_sparse_arrays() -> NotSupportedError:
+    """Return the error for a column of lists of sparse vectors."""
+    return NotSupportedError(
+        "a column cannot hold arrays of sparse vectors",
+        hint="give each vector a row of its own",
+    )
 
 
 def _checked_arguments(family: Family, arguments: tuple[int, ...]) -> tuple[int, ...]:
@@ -280,7 +341,10 @@ def _checked_arguments(family: Family, arguments: tuple[int, ...]) -> tuple[int,
             if length % 8:
                 raise _bad_argument(f"the length of BIT must be a multiple of 8, not {length}")
             return arguments
-        case ((Family.VECTOR | Family.HALFVEC | Family.BIT), _):
+        case Family.SPARSEVEC, (int(dimension),):
+            _check_range(family, "dimension", dimension, 1, SPARSE_DIMENSION_MAX)
+            return arguments
+        case ((Family.VECTOR | Family.HALFVEC | Family.BIT | Family.SPARSEVEC), _):
             raise _bad_argument(f"{family.value} needs one argument, as in {family.value}(384)")
         case Family.DECIMAL, ():
             return (38, 10)

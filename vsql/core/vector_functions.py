@@ -12,8 +12,15 @@ from vsql.core.types import Family
 NUMERIC_FAMILIES = (Family.VECTOR, Family.HALFVEC)
 
 
+SPARSE_DUCKDB = 'STRUCT(dimension INTEGER, indices INTEGER[], "values" FLOAT[])'
+"""DuckDB's type for `vsql.core.types.SPARSE_ARROW`."""
+
+
 class Kind(Enum):
     """What an operation takes and gives; the value is DuckDB's type for it."""
+
+    SPARSE = SPARSE_DUCKDB
+    BYTES = "BLOB"
 
     VECTOR = "FLOAT[]"
     VECTORS = "FLOAT[][]"
@@ -24,7 +31,7 @@ class Kind(Enum):
 
 
 class Operation(Enum):
-    """One kernel; it exists for VECTOR and, rounding as 16-bit floats do, for HALFVEC."""
+    """One kernel for dense vectors, VECTOR and, rounding as 16-bit floats do, HALFVEC."""
 
     ADD = ("add", (Kind.VECTOR, Kind.VECTOR), Kind.VECTOR)
     SUBTRACT = ("subtract", (Kind.VECTOR, Kind.VECTOR), Kind.VECTOR)
@@ -52,17 +59,48 @@ class Operation(Enum):
         return f"vsql_{family.value.lower()}_{self.word}"
 
 
+class SparseOperation(Enum):
+    """One kernel for SPARSEVEC."""
+
+    L2_DISTANCE = ("l2_distance", (Kind.SPARSE, Kind.SPARSE), Kind.DOUBLE)
+    NEGATIVE_INNER_PRODUCT = ("negative_inner_product", (Kind.SPARSE, Kind.SPARSE), Kind.DOUBLE)
+    COSINE_DISTANCE = ("cosine_distance", (Kind.SPARSE, Kind.SPARSE), Kind.DOUBLE)
+    L1_DISTANCE = ("l1_distance", (Kind.SPARSE, Kind.SPARSE), Kind.DOUBLE)
+    NORM = ("norm", (Kind.SPARSE,), Kind.DOUBLE)
+    NORMALIZE = ("normalize", (Kind.SPARSE,), Kind.SPARSE)
+    SORT_KEY = ("sort_key", (Kind.SPARSE,), Kind.BYTES)
+    OF_VECTOR = ("of_vector", (Kind.VECTOR,), Kind.SPARSE)
+    OF_ARRAY = ("of_array", (Kind.NUMBERS,), Kind.SPARSE)
+    TO_VECTOR = ("to_vector", (Kind.SPARSE,), Kind.VECTOR)
+    TO_HALFVEC = ("to_halfvec", (Kind.SPARSE,), Kind.VECTOR)
+    CHECK_DIMENSION = ("check_dimension", (Kind.SPARSE, Kind.INTEGER), Kind.SPARSE)
+    PARSE = ("parse", (Kind.TEXT,), Kind.SPARSE)
+    SHOW = ("show", (Kind.SPARSE,), Kind.TEXT)
+
+    def __init__(self, word: str, parameters: tuple[Kind, ...], result: Kind) -> None:
+        self.word = word
+        self.parameters = parameters
+        self.result = result
+
+    @property
+    def function(self) -> str:
+        """The name by which DuckDB calls the kernel."""
+        return f"vsql_sparsevec_{self.word}"
+
+
 @dataclass(frozen=True, slots=True)
 class VectorFunction:
     """A function in SQL: so many vectors, then so many integers.
 
-    Where `operation` is None, `planner/vectors.py` says it in DuckDB's own words.
+    Where `operation` is None, `planner/vectors.py` says it in DuckDB's own words; `sparse` is what
+    it is of sparse vectors, None where it takes none.
     """
 
     name: str
     vectors: int
     operation: Operation | None = None
     integers: int = 0
+    sparse: SparseOperation | None = None
 
 
 _ARITHMETIC = {
@@ -75,11 +113,11 @@ _ARITHMETIC = {
 VECTOR_FUNCTIONS: dict[str, VectorFunction] = {
     function.name: function
     for function in (
-        VectorFunction("inner_product", 2),
+        VectorFunction("inner_product", 2, sparse=SparseOperation.NEGATIVE_INNER_PRODUCT),
         VectorFunction("vector_dims", 1),
         VectorFunction("vector_norm", 1, Operation.NORM),
-        VectorFunction("l2_norm", 1, Operation.NORM),
-        VectorFunction("l2_normalize", 1, Operation.NORMALIZE),
+        VectorFunction("l2_norm", 1, Operation.NORM, sparse=SparseOperation.NORM),
+        VectorFunction("l2_normalize", 1, Operation.NORMALIZE, sparse=SparseOperation.NORMALIZE),
         VectorFunction("binary_quantize", 1, Operation.QUANTIZE),
         VectorFunction("subvector", 1, Operation.SUBVECTOR, integers=2),
         *(

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from vsql.core.errors import InterfaceError
+from vsql.core.sparse import SparseRows, SparseVector
 from vsql.core.types import Family, SqlType
 from vsql.executor.result import Result
 from vsql.executor.take import Picked, PickedRows, from_numpy
@@ -20,7 +21,7 @@ _FEW_ROWS = 128
 
 
 def rows_of(result: Result) -> list[Row]:
-    """Return the rows as tuples; vectors are numpy arrays, UUIDs `uuid.UUID`, JSON text."""
+    """Return the rows as tuples; vectors are numpy arrays, sparse ones SparseVectors, JSON text."""
     source = result.source
     if isinstance(source, PickedRows) and result.row_count <= _FEW_ROWS:
         return list(zip(*_few(source), strict=True)) if source.outputs else [()] * result.row_count
@@ -63,13 +64,23 @@ def _some(part: Picked, column_id: int, type_: SqlType) -> list[Any]:
 def _values(column: Any, type_: SqlType) -> list[Any]:
     if type_.family in (Family.VECTOR, Family.HALFVEC):
         return [None if v is None else v for v in _vectors(column)]
+    if type_.is_sparse:
+        return _sparse_vectors(column)
     return _as_python(column.to_pylist(), type_)
 
 
 def _as_python(values: list[Any], type_: SqlType) -> list[Any]:
     if type_.family is Family.UUID:
         return [uuid.UUID(bytes=v) if isinstance(v, bytes) else v for v in values]
+    if type_.element is not None and type_.element.is_sparse:
+        return [None if v is None else [_of_struct(x) for x in v] for v in values]
     return values
+
+
+def _of_struct(value: Any) -> SparseVector | None:
+    if value is None:
+        return None
+    return SparseVector.of(value["indices"], value["values"], value["dimension"])
 
 
 def _vectors(column: pa.ChunkedArray) -> list[Any]:
@@ -83,6 +94,15 @@ def _vectors(column: pa.ChunkedArray) -> list[Any]:
     return result
 
 
+def _sparse_vectors(column: pa.ChunkedArray) -> list[Any]:
+    result: list[Any] = []
+    for chunk in column.chunks:
+        rows = SparseRows.read(chunk)
+        valid = chunk.is_valid().to_pylist() if chunk.null_count else [True] * len(chunk)
+        result.extend(rows[number].copy() if ok else None for number, ok in enumerate(valid))
+    return result
+
+
 def numpy_columns(table: pa.Table, types: tuple[SqlType, ...]) -> dict[str, Any]:
     """Return each column as a numpy array; vectors without NULL as a matrix."""
     result: dict[str, Any] = {}
@@ -90,6 +110,8 @@ def numpy_columns(table: pa.Table, types: tuple[SqlType, ...]) -> dict[str, Any]
         if type_.family in (Family.VECTOR, Family.HALFVEC) and not column.null_count:
             vectors = _vectors(column)
             result[name] = np.stack(vectors) if vectors else np.empty((0, type_.dimension))
+        elif type_.is_sparse:
+            result[name] = np.array([*_sparse_vectors(column), None], dtype=object)[:-1]
         else:
             result[name] = column.to_numpy()
     return result

@@ -37,7 +37,7 @@ NUMBER = _of(
 )
 DATETIME = _of("DATETIME", "DATE", "TIME", "TIMESTAMP", "TIMESTAMPTZ", "INTERVAL")
 ROWID = _of("ROWID")
-VECTOR = _of("VECTOR", "VECTOR", "HALFVEC", "BIT")
+VECTOR = _of("VECTOR", "VECTOR", "HALFVEC", "BIT", "SPARSEVEC")
 
 Date = datetime.date
 Time = datetime.time

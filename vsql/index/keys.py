@@ -31,6 +31,7 @@ _INDEXABLE = frozenset(Family) - {
     Family.VECTOR,
     Family.HALFVEC,
     Family.BIT,
+    Family.SPARSEVEC,
     Family.NULL,
 }
 _SIGN_BIT = np.uint64(1 << 63)

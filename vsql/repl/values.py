@@ -29,6 +29,8 @@ def short_text(value: Any, type_name: str, *, float_digits: int | None = None) -
     """
     if _is_array(value) and type_name != "BIT":
         return _short_vector(value)
+    if type_name == "SPARSEVEC" and value is not None:
+        return _short_sparse(str(value))
     if isinstance(value, bytes | bytearray | memoryview) and type_name != "BIT":
         octets = bytes(value)
         cut = "\\x" + octets[:BYTES_SHOWN].hex()
@@ -120,6 +122,14 @@ def _short_vector(vector: Any) -> str:
         return "[" + ", ".join(f"{float(element):.3g}" for element in vector) + "]"
     first = ", ".join(f"{float(element):.3g}" for element in vector[:VECTOR_ELEMENTS_SHOWN])
     return f"[{first}, … {count}]"
+
+
+def _short_sparse(text: str) -> str:
+    elements, _, dimension = text.rpartition("/")
+    parts = elements.split(",")
+    if len(parts) <= VECTOR_ELEMENTS_WHOLE:
+        return text
+    return f"{','.join(parts[:VECTOR_ELEMENTS_SHOWN])}, … {len(parts)}}}/{dimension}"
 
 
 def _element_text(element: Any) -> str:

@@ -16,6 +16,7 @@ from vsql.core.distance import Metric
 from vsql.core.protocols import Bits, Rows
 from vsql.core.schema import Column, Table
 from vsql.core.snapshot import SegmentFacts
+from vsql.core.sparse import SparseRows
 from vsql.core.types import Family
 from vsql.storage.path_values import PathValues
 from vsql.storage.segment import (
@@ -216,6 +217,10 @@ class GrowingSegment:
     def vectors(self, column_id: int) -> Vectors:
         """Return a view of a vector column, (rows, dimension); for BIT (rows, bytes)."""
         return self.growing.vectors(self._table, self._column(column_id), self.row_count)
+
+    def sparse_rows(self, column_id: int) -> SparseRows:
+        """Return a view of a column of sparse vectors; a NULL is a row without values."""
+        return SparseRows.read(self.column(column_id, self._column(column_id).type.arrow))
 
     def vector_bits(self, column_id: int) -> Bits | None:
         """Return which rows have a vector, None where all have."""

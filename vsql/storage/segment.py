@@ -11,6 +11,7 @@ import pyarrow as pa
 from vsql.core.protocols import Bits, Rows
 from vsql.core.schema import Table
 from vsql.core.snapshot import SegmentFacts
+from vsql.core.sparse import SparseRows
 from vsql.storage.path_values import PathValues, ShreddedPaths
 
 Vectors = npt.NDArray[Any]
@@ -49,6 +50,9 @@ class OpenSegment(Protocol):
 
     def vectors(self, column_id: int) -> Vectors:
         """Return a view of a vector column, (rows, dimension); for BIT (rows, bytes)."""
+
+    def sparse_rows(self, column_id: int) -> SparseRows:
+        """Return a view of a column of sparse vectors; a NULL is a row without values."""
 
     def vector_bits(self, column_id: int) -> Bits | None:
         """Return which rows have a vector, as `live`; None where all have."""
@@ -101,6 +105,10 @@ class SealedSegment:
         if view is None:
             view = self._vectors[column_id] = vectors_of(self._vector_array(column_id))
         return view
+
+    def sparse_rows(self, column_id: int) -> SparseRows:
+        """Return a column of sparse vectors as numpy views."""
+        return SparseRows.read(self._vector_array(column_id))
 
     def vector_bits(self, column_id: int) -> Bits | None:
         """Return the validity of a vector column, None where no row is NULL."""

@@ -17,7 +17,15 @@ from vsql.storage.path_values import Kind, PathValues
 SAMPLE_ROWS = 30_000
 COMMON_VALUES = 32
 BUCKETS = 64
-_PLAIN = (Family.JSON, Family.VECTOR, Family.HALFVEC, Family.BIT, Family.INTERVAL, Family.NULL)
+_PLAIN = (
+    Family.JSON,
+    Family.VECTOR,
+    Family.HALFVEC,
+    Family.BIT,
+    Family.SPARSEVEC,
+    Family.INTERVAL,
+    Family.NULL,
+)
 
 
 def collect(array: pa.Array, type_: SqlType) -> ColumnStatistics:

@@ -1,0 +1,192 @@
+"""Sparse vectors from whatever a user binds, and from Arrow columns.
+
+| a value | says |
+|---|---|
+| `vsql.SparseVector`, or pgvector's class of that name | itself |
+| text `'{1:0.5,3:2}/5'` | indices from 1, and the dimension |
+| dict `{0: 0.5, 2: 2}` | indices from 0; the column's dimension |
+| pair `([0, 2], [0.5, 2])` | indices from 0 and values; the column's dimension |
+| one row of a sparse scipy matrix | itself |
+| list, tuple, array of numbers | all elements |
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from vsql.core import sqlstate
+from vsql.core.errors import DataError
+from vsql.core.sparse import (
+    SparseRows,
+    SparseVector,
+    expected_dimensions,
+)
+from vsql.core.types import SPARSE_NONZERO_MAX, SqlType
+
+_FIELDS = ("dimension", "indices", "values")
+
+
+def to_sparse(value: Any, type_: SqlType, where: str) -> SparseVector:
+    """Return one vector of `type_`, of any dimension where it names none; raises DataError.
+
+    `where` names the place for messages.
+    """
+    prefix = f"{where}: "
+    wanted = type_.arguments[0] if type_.arguments else None
+    found = _found(value, wanted, type_, prefix)
+    if wanted is not None and found.dimensions() != wanted:
+        raise expected_dimensions(wanted, found.dimensions(), prefix)
+    return found
+
+
+def _found(value: Any, wanted: int | None, type_: SqlType, prefix: str) -> SparseVector:
+    if isinstance(value, SparseVector):
+        return value
+    if isinstance(value, pa.Scalar):
+        value = value.as_py()
+    if isinstance(value, str):
+        return SparseVector.from_text(value, prefix)
+    if isinstance(value, Mapping):
+        if set(value) == set(_FIELDS):
+            dimension, indices, values = (value[name] for name in _FIELDS)
+            return SparseVector.of(indices, values, dimension, prefix)
+        return SparseVector.of(list(value), list(value.values()), _known(wanted, prefix), prefix)
+    if hasattr(value, "tocoo"):
+        return _of_matrix(value, prefix)
+    if is_sparse_value(value):
+        return SparseVector.of(value.indices(), value.values(), value.dimensions(), prefix)
+    if hasattr(value, "to_numpy"):
+        value = value.to_numpy()
+    if _is_pair(value):
+        return SparseVector.of(value[0], value[1], _known(wanted, prefix), prefix)
+    try:
+        numbers = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        numbers = np.empty((0, 0))
+    if numbers.ndim != 1:
+        raise DataError(
+            f"{prefix}expected {type_}, got {type(value).__name__}",
+            code=sqlstate.DATATYPE_MISMATCH,
+            hint="bind a SparseVector, text as '{1:0.5}/3', a dict {index: value} from index 0, "
+            "a pair (indices, values), a row of a scipy matrix, or a list of all elements",
+        )
+    places = np.flatnonzero(numbers)
+    return SparseVector.of(places, numbers[places], len(numbers), prefix)
+
+
+def is_sparse_value(value: Any) -> bool:
+    """Whether a value is vsql's SparseVector, or pgvector's, which has the same methods."""
+    return callable(getattr(value, "indices", None)) and callable(
+        getattr(value, "dimensions", None)
+    )
+
+
+def _known(wanted: int | None, prefix: str) -> int:
+    if wanted is None:
+        raise DataError(
+            f"{prefix}the dimension of this sparse vector is not known",
+            code=sqlstate.DATA_EXCEPTION,
+            hint="cast it, as in ?::sparsevec(30522), or bind a vsql.SparseVector",
+        )
+    return wanted
+
+
+def _of_matrix(matrix: Any, prefix: str) -> SparseVector:
+    rows = matrix.shape[0] if len(matrix.shape) == 2 else 1
+    if rows != 1:
+        raise DataError(
+            f"{prefix}a matrix of {rows} rows is no vector", code=sqlstate.DATATYPE_MISMATCH
+        )
+    # A coordinate may stand twice in a matrix, which then means the sum.
+    found = matrix.tocsr().tocoo() if len(matrix.shape) == 2 else matrix.tocoo()
+    return SparseVector.of(found.coords[-1], found.data, matrix.shape[-1], prefix)
+
+
+def _is_pair(value: Any) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(isinstance(part, list | tuple | np.ndarray) for part in value)
+    )
+
+
+def sparse_column(array: pa.Array, type_: SqlType, column: str, first_row: int) -> pa.Array | None:
+    """Return a stored column from one of structs of indices and values, None from any other.
+
+    Raises DataError that names the column and the row.
+    """
+    if not pa.types.is_struct(array.type):
+        return None
+    names = {array.type.field(number).name for number in range(array.type.num_fields)}
+    if not {"indices", "values"} <= names <= set(_FIELDS):
+        return None
+    rows, missing = _rows(array, names, type_), None
+    if array.null_count:
+        missing = array.is_null().to_numpy(zero_copy_only=False)
+
+    def prefix(row: int) -> str:
+        return f'column "{column}", row {first_row + row}: '
+
+    present = np.ones(len(rows), dtype=bool) if missing is None else ~missing
+    wrong = np.flatnonzero((rows.dimensions != type_.dimension) & present)
+    if len(wrong):
+        row = int(wrong[0])
+        raise expected_dimensions(type_.dimension, int(rows.dimensions[row]), prefix(row))
+    if _is_stored_form(rows, type_.dimension):
+        return rows.to_arrow(missing)
+    vectors = []
+    for row in range(len(rows)):
+        indices, values = rows[row].arrays
+        vectors.append(SparseVector.of(indices, values, type_.dimension, prefix(row)))
+    return SparseRows.of(vectors).to_arrow(missing)
+
+
+def _rows(array: pa.Array, names: set[str], type_: SqlType) -> SparseRows:
+    indices = _flat(array.field("indices"), pa.int32(), pa.list_(pa.int32()))
+    values = _flat(array.field("values"), pa.float32(), pa.list_(pa.float32()))
+    if "dimension" in names:
+        dimensions = array.field("dimension").fill_null(type_.dimension).cast(pa.int32())
+    else:
+        dimensions = pa.array(np.full(len(array), type_.dimension, dtype=np.int32))
+    if len(indices.values) != len(values.values) or not indices.offsets.equals(values.offsets):
+        raise DataError(
+            "a sparse vector needs a value for each index", code=sqlstate.DATATYPE_MISMATCH
+        )
+    return SparseRows.read(pa.StructArray.from_arrays([dimensions, indices, values], list(_FIELDS)))
+
+
+def _flat(lists: pa.Array, element: pa.DataType, whole: pa.DataType) -> pa.Array:
+    """Return lists that begin at 0, none of them NULL; raises DataError for NULL elements."""
+    try:
+        # Unsafe for floats alone, which are rounded; an index beyond 32 bits is none.
+        lists = lists.cast(pa.large_list(element), safe=not pa.types.is_floating(element))
+    except pa.ArrowException:
+        raise DataError(
+            f"cannot read {lists.type} as {whole}", code=sqlstate.DATATYPE_MISMATCH
+        ) from None
+    flat = lists.flatten()
+    if flat.null_count:
+        raise DataError("a sparse vector holds a NULL", code=sqlstate.NULL_VALUE_NOT_ALLOWED)
+    offsets = np.zeros(len(lists) + 1, dtype=np.int32)
+    lengths = lists.value_lengths().fill_null(0)
+    np.cumsum(lengths.to_numpy(zero_copy_only=False), out=offsets[1:])
+    return pa.ListArray.from_arrays(pa.array(offsets), flat)
+
+
+def _is_stored_form(rows: SparseRows, dimension: int) -> bool:
+    """Whether all rows are sorted, without zeros, and such that a column may hold them."""
+    indices, values = rows.indices, rows.values
+    if not len(indices):
+        return True
+    ascending = np.empty(len(indices), dtype=bool)
+    np.greater(indices[1:], indices[:-1], out=ascending[1:])
+    ascending[rows.offsets[:-1][rows.counts > 0]] = True
+    return bool(
+        ascending.all()
+        and 0 <= indices.min() <= indices.max() < dimension
+        and np.isfinite(values).all()
+        and values.all()
+        and rows.counts.max() <= SPARSE_NONZERO_MAX
+    )

@@ -1,0 +1,212 @@
+"""Exact distances of sparse vectors: only what is not 0 is touched.
+
+|x - q|² is the sum of (x_i - q_i)² where x has a value, and of q_i² where x has none. The latter is
+what the values that meet leave of |q|²; where little is left, rounding would be most of it, and it
+is added up anew. The same holds for the sum of |x_i - q_i|.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vsql.core import sqlstate
+from vsql.core.distance import Metric
+from vsql.core.errors import DataError
+from vsql.core.protocols import Floats, Rows
+from vsql.core.sparse import SparseRows, SparseVector
+from vsql.index.exact import top_k
+
+_BLOCK_VALUES = 1 << 18
+"""Values measured at a time: what is computed of them stays in the cache."""
+
+_TABLE_MAX = 1 << 24
+"""Up to so many dimensions a query is looked up in a table of all of them: 64 MB."""
+
+_LITTLE = 1e-9
+"""From this share on, what is left of a sum is rounding."""
+
+_Sums = npt.NDArray[np.float64]
+_Numbers = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Other:
+    """The other side of each row: sums over its values, one or one per row, and itself."""
+
+    counts: Any
+    squares: Any
+    absolutes: Any
+    vector: Callable[[int], SparseVector]
+
+
+class SparseRanker:
+    """Exact distances from queries to the sparse vectors of one segment; threads may share it.
+
+    Values as those of `vsql.index.exact.ExactRanker`.
+    """
+
+    __slots__ = ("_lengths", "_rows", "metric")
+
+    def __init__(self, metric: Metric, rows: SparseRows) -> None:
+        assert not metric.over_bits, metric
+        self.metric = metric
+        self._rows = rows
+        self._lengths: _Sums | None = None
+
+    @property
+    def norms_bytes(self) -> int:
+        """Memory beside the vectors themselves."""
+        return 8 * len(self._rows) if self.metric is Metric.COSINE else 0
+
+    def distances(self, query: SparseVector, rows: Rows | None = None) -> Floats:
+        """Return float32 distances from `query` to `rows`, or to all rows."""
+        lengths = None
+        if self.metric is Metric.COSINE:
+            if self._lengths is None:
+                self._lengths = _lengths(self._rows)
+            lengths = self._lengths if rows is None else self._lengths[rows]
+        measured = self._rows if rows is None else self._rows.take(rows)
+        values = query.arrays[1]
+        other = _Other(
+            len(values),
+            np.square(values, dtype=np.float64).sum(),
+            np.abs(values).sum(dtype=np.float64),
+            lambda row: query,
+        )
+        look_up = _lookup(query)
+        result = np.empty(len(measured), dtype=np.float32)
+        for start, end in _blocks(measured):
+            block = measured.part(start, end)
+            own = None if lengths is None else lengths[start:end]
+            result[start:end] = _measure(self.metric, block, look_up(block.indices), other, own)
+        return result
+
+    def best(self, query: SparseVector, rows: Rows, k: int) -> tuple[Rows, Floats]:
+        """Return the nearest `k` of `rows` to one query, by (distance, row), NaN last."""
+        # Row numbers are ascending: as many as there are rows are all of them.
+        wanted = None if len(rows) == len(self._rows) else rows
+        return top_k(self.distances(query, wanted), rows, k)
+
+    def nearest(self, queries: SparseRows, k: int, rows: Rows | None = None) -> tuple[Rows, Floats]:
+        """Return the top `k` of each query, (queries, k): rows, -1 for none, and distances."""
+        every = np.arange(len(self._rows), dtype=np.int64) if rows is None else rows
+        return self._of_each(queries, k, lambda query: every)
+
+    def rank(self, queries: SparseRows, candidates: Rows, k: int) -> tuple[Rows, Floats]:
+        """Return the top `k` among each query's candidates, (queries, n) rows, -1 for none."""
+        return self._of_each(queries, k, lambda q: np.sort(candidates[q][candidates[q] >= 0]))
+
+    def _of_each(
+        self, queries: SparseRows, k: int, rows: Callable[[int], Rows]
+    ) -> tuple[Rows, Floats]:
+        found = np.full((len(queries), k), -1, dtype=np.int64)
+        distances = np.full((len(queries), k), np.nan, dtype=np.float32)
+        for number in range(len(queries)):
+            best, measured = self.best(queries[number], rows(number), k)
+            found[number, : len(best)], distances[number, : len(best)] = best, measured
+        return found, distances
+
+
+def distances_of_pairs(metric: Metric, left: SparseRows, right: SparseRows) -> Floats:
+    """Return the distance of each pair of rows, as a ranker gives it.
+
+    Raises DataError (22000) where dimensions differ.
+    """
+    wrong = np.flatnonzero(left.dimensions != right.dimensions)
+    if len(wrong):
+        one, other = left.dimensions[wrong[0]], right.dimensions[wrong[0]]
+        raise DataError(
+            f"different sparsevec dimensions {one} and {other}", code=sqlstate.DATA_EXCEPTION
+        )
+    values = right.values
+    absolutes = right.sums(np.abs(values))
+    others = _Other(right.counts, _squares(right), absolutes, right.__getitem__)
+    return _measure(metric, left, _met(left, right), others, _lengths(left))
+
+
+def _met(left: SparseRows, right: SparseRows) -> _Numbers:
+    """Return for each value on the left the one on the right that it meets, 0 for none."""
+    result = np.zeros(len(left.values), dtype=np.float32)
+    if len(right.values):
+        wanted, known = _keys(left), _keys(right)
+        places = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+        meets = known[places] == wanted
+        result[meets] = right.values[places[meets]]
+    return result
+
+
+def _keys(rows: SparseRows) -> npt.NDArray[np.int64]:
+    """Return row and index of each value as one number, ascending."""
+    return np.repeat(np.arange(len(rows)) << 31, rows.counts) | rows.indices
+
+
+def _lookup(query: SparseVector) -> Callable[[npt.NDArray[np.int32]], _Numbers]:
+    """Return what gives the query's values at some indices, 0 where it has none."""
+    indices, values = query.arrays
+    if query.dimensions() <= _TABLE_MAX:
+        return query.to_numpy().take
+    if not len(indices):
+        return lambda wanted: np.zeros(len(wanted), dtype=np.float32)
+
+    def look_up(wanted: npt.NDArray[np.int32]) -> _Numbers:
+        places = np.minimum(np.searchsorted(indices, wanted), len(indices) - 1)
+        return np.where(indices[places] == wanted, values[places], np.float32(0))
+
+    return look_up
+
+
+def _blocks(rows: SparseRows) -> Iterator[tuple[int, int]]:
+    """Yield half-open row ranges with about as many values as one block holds."""
+    start = 0
+    while start < len(rows):
+        beyond = np.searchsorted(rows.offsets, rows.offsets[start] + _BLOCK_VALUES, side="right")
+        end = min(max(int(beyond) - 1, start + 1), len(rows))
+        yield start, end
+        start = end
+
+
+def _squares(rows: SparseRows) -> _Sums:
+    return rows.sums(np.square(rows.values, dtype=np.float64))
+
+
+def _lengths(rows: SparseRows) -> _Sums:
+    return np.sqrt(_squares(rows))
+
+
+def _measure(
+    metric: Metric, rows: SparseRows, met: _Numbers, other: _Other, lengths: _Sums | None
+) -> Floats:
+    """Return distances; `met` is what each value meets on the other side."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        match metric:
+            case Metric.L2:
+                own = rows.sums(np.square(rows.values - met, dtype=np.float64))
+                size = np.square(met, dtype=np.float64)
+                found = np.sqrt(own + _rest(rows, met, size, other.squares, other, np.square))
+            case Metric.L1:
+                own = rows.sums(np.abs(rows.values - met))
+                found = own + _rest(rows, met, np.abs(met), other.absolutes, other, np.abs)
+            case Metric.COSINE:
+                products = rows.sums(rows.values.astype(np.float64) * met)
+                cosines = products / (lengths * np.sqrt(other.squares))
+                found = 1.0 - np.clip(cosines, -1.0, 1.0)
+            case _:
+                found = -rows.sums(rows.values.astype(np.float64) * met)
+        return np.asarray(found.astype(np.float32))
+
+
+def _rest(
+    rows: SparseRows, met: _Numbers, sizes: Any, totals: Any, other: _Other, size: Any
+) -> _Sums:
+    """Return the sum of the sizes of what no value of a row meets."""
+    result: _Sums = totals - rows.sums(sizes)
+    counts = rows.sums(met != 0)
+    result[counts == other.counts] = 0.0
+    for row in np.flatnonzero((result < _LITTLE * totals) & (counts != other.counts)).tolist():
+        indices, values = other.vector(row).arrays
+        alone = ~np.isin(indices, rows[row].arrays[0], assume_unique=True)
+        result[row] = size(values[alone].astype(np.float64)).sum()
+    return result
