@@ -111,6 +111,9 @@ EXPRESSIONS = (
     f"{S} IN ('{{}}/3', '{{1:1,3:2}}/3')",
     f"{S} BETWEEN '{{}}/3' AND '{{1:2}}/3'",
     f"{S} IS DISTINCT FROM NULL",
+    f"greatest({S}, '{{}}/3')",
+    "'{1:0x10}/3'::sparsevec",
+    "l2_norm('{1:3}/3')",
 )
 SETUP = (
     "CREATE TABLE sparse (id integer PRIMARY KEY, g text, e sparsevec(3), v vector(3))",
@@ -159,6 +162,9 @@ SCRIPTS = tuple(
         "CREATE TABLE s (e sparsevec(0))",
         "CREATE TABLE s (e sparsevec(1000000001))",
         "CREATE INDEX ON sparse USING hnsw (e vector_l2_ops)",
+        "CREATE INDEX ON sparse USING hnsw (e sparsevec_l2_ops)",
+        "CREATE TABLE s (e sparsevec)",
+        "CREATE TABLE s (e sparsevec(3)[])",
         "SELECT data_type, udt_name FROM information_schema.columns"
         " WHERE table_name = 'sparse' AND column_name = 'e'",
         "SELECT format_type(atttypid, atttypmod) FROM pg_attribute"
@@ -169,6 +175,12 @@ SCRIPTS = tuple(
 # What differs, by its last statement; docs/pgvector.md has a line for each reason.
 DIFFERENT: dict[str, str] = {
     "SELECT sparsevec '{1:1}/3'": "the parser knows no type of this name before a literal",
+    f"SELECT greatest({S}, '{{}}/3')": "not built yet",
+    "SELECT '{1:0x10}/3'::sparsevec": "decimal numbers alone",
+    "SELECT l2_norm('{1:3}/3')": "text is read as a dense vector",
+    "CREATE INDEX ON sparse USING hnsw (e sparsevec_l2_ops)": "no index kind for it yet",
+    "CREATE TABLE s (e sparsevec)": "a column's type needs a dimension",
+    "CREATE TABLE s (e sparsevec(3)[])": "not built yet",
 }
 
 CASES = (*((f"SELECT {expression}",) for expression in EXPRESSIONS), *SCRIPTS)
