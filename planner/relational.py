@@ -8,7 +8,7 @@ A search keeps its own select list: `SELECT upper(name), d FROM t ORDER BY e <=>
 `SELECT upper(name), vsql_distance FROM vsql_input_1 AS t ORDER BY vsql_ordinal`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
@@ -69,17 +69,24 @@ Input = Plan | TableInput | OutsideInput | BatchTopK | FunctionInput | SystemInp
 
 @dataclass
 class _Inputs:
-    """The inputs found so far; the one mutable thing of a split."""
+    """The inputs found so far, the one mutable thing of a split; `taken` are names of tables."""
 
+    taken: Container[str]
     found: list[tuple[str, Input]] = field(default_factory=list)
 
     def add(self, plan: Input) -> str:
         for name, known in self.found:
             if known == plan:
                 return name
-        name = f"{INPUT_PREFIX}{len(self.found) + 1}"
+        number = len(self.found) + 1
+        while (name := f"{INPUT_PREFIX}{number}") in self.taken or name in self.names:
+            number += 1
         self.found.append((name, plan))
         return name
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(name for name, _ in self.found)
 
 
 def plan_remainder(
@@ -91,7 +98,8 @@ def plan_remainder(
     (42P01, 42703) for unknown names.
     """
     tree = tree.copy()
-    inputs = _Inputs()
+    named = {folded(cte.args["alias"]) for cte in tree.find_all(exp.CTE)}
+    inputs = _Inputs({*facts.tables, *facts.outside, *named})
     for select in tree.find_all(exp.Select):
         _check_distinct_order(select)
     _name_outputs(tree)
@@ -315,7 +323,7 @@ def _replace_table(
     if not isinstance(table.this, exp.Identifier):
         return
     name = folded(table.this)
-    if name.startswith(INPUT_PREFIX) or is_cte(table, name):
+    if name in inputs.names or is_cte(table, name):
         return
     columns = facts.columns(name)
     if columns is None:
