@@ -6,8 +6,8 @@ from pygments.lexers.sql import PostgresLexer
 from pygments.token import Keyword, Name, _TokenType, is_token_subtype
 
 _WORDS = (
-    "vector halfvec autoindex hnsw hnsw_sq ivf_flat ivf_sq8 ivf_pq scann flat inverted bitmap btree"
-    " optimize flush describe show indexes search params lateral upsert vector_cosine_ops"
+    "vector halfvec sparsevec autoindex hnsw hnsw_sq ivf_flat ivf_sq8 ivf_pq scann flat inverted"
+    " bitmap btree optimize flush describe show indexes search params lateral upsert vector_cosine_ops"
     " vector_l2_ops vector_ip_ops json explain analyze"
 )
 _FUNCTIONS = (
