@@ -231,6 +231,8 @@ def test_sql_around_it(stored: Connection) -> None:
     assert _all(stored, "SELECT coalesce(e, '{2:9}/3')::text FROM t WHERE id = 4") == [("{2:9}/3",)]
     written_out = "SELECT CASE WHEN id = 1 THEN '{}/3' ELSE e END AS e FROM t ORDER BY e LIMIT 2"
     assert _all(stored, written_out) == [(SparseVector({}, 3),)] * 2
+    most = "SELECT mode() WITHIN GROUP (ORDER BY e) FROM t"
+    assert _all(stored, most) == [(one,)]
     united = "SELECT e AS w FROM t WHERE id = 2 UNION SELECT e FROM t WHERE id = 3 ORDER BY w"
     assert [str(e) for (e,) in _all(stored, united)] == ["{2:4,3:3}/3", "{1:1,3:5}/3"]
 
