@@ -19,7 +19,7 @@ from vsql.core import sqlstate
 from vsql.core.errors import DataError, Error, IntegrityError
 from vsql.core.schema import Column
 from vsql.core.sparse import SparseRows, SparseVector
-from vsql.core.types import Family, SqlType
+from vsql.core.types import Family, SqlType, is_sparse
 from vsql.executor.sparse_values import sparse_column, to_sparse
 from vsql.executor.vectors import not_finite, to_vector, wrong_dimension
 
@@ -230,6 +230,8 @@ def from_arrow_column(
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
     type_ = column.type
+    if is_sparse(array.type) and not type_.is_sparse and type_.family is not Family.JSON:
+        return from_values(_sparse_values(array, type_), column, first_row)
     if type_.family in (Family.VECTOR, Family.HALFVEC):
         array = _float_vectors(array, column, first_row)
     elif type_.is_sparse:
@@ -244,6 +246,13 @@ def from_arrow_column(
     elif array.type != type_.arrow:
         array = _cast(array, column, first_row)
     return _checked(array, column, first_row)
+
+
+def _sparse_values(array: pa.Array, type_: SqlType) -> list[SparseVector | str | None]:
+    """Return sparse vectors for a column of another type: as text where it holds text."""
+    rows, valid = SparseRows.read(array), array.is_valid().to_pylist()
+    vectors = (rows[number] if ok else None for number, ok in enumerate(valid))
+    return [str(v) if v is not None and type_.is_string else v for v in vectors]
 
 
 def _without_views(type_: pa.DataType) -> pa.DataType:

@@ -115,7 +115,7 @@ def _ordering(
         return None
     inner = {c.name: c for c in vector_columns(single.columns)}.get(folded(mine.this))
     other = {c.name: c for c in vector_columns(outer_columns)}.get(folded(theirs.this))
-    if inner is None or other is None or inner.type.dimension != other.type.dimension:
+    if inner is None or other is None or inner.type.arguments != other.type.arguments:
         return None
     if inner.type.is_sparse != other.type.is_sparse:
         return None

@@ -22,6 +22,7 @@ _INTEGER = SqlType(Family.INTEGER)
 _ARRAY = SqlType(Family.ARRAY, element=SqlType(Family.REAL))
 _TEXTS = ("TEXT", "VARCHAR", "CHAR")
 _PASSES_MAX = 16
+_DIGITS_MAX = 12
 
 Outputs = tuple[tuple[str, SqlType | None], ...]
 
@@ -297,7 +298,8 @@ def shown_dimension(text: str, family: Family) -> int | None:
     if family is not Family.SPARSEVEC:
         return text.count(",") + 1
     dimension = text.rpartition("/")[2].strip()
-    return int(dimension) if dimension.isascii() and dimension.isdigit() else None
+    is_number = dimension.isascii() and dimension.isdigit() and len(dimension) <= _DIGITS_MAX
+    return int(dimension) if is_number else None
 
 
 def _shown(node: exp.Expr, family: Family = Family.VECTOR) -> int | None:

@@ -515,12 +515,17 @@ def _sort_key(node: exp.Expr) -> exp.Expr:
     return _call(SparseOperation.SORT_KEY.function, node)
 
 
+def _within_group(node: exp.Expr) -> bool:
+    """Whether it orders an aggregate that gives what it orders by, as mode() does."""
+    return isinstance(node.find_ancestor(exp.WithinGroup, exp.Query, exp.Window), exp.WithinGroup)
+
+
 def _ordered(node: exp.Expr) -> exp.Expr:
     """ORDER BY v, by an output's name, or by its number."""
     key, query = node.this, node.find_ancestor(exp.Select, exp.Window, exp.SetOperation)
     output = _output_named(key, query)
     found = type_of(key if output is None else output)
-    if found is None or not found.is_sparse:
+    if found is None or not found.is_sparse or _within_group(node):
         return node
     if isinstance(query, exp.SetOperation) and output is not None:
         key = exp.column(exp.to_identifier(output.alias_or_name, quoted=True))

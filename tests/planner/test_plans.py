@@ -25,6 +25,9 @@ def connection() -> Any:
     connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?)", rows)
     connection.execute("FLUSH t")
     connection.execute("CREATE INDEX ON t USING BTREE (n)")
+    connection.execute("CREATE TABLE s (id INT PRIMARY KEY, w SPARSEVEC(1000))")
+    connection.executemany("INSERT INTO s VALUES (?, ?)", [(i, {i: 1.0}) for i in range(20)])
+    connection.execute("FLUSH s")
     yield connection
     connection.close()
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from vsql.core import sqlstate
 from vsql.core.errors import ProgrammingError, Span
+from vsql.core.sparse import SparseVector
 from vsql.repl.cells import cell_width, cut, pad
 from vsql.repl.main import FORMAT_NAMES
 from vsql.repl.present import FORMATS, error_text, present
@@ -37,6 +38,8 @@ F32 = np.array([0.013, -0.052, 1, 2, 3], dtype=np.float32)
         (F32, "VECTOR", "[0.013, -0.052, … 5]"),
         (F32[:3], "VECTOR", "[0.013, -0.052, 1]"),
         (np.array([0.5, 1], dtype=np.float16), "HALFVEC", "[0.5, 1]"),
+        (SparseVector({0: 0.5, 9: 2}, 10), "SPARSEVEC", "{1:0.5,10:2}/10"),
+        (SparseVector([1, 2, 3, 4, 5]), "SPARSEVEC", "{1:1,2:2, … 5}/5"),
         (b"\xa5", "BIT", "10100101"),
         (np.array([0xA5], dtype=np.uint8), "BIT", "10100101"),
         (b"\x00\xff", "BYTEA", "\\x00ff"),

@@ -109,6 +109,8 @@ WRONG: dict[str, tuple[Any, str]] = {
     "infinity": ("{1:-Infinity}/3", "22000"),
     "no dimensions": ("{}/0", "22000"),
     "too many dimensions": ("{}/1000000001", "54000"),
+    "digits without end": ("{1:1}/" + "9" * 5000, "54000"),
+    "index without end": ("{" + "9" * 5000 + ":1}/3", "22000"),
     "overflow": ("{1:1e39}/3", "22003"),
     "underflow": ("{1:1e-46}/3", "22003"),
     "dict index beyond": ({3: 1}, "22000"),
@@ -229,6 +231,8 @@ def test_sql_around_it(stored: Connection) -> None:
     assert _all(stored, "SELECT coalesce(e, '{2:9}/3')::text FROM t WHERE id = 4") == [("{2:9}/3",)]
     written_out = "SELECT CASE WHEN id = 1 THEN '{}/3' ELSE e END AS e FROM t ORDER BY e LIMIT 2"
     assert _all(stored, written_out) == [(SparseVector({}, 3),)] * 2
+    most = "SELECT mode() WITHIN GROUP (ORDER BY e) FROM t"
+    assert _all(stored, most) == [(one,)]
     united = "SELECT e AS w FROM t WHERE id = 2 UNION SELECT e FROM t WHERE id = 3 ORDER BY w"
     assert [str(e) for (e,) in _all(stored, united)] == ["{2:4,3:3}/3", "{1:1,3:5}/3"]
 
@@ -239,6 +243,22 @@ def test_types_pass_through_a_join(connection: Connection) -> None:
     assert [column[3] for column in cursor.description or ()] == [3, 3]
     connection.execute("CREATE TABLE made AS SELECT a.e FROM t a JOIN t b USING (id) WHERE false")
     assert _all(connection, "DESCRIBE made")[0][:2] == ("e", "SPARSEVEC(3)")
+
+
+def test_registered_tables(connection: Connection) -> None:
+    """Their vectors say their dimension themselves."""
+    outside = connection.execute("SELECT id, e FROM t WHERE id < 4").fetch_arrow_table()
+    connection.register("outside", outside.replace_schema_metadata())
+    plain = outside.cast(pa.schema([f.remove_metadata() for f in outside.schema]))
+    connection.register("plain", plain)
+    for name in ("outside", "plain"):
+        lateral = f"""
+            SELECT q.id, n.id FROM {name} q CROSS JOIN LATERAL
+            (SELECT id, e <-> q.e AS d FROM t ORDER BY d, id LIMIT 2) n ORDER BY q.id, n.d, n.id"""
+        assert _all(connection, lateral) == [(1, 1), (1, 7), (2, 2), (2, 3), (3, 3), (3, 6)]
+        search = f"SELECT id FROM {name} ORDER BY e <-> '{{1:1}}/3' LIMIT 1"
+        assert _ids(connection, search) == [1]
+        assert _all(connection, f"SELECT e::text FROM {name} WHERE id = 1") == [("{1:1}/3",)]
 
 
 def test_explain(connection: Connection) -> None:
@@ -286,6 +306,27 @@ def test_writes(connection: Connection) -> None:
     ]
     connection.execute("MERGE INTO w USING t ON w.id = t.id WHEN MATCHED THEN UPDATE SET e = t.e")
     assert _all(connection, "SELECT e::text FROM w ORDER BY id")[0] == ("{1:1}/3",)
+
+
+def test_into_columns_of_other_types(connection: Connection) -> None:
+    connection.execute("CREATE TABLE o (v VECTOR(3), h HALFVEC(3), s TEXT, n VECTOR(2))")
+    connection.execute("INSERT INTO o (v, h, s) SELECT e, e, e FROM t WHERE id IN (2, 4)")
+    assert _all(connection, "SELECT v::text, h::text, s FROM o") == [
+        ("[1,0,5]", "[1,0,5]", "{1:1,3:5}/3"),
+        (None, None, None),
+    ]
+    for target in ("n", "v"):
+        for value in ("e", "'{1:1}/1000000000'::sparsevec"):
+            if (target, value) != ("v", "e"):
+                with pytest.raises(vsql.DataError, match="expected"):
+                    connection.execute(f"INSERT INTO o ({target}) SELECT {value} FROM t")
+    connection.execute("CREATE TABLE i (n INT, b BIT(8))")
+    for target in ("n", "b"):
+        with pytest.raises(vsql.DataError):
+            connection.execute(f"INSERT INTO i ({target}) SELECT e FROM t")
+    connection.execute("ALTER TABLE o ALTER COLUMN v TYPE SPARSEVEC(3)")
+    connection.execute("ALTER TABLE o ALTER COLUMN v TYPE VECTOR(3)")
+    assert _all(connection, "SELECT v::text FROM o")[0] == ("[1,0,5]",)
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", "arrow"])

@@ -27,6 +27,7 @@ _ELEMENT = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 # Half of the smallest 32-bit float, and the midpoint above the largest.
+_DIGITS_MAX = 12
 _VALUE_MIN, _VALUE_MAX = 2.0**-150, 3.4028235677973366e38
 
 
@@ -85,11 +86,11 @@ class SparseVector:
         body, dimension = found.groups()
         parts = body.split(",") if body.strip() else []
         elements = [_ELEMENT.fullmatch(part) for part in parts]
-        indices = [int(part.group(1)) - 1 for part in elements if part is not None]
+        indices = [_whole_number(part.group(1)) - 1 for part in elements if part is not None]
         if len(indices) < len(parts):
             raise _invalid(text, prefix)
         values = [_number(part.group(2), prefix) for part in elements if part is not None]
-        return cls.of(indices, values, int(dimension), prefix)
+        return cls.of(indices, values, _whole_number(dimension), prefix)
 
     def dimensions(self) -> int:
         return self._dimensions
@@ -156,6 +157,12 @@ class SparseVector:
     def __repr__(self) -> str:
         elements = dict(zip(self.indices(), self.values(), strict=True))
         return f"SparseVector({elements}, {self._dimensions})"
+
+
+def _whole_number(text: str) -> int:
+    """Return a whole number, cut where it is beyond any index: Python reads few digits."""
+    digits = text.lstrip("+-").lstrip("0")[:_DIGITS_MAX]
+    return -int(digits or 0) if text.startswith("-") else int(digits or 0)
 
 
 def _number(text: str, prefix: str) -> float:

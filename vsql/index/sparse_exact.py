@@ -203,9 +203,12 @@ def _rest(
 ) -> _Sums:
     """Return the sum of the sizes of what no value of a row meets."""
     result: _Sums = totals - rows.sums(sizes)
-    counts = rows.sums(met != 0)
-    result[counts == other.counts] = 0.0
-    for row in np.flatnonzero((result < _LITTLE * totals) & (counts != other.counts)).tolist():
+    doubtful = np.flatnonzero(result < _LITTLE * totals)
+    if not len(doubtful):
+        return result
+    complete = rows.sums(met != 0) == other.counts
+    result[complete] = 0.0
+    for row in doubtful[~complete[doubtful]].tolist():
         indices, values = other.vector(row).arrays
         alone = ~np.isin(indices, rows[row].arrays[0], assume_unique=True)
         result[row] = size(values[alone].astype(np.float64)).sum()
