@@ -36,20 +36,21 @@ from vsql.planner.nodes import (
     Widening,
 )
 
-Run = Callable[[Plan, Context], Result]
+Prepare = Callable[[Plan, Context], Callable[[Context], Result]]
 Inputs = dict[str, pa.Table]
 
 
 class RemainderOperator:
-    """A remainder made ready for one snapshot; `run` runs the plans inside of it.
+    """A remainder made ready for one snapshot; `prepare` makes the plans inside of it ready.
 
     A whole table is the same table each time: it is kept, and DuckDB reads it again as it is.
     """
 
-    def __init__(self, plan: Remainder, run: Run) -> None:
+    def __init__(self, plan: Remainder, prepare: Prepare) -> None:
         self._plan = plan
-        self._run = run
+        self._prepare = prepare
         self._kept: Inputs = {}
+        self._ready: dict[str, Callable[[Context], Result]] = {}
 
     def __call__(self, context: Context) -> Result:
         """Return what DuckDB makes of the inputs."""
@@ -75,16 +76,26 @@ class RemainderOperator:
             everything = {**inputs, widening.search: searched}
             return context.relational().query(self._plan.sql, everything, bound, self._kept)
 
-        return widened(widening, search, partial(read_input, search, self._run), query, context)
+        read = partial(self._read, widening.search, search)
+        return widened(widening, search, read, query, context)
 
     def _input(self, name: str, source: Any, context: Context) -> pa.Table:
         known = self._kept.get(name)
         if known is not None:
             return known
-        table = read_input(source, self._run, context)
+        table = self._read(name, source, context)
         if isinstance(source, TableInput) and _is_whole(source, context):
             self._kept[name] = table
         return table
+
+    def _read(self, name: str, source: Any, context: Context) -> pa.Table:
+        if not isinstance(source, Plan):
+            return _read_rows(source, context)
+        operator = self._ready.get(name)
+        if operator is None:
+            operator = self._ready[name] = self._prepare(source, context)
+        table = operator(context).table
+        return _numbered(table, ORDINAL if isinstance(source, TopK | Fusion) else None)
 
 
 def _is_whole(source: TableInput, context: Context) -> bool:
@@ -95,8 +106,7 @@ def _is_whole(source: TableInput, context: Context) -> bool:
     return all(part.rows is None for part in pick((), table, context))
 
 
-def read_input(source: Any, run: Run, context: Context) -> pa.Table:
-    """Return the rows of one input."""
+def _read_rows(source: Any, context: Context) -> pa.Table:
     match source:
         case TableInput():
             return _table_input(source, context)
@@ -113,9 +123,7 @@ def read_input(source: Any, run: Run, context: Context) -> pa.Table:
             return system_rows(source, context)
         case BatchTopK():
             return run_batch(source, _outer_vectors(source, context), context)
-        case _:
-            table = run(source, context).table
-            return _numbered(table, ORDINAL if isinstance(source, TopK | Fusion) else None)
+    raise AssertionError(source)
 
 
 def _outer_vectors(batch: BatchTopK, context: Context) -> Any:

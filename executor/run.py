@@ -59,7 +59,7 @@ def _operator(plan: Plan, context: Context) -> Operator:
     if isinstance(plan, Remainder):
         from vsql.executor.relational import RemainderOperator
 
-        return RemainderOperator(plan, run)
+        return RemainderOperator(plan, prepare)
     return partial(_OPERATORS[type(plan)], plan)
 
 
