@@ -71,6 +71,8 @@ def evaluate(node: exp.Expr, frame: Frame) -> Datum:
             return [evaluate(element, frame) for element in node.expressions]
         case exp.And() | exp.Or() | exp.Not():
             return _logic(node, frame)
+        case exp.Between() | exp.In() if _is_array(node.this, frame):
+            return _derived(node, frame)
         case exp.Between():
             low = _compare("greater_equal", node.this, node.args["low"], frame)
             high = _compare("less_equal", node.this, node.args["high"], frame)
@@ -154,7 +156,16 @@ def _comparison(kernel: str, node: exp.Expr, frame: Frame) -> Datum:
     right = node.expression
     if isinstance(right, exp.Any):
         return _any(kernel, node, frame)
+    if _is_array(node.this, frame) or _is_array(right, frame):
+        return _derived(node, frame)
     return _compare(kernel, node.this, right, frame)
+
+
+def _is_array(node: exp.Expr, frame: Frame) -> bool:
+    node = node.unnest()
+    if isinstance(node, exp.Column):
+        return frame.table.column(node.name).type.family is Family.ARRAY
+    return isinstance(node, exp.Array)
 
 
 def _compare(kernel: str, left: exp.Expr, right: exp.Expr, frame: Frame) -> Datum:

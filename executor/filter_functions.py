@@ -97,8 +97,7 @@ def _leaf(leaf: exp.Expr, frame: Frame) -> pa.Array:
     if isinstance(values, list):
         return _booleans(map(json_is.comparison(type(leaf), constant), values))
     if pa.types.is_list(values.type):
-        compare = json_is.comparison(type(leaf), constant)
-        return _booleans(None if v is None else compare(v) for v in values.to_pylist())
+        return json_is.list_compare(type(leaf), values, constant)
     if pa.types.is_float32(values.type) and constant is not None:
         constant = pa.scalar(constant, pa.float32())
     return compare_values(_KERNELS[type(leaf)], values, constant, frame)

@@ -252,6 +252,33 @@ def list_contains(lists: pa.Array, wanted: list[Any], *, every: bool) -> pa.Arra
     return pc.if_else(lists.is_valid(), pa.array(found), pa.scalar(None, pa.bool_()))
 
 
+def list_compare(kind: type[exp.Expr], lists: pa.Array, wanted: Any) -> pa.Array:
+    """Return whether Arrow lists of scalars equal a list, element by element; lists have no order.
+
+    NULL equals nothing, and nothing but a list compares with one.
+    """
+    if not isinstance(wanted, list) or kind not in (exp.EQ, exp.NEQ):
+        return pa.nulls(len(lists), pa.bool_())
+    lengths = pc.fill_null(pc.list_value_length(lists), -1).to_numpy()
+    rows = np.flatnonzero(lengths == len(wanted))
+    starts = lists.offsets.to_numpy()[:-1]
+    for place, value in enumerate(wanted):
+        found = lists.values.take(pa.array(starts[rows] + place))
+        rows = rows[_equals(found, value).to_numpy(zero_copy_only=False)]
+    same = np.zeros(len(lists), dtype=bool)
+    same[rows] = True
+    return pc.if_else(lists.is_valid(), pa.array(same == (kind is exp.EQ)), None)
+
+
+def _equals(elements: pa.Array, value: Any) -> pa.Array:
+    if pa.types.is_list(elements.type):
+        return pc.fill_null(list_compare(exp.EQ, elements, value), False)
+    fitting = _as_element(value, elements.type)
+    if fitting is None:
+        return pa.repeat(pa.scalar(False), len(elements))
+    return pc.fill_null(pc.equal(elements, pa.scalar(fitting, elements.type)), False)
+
+
 def _holds(elements: pa.Array, offsets: Any, constants: list[Any]) -> npt.NDArray[np.bool_]:
     if not constants:
         return np.zeros(len(offsets) - 1, dtype=bool)

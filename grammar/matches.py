@@ -4,7 +4,7 @@ Values are bound, never pasted: a literal is checked as the filter's own constan
 else (a parameter, a subquery) stands in the condition as it is written.
 """
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from sqlglot import exp
 
@@ -27,7 +27,7 @@ def lower_matches(call: exp.Anonymous) -> exp.Expr:
     from vsql.grammar.filter import parse_filter
 
     literal = call.expressions[0] if call.expressions else None
-    if not isinstance(literal, exp.Literal) or not literal.is_string:
+    if not _is_text(literal):
         raise _misused(call)
     values: dict[str, Any] = {}
     for argument in call.expressions[1:]:
@@ -45,6 +45,13 @@ def lower_matches(call: exp.Anonymous) -> exp.Expr:
     for predicate in condition.find_all(exp.Predicate):
         predicate.meta[IN_FILTER] = True
     return exp.Paren(this=condition) if isinstance(condition, exp.Connector) else condition
+
+
+def _is_text(node: exp.Expr | None) -> TypeGuard[exp.Expr]:
+    """Whether a node is a string in one of its spellings: '…', $$…$$, E'…'."""
+    if isinstance(node, exp.Literal):
+        return bool(node.is_string)
+    return isinstance(node, exp.RawString | exp.ByteString)
 
 
 def _misused(call: exp.Anonymous) -> ProgrammingError:
@@ -76,7 +83,7 @@ def _value(node: exp.Expr) -> Any:
             return node
 
 
-def _move(identifier: exp.Identifier, literal: exp.Literal) -> None:
+def _move(identifier: exp.Identifier, literal: exp.Expr) -> None:
     if "start" not in identifier.meta:
         return
     start, end = identifier.meta["start"], identifier.meta["end"] + 1
@@ -85,12 +92,15 @@ def _move(identifier: exp.Identifier, literal: exp.Literal) -> None:
         identifier.meta.update(start=place.start, end=place.end - 1)
 
 
-def _place(literal: exp.Literal, span: Span | None) -> Span | None:
+def _place(literal: exp.Expr, span: Span | None) -> Span | None:
     """Return the place in the statement of a place in the text of a literal."""
     if "start" not in literal.meta:
         return None
     start, end = literal.meta["start"], literal.meta["end"] + 1
     text = literal.this
+    if span is not None and isinstance(literal, exp.RawString):
+        quote = (end - start - len(text)) // 2
+        return Span(start + quote + span.start, start + quote + span.end)
     # Only in a plain '…' does every character but the quote stand for itself.
     if span is None or end - start != len(text) + text.count("'") + 2:
         return Span(start, end)

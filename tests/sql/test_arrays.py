@@ -1,0 +1,97 @@
+"""Arrays compared with arrays, in SQL and in the filter language."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import vsql
+from vsql.driver.connection import Connection
+
+
+@pytest.fixture(scope="module", params=["growing", "sealed"])
+def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
+    connection = vsql.connect(":memory:", autocommit=True)
+    connection.execute(
+        "CREATE TABLE t (id INT PRIMARY KEY, a INT[], s TEXT[], r REAL[], m NUMERIC(6, 2)[],"
+        " n INT[][])"
+    )
+    connection.execute(
+        "INSERT INTO t VALUES"
+        " (1, ARRAY[1, 2], ARRAY['x', 'y'], ARRAY[0.1, 0.5], ARRAY[1.25], ARRAY[ARRAY[1], ARRAY[2]]),"
+        " (2, ARRAY[2], ARRAY['x'], ARRAY[0.5], NULL, ARRAY[ARRAY[1]]),"
+        " (3, NULL, NULL, NULL, NULL, NULL),"
+        " (4, ARRAY[1, NULL], ARRAY['a', NULL], NULL, NULL, NULL),"
+        " (5, ARRAY[]::INT[], NULL, NULL, NULL, NULL)"
+    )
+    if request.param == "sealed":
+        connection.execute("FLUSH t")
+    yield connection
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("condition", "parameters", "ids"),
+    [
+        ("a = ARRAY[1, 2]", (), [1]),
+        ("ARRAY[1, 2] = a", (), [1]),
+        ("a <> ARRAY[1, 2]", (), [2, 4, 5]),
+        ("NOT a = ARRAY[1, 2]", (), [2, 4, 5]),
+        ("a = ?", ([1, 2],), [1]),
+        ("a = ?", ((1, 2),), [1]),
+        ("a = ARRAY[1, NULL]", (), [4]),
+        ("a = ARRAY[]::INT[]", (), [5]),
+        ("a = NULL", (), []),
+        ("a = a", (), [1, 2, 4, 5]),
+        ("a < ARRAY[2]", (), [1, 4, 5]),
+        ("a > ?", ([1],), [1, 2, 4]),
+        ("a BETWEEN ARRAY[1] AND ARRAY[2]", (), [1, 2, 4]),
+        ("a IN (ARRAY[1, 2], ARRAY[2])", (), [1, 2]),
+        ("a NOT IN (ARRAY[1, 2], ARRAY[2])", (), [4, 5]),
+        ("a IN (?, ?)", ([1, 2], [2]), [1, 2]),
+        ("a IS DISTINCT FROM ARRAY[2]", (), [1, 3, 4, 5]),
+        ("s = ARRAY['x', 'y']", (), [1]),
+        ("s = ?", (["x", "y"],), [1]),
+        ("r = ARRAY[0.5]", (), [2]),
+        ("r = ARRAY[0.1, 0.5]::REAL[]", (), [1]),
+        ("m = ARRAY[1.25]", (), [1]),
+        ("n = ARRAY[ARRAY[1]]", (), [2]),
+        ("matches('a == [1, 2]')", (), [1]),
+        ("matches('a != [1, 2]')", (), [2, 4, 5]),
+        ("matches('n == [[1], [2]]')", (), [1]),
+        ("matches('n[0] == [1]')", (), [1, 2]),
+        ("matches($$s == ['x', 'y']$$)", (), [1]),
+        ("matches($f$s != ['x']$f$)", (), [1, 4]),
+        ("matches(E's == [\\'x\\']')", (), [2]),
+    ],
+)
+def test_arrays_compare(
+    connection: Connection, condition: str, parameters: Any, ids: list[int]
+) -> None:
+    found = connection.execute(f"SELECT id FROM t WHERE {condition} ORDER BY id", parameters)
+    assert [row[0] for row in found] == ids
+
+
+LISTS = st.none() | st.lists(st.none() | st.integers(0, 2), max_size=3)
+
+
+@given(rows=st.lists(LISTS, max_size=8), wanted=st.lists(st.integers(0, 2), min_size=1, max_size=3))
+def test_a_filter_compares_lists_as_python_does(rows: list[Any], wanted: list[int]) -> None:
+    with vsql.connect(":memory:") as connection:
+        connection.execute("CREATE TABLE t (id INT PRIMARY KEY, a INT[])")
+        connection.executemany("INSERT INTO t VALUES (?, ?)", list(enumerate(rows)))
+        for operator, is_equal in (("==", True), ("!=", False)):
+            condition = f"matches('a {operator} {wanted}')"
+            found = connection.execute(f"SELECT id FROM t WHERE {condition} ORDER BY id").fetchall()
+            expected = [n for n, row in enumerate(rows) if row is not None]
+            assert found == [(n,) for n in expected if (rows[n] == wanted) is is_equal]
+
+
+def test_an_error_in_a_dollar_quoted_filter_has_its_place(connection: Connection) -> None:
+    with pytest.raises(vsql.ProgrammingError) as caught:
+        connection.execute("SELECT id FROM t WHERE matches($$ nope == 1$$)")
+    assert "LINE 1: SELECT id FROM t WHERE matches($$ nope == 1$$)" in str(caught.value)
+    lines = str(caught.value).splitlines()
+    assert lines[2].index("^") == lines[1].index("nope")
