@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vsql.core import sqlstate
+from vsql.core.array_text import read_array
 from vsql.core.errors import DataError, Error, IntegrityError
 from vsql.core.schema import Column
 from vsql.core.sparse import SparseRows, SparseVector
@@ -45,7 +46,9 @@ def _scalars(values: Sequence[Any], column: Column, first_row: int) -> pa.Array:
     arrow = column.type.arrow
     plain = [_plain(value, column.type) for value in values]
     try:
-        return pa.array(plain, type=arrow)
+        # Arrow would take the characters of a text for the elements of a list.
+        if column.type.family is not Family.ARRAY or not any(isinstance(v, str) for v in plain):
+            return pa.array(plain, type=arrow)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, ValueError, TypeError):
         pass
     converted = [_one(value, column, first_row + number) for number, value in enumerate(plain)]
@@ -110,7 +113,7 @@ def _converted(value: Any, type_: SqlType) -> Any:
         return str(value)
     if type_.family is Family.ARRAY:
         assert type_.element is not None
-        items = json.loads(_array_text(value)) if isinstance(value, str) else list(value)
+        items = read_array(value) if isinstance(value, str) else list(value)
         return [_converted(item, type_.element) for item in items]
     if type_.is_integer and isinstance(value, float):
         if not value.is_integer():
@@ -150,11 +153,6 @@ _BOOLEANS = {
 
 def _refuse(value: Any) -> Any:
     raise ValueError(value)
-
-
-def _array_text(text: str) -> str:
-    stripped = text.strip()
-    return "[" + stripped[1:-1] + "]" if stripped.startswith("{") else stripped
 
 
 def _json_text(value: Any, column: Column, row: int) -> str | None:

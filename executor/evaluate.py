@@ -157,8 +157,19 @@ def _comparison(kernel: str, node: exp.Expr, frame: Frame) -> Datum:
     if isinstance(right, exp.Any):
         return _any(kernel, node, frame)
     if _is_array(node.this, frame) or _is_array(right, frame):
-        return _derived(node, frame)
+        return _derived(_with_array_text(node, frame), frame)
     return _compare(kernel, node.this, right, frame)
+
+
+def _with_array_text(node: exp.Expr, frame: Frame) -> exp.Expr:
+    """`column = '{1,2}'`: text is read as the column's type."""
+    for side, other in (("this", "expression"), ("expression", "this")):
+        column, text = node.args[side].unnest(), node.args[other].unnest()
+        if isinstance(column, exp.Column) and isinstance(text, exp.Literal) and text.is_string:
+            type_ = frame.table.column(column.name).type
+            node = node.copy()
+            node.set(other, exp.cast(text.copy(), str(type_), dialect="postgres"))
+    return node
 
 
 def _is_array(node: exp.Expr, frame: Frame) -> bool:

@@ -1,5 +1,6 @@
 """Arrays compared with arrays, in SQL and in the filter language."""
 
+import datetime
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vsql
+from vsql.core.array_text import read_array
 from vsql.driver.connection import Connection
 
 
@@ -20,7 +22,8 @@ def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
     )
     connection.execute(
         "INSERT INTO t VALUES"
-        " (1, ARRAY[1, 2], ARRAY['x', 'y'], ARRAY[0.1, 0.5], ARRAY[1.25], ARRAY[ARRAY[1], ARRAY[2]]),"
+        " (1, ARRAY[1, 2], ARRAY['x', 'y'], ARRAY[0.1, 0.5], ARRAY[1.25],"
+        " ARRAY[ARRAY[1], ARRAY[2]]),"
         " (2, ARRAY[2], ARRAY['x'], ARRAY[0.5], NULL, ARRAY[ARRAY[1]]),"
         " (3, NULL, NULL, NULL, NULL, NULL),"
         " (4, ARRAY[1, NULL], ARRAY['a', NULL], NULL, NULL, NULL),"
@@ -51,6 +54,9 @@ def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
         ("a IN (ARRAY[1, 2], ARRAY[2])", (), [1, 2]),
         ("a NOT IN (ARRAY[1, 2], ARRAY[2])", (), [4, 5]),
         ("a IN (?, ?)", ([1, 2], [2]), [1, 2]),
+        ("a = '{1,2}'", (), [1]),
+        ("a = '{}'", (), [5]),
+        ("s <> '{x, \"y\"}'", (), [2, 4]),
         ("a IS DISTINCT FROM ARRAY[2]", (), [1, 3, 4, 5]),
         ("s = ARRAY['x', 'y']", (), [1]),
         ("s = ?", (["x", "y"],), [1]),
@@ -95,3 +101,54 @@ def test_an_error_in_a_dollar_quoted_filter_has_its_place(connection: Connection
     assert "LINE 1: SELECT id FROM t WHERE matches($$ nope == 1$$)" in str(caught.value)
     lines = str(caught.value).splitlines()
     assert lines[2].index("^") == lines[1].index("nope")
+
+
+@pytest.mark.parametrize(
+    ("text", "elements"),
+    [
+        ("{1,2}", ["1", "2"]),
+        ("{}", []),
+        ("{ }", []),
+        ("{{1,2},{3}}", [["1", "2"], ["3"]]),
+        ("{{},{}}", [[], []]),
+        ('{"a,b",NULL," c ", d e }', ["a,b", None, " c ", "d e"]),
+        (r'{"q\"x",a\,b,c\ ,\\}', ['q"x', "a,b", "c ", "\\"]),
+        ('{null,"NULL"}', [None, "NULL"]),
+        ("[1, 2.5, null]", [1, 2.5, None]),
+        ('["x"]', ["x"]),
+    ],
+)
+def test_text_of_an_array_is_read(text: str, elements: list[Any]) -> None:
+    assert read_array(text) == elements
+
+
+NO_ARRAYS = (
+    *("", "x", "5", '{"x": 1}', "{1,", "{1}x", "{,1}", "{1,}", "{1,,2}", "{1}{2}", "}", '{"a}'),
+    *('{1 "b"}', "{a}}", "[1", "{{1}2}", "{1{2}}", "{\\", "{" * 100_000, "[" * 100_000),
+)
+
+
+@pytest.mark.parametrize("text", NO_ARRAYS, ids=range(len(NO_ARRAYS)))
+def test_text_that_is_no_array_is_refused(connection: Connection, text: str) -> None:
+    with pytest.raises(ValueError):
+        read_array(text)
+    for column in ("a", "s"):
+        with pytest.raises(vsql.DataError) as caught:
+            connection.execute(f"INSERT INTO t (id, {column}) VALUES (99, ?)", (text,))
+        assert caught.value.sqlstate == "22P02"
+
+
+def test_text_is_stored_as_an_array() -> None:
+    with vsql.connect(":memory:") as connection:
+        connection.execute("CREATE TABLE t (a INT[], s TEXT[], n INT[][], b BOOLEAN[], d DATE[])")
+        connection.execute(
+            "INSERT INTO t VALUES"
+            " ('{1,NULL}', '{x,\"y z\"}', '{{1,2},{3}}', '{t,f}', '{2020-01-01}')"
+        )
+        assert connection.execute("SELECT * FROM t").fetchone() == (
+            [1, None],
+            ["x", "y z"],
+            [[1, 2], [3]],
+            [True, False],
+            [datetime.date(2020, 1, 1)],
+        )
