@@ -1,5 +1,6 @@
-"""The values that EXECUTE gives to a prepared statement."""
+"""PREPARE, EXECUTE and DEALLOCATE: statements that a session keeps under a name."""
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlglot import exp
@@ -8,8 +9,29 @@ from vsql.core import sqlstate
 from vsql.core.errors import ProgrammingError
 from vsql.core.types import SqlType
 from vsql.executor.context import Context
+from vsql.executor.named_objects import NamedObjects
+from vsql.executor.result import Result
 from vsql.executor.values import value_of
-from vsql.grammar.utility_statements import Execute, Prepare
+from vsql.grammar.utility_statements import Deallocate, Execute, Prepare
+
+
+def run_named(
+    statement: Prepare | Execute | Deallocate,
+    statements: NamedObjects[Prepare],
+    run: Callable[[str, dict[str, Any]], Result],
+    context: Context,
+) -> Result:
+    """Keep, run or forget a statement; `run` takes its text and parameters."""
+    match statement:
+        case Prepare(name):
+            statements.add(name, statement)
+            return Result("PREPARE")
+        case Execute(name):
+            known = statements.get(name)
+            return run(known.text, arguments_of(statement, known, context))
+        case Deallocate(name):
+            statements.drop(name)
+            return Result("DEALLOCATE" if name is not None else "DEALLOCATE ALL")
 
 
 def arguments_of(statement: Execute, known: Prepare, context: Context) -> dict[str, Any]:

@@ -4,16 +4,20 @@ The rows of a plain scan are numbers until they are fetched: a FETCH reads the c
 rows alone, however many the query found. Any other result was computed whole.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from vsql.core import sqlstate
 from vsql.core.errors import OperationalError
+from vsql.executor.context import Context
+from vsql.executor.named_objects import NamedObjects
 from vsql.executor.result import Result
 from vsql.executor.take import PickedRows, from_numpy, slice_picked
-from vsql.grammar.utility_statements import Direction, FetchCursor
+from vsql.grammar.utility_statements import CloseCursor, DeclareCursor, Direction, FetchCursor
 
 
 @dataclass(slots=True)
@@ -29,6 +33,28 @@ class Portal:
     hold: bool
     committed: bool
     position: int = 0
+
+
+def run_cursor(
+    statement: DeclareCursor | FetchCursor | CloseCursor,
+    portals: NamedObjects[Portal],
+    run: Callable[[str, dict[str, Any]], Result],
+    context: Context,
+    *,
+    alone: bool,
+) -> Result:
+    """Declare, move or close a cursor; `alone` where no transaction goes on after the statement."""
+    match statement:
+        case DeclareCursor(name, text, scrolls, hold):
+            portals.check_new(name)
+            result = run(text, context.parameters)
+            portals.add(name, Portal(result, scrolls, hold, committed=alone))
+            return Result("DECLARE CURSOR")
+        case FetchCursor(name):
+            return fetch(portals.get(name), statement)
+        case CloseCursor(name):
+            portals.drop(name)
+            return Result("CLOSE CURSOR" if name is not None else "CLOSE CURSOR ALL")
 
 
 def fetch(portal: Portal, wanted: FetchCursor) -> Result:

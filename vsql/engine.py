@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -30,7 +30,6 @@ from vsql.core.errors import (
     OperationalError,
     ProgrammingError,
     Span,
-    did_you_mean,
 )
 from vsql.core.schema import Column
 from vsql.core.snapshot import Snapshot, TableSnapshot
@@ -41,6 +40,7 @@ from vsql.executor.context import Collected, Context, ProgressReport, StagedRows
 from vsql.executor.external import check_external_access
 from vsql.executor.interim import extend_graphs
 from vsql.executor.moments import microseconds_long, microseconds_of, version_number
+from vsql.executor.named_objects import NamedObjects
 from vsql.executor.result import Result
 from vsql.executor.run import Operator, prepare, run
 from vsql.grammar import statements as st
@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from vsql.executor.remainder import Relational
     from vsql.grammar.utility_statements import Prepare
 
-_T = TypeVar("_T")
 _PLANS_MAX = 512
 _RETRIES = 10
 _NAMED = (sqlstate.UNDEFINED_COLUMN, sqlstate.UNDEFINED_FUNCTION, sqlstate.AMBIGUOUS_COLUMN)
@@ -137,8 +136,14 @@ class Session:
         self._explicit = False
         self._local_settings: dict[str, Any] = {}
         self._numbers: dict[int, tuple[int, int]] = {}
-        self._statements: dict[str, Prepare] = {}
-        self._portals: dict[str, Portal] = {}
+        self._statements: NamedObjects[Prepare] = NamedObjects(
+            "prepared statement",
+            duplicate=sqlstate.DUPLICATE_STATEMENT,
+            missing=sqlstate.INVALID_STATEMENT_NAME,
+        )
+        self._portals: NamedObjects[Portal] = NamedObjects(
+            "cursor", duplicate=sqlstate.DUPLICATE_CURSOR, missing=sqlstate.INVALID_CURSOR_NAME
+        )
         self._relational: Relational | None = None
         self._interrupted = threading.Event()
         self._lock = threading.RLock()
@@ -673,42 +678,18 @@ class Session:
             case ut.ShowSetting() | ut.ResetSetting() | ut.SetSetting():
                 return self._setting_statement(statement)
             case ut.Prepare() | ut.Execute() | ut.Deallocate():
-                return self._prepared_statement(statement, context)
+                from vsql.executor.named import run_named
+
+                return run_named(statement, self._statements, self._inner, context)
             case ut.DeclareCursor() | ut.FetchCursor() | ut.CloseCursor():
-                return self._cursor_statement(statement, context)
+                from vsql.executor.portal import run_cursor
+
+                if isinstance(statement, ut.DeclareCursor) and not statement.hold:
+                    self._refuse_outside_transaction("DECLARE CURSOR without HOLD")
+                alone = self.autocommit and not self._explicit
+                return run_cursor(statement, self._portals, self._inner, context, alone=alone)
             case _:
                 return None
-
-    def _prepared_statement(self, statement: st.Statement, context: Context) -> Result:
-        from vsql.executor.named import arguments_of
-        from vsql.grammar import utility_statements as ut
-
-        match statement:
-            case ut.Prepare(name):
-                _refuse_known(
-                    name, self._statements, "prepared statement", sqlstate.DUPLICATE_STATEMENT
-                )
-                self._statements[name] = statement
-                return Result("PREPARE")
-            case ut.Execute(name):
-                known = _named(
-                    name, self._statements, "prepared statement", sqlstate.INVALID_STATEMENT_NAME
-                )
-                parameters = arguments_of(statement, known, context)
-                return self._inner(known.text, parameters)
-            case ut.Deallocate(name):
-                if name is not None:
-                    _named(
-                        name,
-                        self._statements,
-                        "prepared statement",
-                        sqlstate.INVALID_STATEMENT_NAME,
-                    )
-                for one in [name] if name is not None else list(self._statements):
-                    del self._statements[one]
-                return Result("DEALLOCATE" if name is not None else "DEALLOCATE ALL")
-            case _:
-                raise AssertionError(statement)
 
     def _inner(self, text: str, parameters: Parameters) -> Result:
         """Run the statement inside of another; the places of its errors are in its own text."""
@@ -719,38 +700,12 @@ class Session:
                 error.statement = text
             raise
 
-    def _cursor_statement(self, statement: st.Statement, context: Context) -> Result:
-        from vsql.executor.portal import Portal, fetch
-        from vsql.grammar import utility_statements as ut
-
-        match statement:
-            case ut.DeclareCursor(name, text, scrolls, hold):
-                if not hold:
-                    self._refuse_outside_transaction("DECLARE CURSOR without HOLD")
-                _refuse_known(name, self._portals, "cursor", sqlstate.DUPLICATE_CURSOR)
-                result = self._inner(text, context.parameters)
-                alone = self.autocommit and not self._explicit
-                self._portals[name] = Portal(result, scrolls, hold, committed=alone)
-                return Result("DECLARE CURSOR")
-            case ut.FetchCursor(name):
-                return fetch(
-                    _named(name, self._portals, "cursor", sqlstate.INVALID_CURSOR_NAME), statement
-                )
-            case ut.CloseCursor(name):
-                if name is not None:
-                    _named(name, self._portals, "cursor", sqlstate.INVALID_CURSOR_NAME)
-                for one in [name] if name is not None else list(self._portals):
-                    del self._portals[one]
-                return Result("CLOSE CURSOR" if name is not None else "CLOSE CURSOR ALL")
-            case _:
-                raise AssertionError(statement)
-
     def _end_portals(self, *, committed: bool) -> None:
         """Close the cursors that end with their transaction."""
-        for name, portal in list(self._portals.items()):
+        for name, portal in self._portals:
             portal.committed |= committed and portal.hold
             if not portal.committed:
-                del self._portals[name]
+                self._portals.drop(name)
 
     def _refuse_outside_transaction(self, what: str) -> None:
         if self.autocommit and not self._explicit:
@@ -851,8 +806,7 @@ class Session:
             transaction = self._transaction
             alone = self.autocommit and not self._explicit
             self._explicit = False
-            if self._portals:
-                self._end_portals(committed=True)
+            self._end_portals(committed=True)
             self._local_settings = {}
             if transaction is None or not transaction.changes:
                 self._undo_to(None)
@@ -1046,20 +1000,6 @@ class Session:
     def _wake_worker(self) -> None:
         if self.after_commit is not None and self._has_worker():
             self.after_commit(self.database)
-
-
-def _named(name: str, known: Mapping[str, _T], what: str, code: str) -> _T:
-    """Return what has a name; raises ProgrammingError with the nearest one."""
-    if name not in known:
-        raise ProgrammingError(
-            f'{what} "{name}" does not exist', code=code, hint=did_you_mean(name, known)
-        )
-    return known[name]
-
-
-def _refuse_known(name: str, known: Mapping[str, object], what: str, code: str) -> None:
-    if name in known:
-        raise ProgrammingError(f'{what} "{name}" already exists', code=code)
 
 
 def _is_repeated(statement: st.Statement) -> bool:
