@@ -11,4 +11,4 @@ if TYPE_CHECKING:
 
 def setup(plugin: "Plugin") -> None:
     """Import what compares and alters definitions: its classes make themselves known."""
-    import vsql.dialect.migrations  # noqa: F401
+    import vsql.dialect.migrations  # noqa: F401  # imported for what it registers

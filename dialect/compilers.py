@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import schema
 from sqlalchemy.dialects.postgresql import base as postgresql
+from sqlalchemy.exc import CompileError
 from sqlalchemy.sql import sqltypes
 from sqlalchemy.sql.elements import UnaryExpression
 
@@ -48,7 +49,7 @@ class SQLCompiler(postgresql.PGCompiler):
         return ""
 
     def visit_sequence(self, seq: Any, **options: Any) -> str:
-        raise NotImplementedError("vsql has identity columns, no sequences")
+        raise CompileError("vsql has identity columns, no sequences")
 
 
 class DDLCompiler(postgresql.PGDDLCompiler):

@@ -29,8 +29,10 @@ def _without_expired(segment: OpenSegment, cutoff: int) -> OpenSegment:
     if segment.live is not None:
         bits &= segment.live
     bits.flags.writeable = False
+    # The protocol is read-only, for those who share a segment; a copy is not shared yet.
     left = copy.copy(segment)
     left.live = bits  # type: ignore[misc]
     if segment.cache_key is not None:
+        # Rows expire in the order of their times: how many are fresh tells which.
         left.cache_key = (segment.cache_key, int(fresh.sum()))  # type: ignore[misc]
     return left

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from vsql import connect as _connect
 from vsql.core import errors
+from vsql.driver.exceptions import Exceptions
 
 if TYPE_CHECKING:
     from vsql.core.snapshot import Snapshot
@@ -259,19 +260,8 @@ class AsyncCursor:
         return found
 
 
-class AsyncConnection:
+class AsyncConnection(Exceptions):
     """The driver's Connection with awaitable methods; tasks that share it take turns."""
-
-    Warning = errors.Warning
-    Error = errors.Error
-    InterfaceError = errors.InterfaceError
-    DatabaseError = errors.DatabaseError
-    DataError = errors.DataError
-    OperationalError = errors.OperationalError
-    IntegrityError = errors.IntegrityError
-    InternalError = errors.InternalError
-    ProgrammingError = errors.ProgrammingError
-    NotSupportedError = errors.NotSupportedError
 
     def __init__(self, connection: "Connection", thread: _Thread) -> None:
         self._connection = connection

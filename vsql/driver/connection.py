@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from vsql.core import errors, sqlstate
+from vsql.core import sqlstate
 from vsql.core.errors import InterfaceError
 from vsql.database import Database
 from vsql.driver.cursor import Cursor
+from vsql.driver.exceptions import Exceptions
 from vsql.driver.rows import arrow_table
 from vsql.engine import Session
 
@@ -24,19 +25,8 @@ def _wake_worker(database: Database) -> None:
     wake_worker(database)
 
 
-class Connection:
+class Connection(Exceptions):
     """One connection. Threads that share it take turns; `interrupt` may come from any."""
-
-    Warning = errors.Warning
-    Error = errors.Error
-    InterfaceError = errors.InterfaceError
-    DatabaseError = errors.DatabaseError
-    DataError = errors.DataError
-    OperationalError = errors.OperationalError
-    IntegrityError = errors.IntegrityError
-    InternalError = errors.InternalError
-    ProgrammingError = errors.ProgrammingError
-    NotSupportedError = errors.NotSupportedError
 
     def __init__(self, session: Session) -> None:
         self._session = session
