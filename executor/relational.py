@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import BIGINT
+from vsql.executor.batch import run_batch
 from vsql.executor.context import Context
 from vsql.executor.dictionaries import dictionaries
 from vsql.executor.fields import field_of
@@ -17,7 +18,6 @@ from vsql.executor.remainder import as_vectors
 from vsql.executor.result import Result, table_result
 from vsql.executor.scan import pick
 from vsql.executor.take import Picked, take_column
-from vsql.executor.topk import run_batch
 from vsql.executor.values import query_vector
 from vsql.executor.vectors import vector_parameter
 from vsql.executor.widening import widened
@@ -27,6 +27,7 @@ from vsql.planner.nodes import (
     ComputedDistance,
     FunctionInput,
     Fusion,
+    Numbered,
     OutsideInput,
     Plan,
     Remainder,
@@ -56,7 +57,10 @@ class RemainderOperator:
         """Return what DuckDB makes of the inputs."""
         plan, widening = self._plan, self._plan.widening
         own = None if widening is None else widening.search
-        inputs = {n: self._input(n, source, context) for n, source in plan.inputs if n != own}
+        inputs: Inputs = {}
+        for name, source in plan.inputs:
+            if name != own:
+                inputs[name] = self._input(name, source, inputs, context)
         bound = {key: context.parameter(key) for key in plan.parameters}
         for key, type_ in plan.vector_parameters:
             bound[key] = vector_parameter(bound[key], type_)
@@ -76,26 +80,32 @@ class RemainderOperator:
             everything = {**inputs, widening.search: searched}
             return context.relational().query(self._plan.sql, everything, bound, self._kept)
 
-        read = partial(self._read, widening.search, search)
+        read = partial(self._read, widening.search, search, {})
         return widened(widening, search, read, query, context)
 
-    def _input(self, name: str, source: Any, context: Context) -> pa.Table:
+    def _input(self, name: str, source: Any, inputs: Inputs, context: Context) -> pa.Table:
         known = self._kept.get(name)
         if known is not None:
             return known
-        table = self._read(name, source, context)
+        table = self._read(name, source, inputs, context)
         if isinstance(source, TableInput) and _is_whole(source, context):
             self._kept[name] = table
         return table
 
-    def _read(self, name: str, source: Any, context: Context) -> pa.Table:
-        if not isinstance(source, Plan):
+    def _read(self, name: str, source: Any, inputs: Inputs, context: Context) -> pa.Table:
+        if isinstance(source, BatchTopK):
+            return run_batch(source, inputs[source.outer].column(source.query_column), context)
+        plan, ordinal = source, None
+        if isinstance(source, Numbered):
+            plan, ordinal = source.source, source.ordinal
+        elif isinstance(source, TopK | Fusion):
+            ordinal = ORDINAL
+        if not isinstance(plan, Plan):
             return _read_rows(source, context)
         operator = self._ready.get(name)
         if operator is None:
-            operator = self._ready[name] = self._prepare(source, context)
-        table = operator(context).table
-        return _numbered(table, ORDINAL if isinstance(source, TopK | Fusion) else None)
+            operator = self._ready[name] = self._prepare(plan, context)
+        return _numbered(operator(context).table, ordinal)
 
 
 def _is_whole(source: TableInput, context: Context) -> bool:
@@ -121,16 +131,7 @@ def _read_rows(source: Any, context: Context) -> pa.Table:
             from vsql.executor.system_rows import system_rows
 
             return system_rows(source, context)
-        case BatchTopK():
-            return run_batch(source, _outer_vectors(source, context), context)
     raise AssertionError(source)
-
-
-def _outer_vectors(batch: BatchTopK, context: Context) -> Any:
-    if batch.outer in context.outside:
-        return context.outside[batch.outer].column(batch.query_column)
-    wanted = TableInput(batch.outer, (batch.query_column,))
-    return _table_input(wanted, context).column(0)
 
 
 def _table_input(source: TableInput, context: Context) -> pa.Table:

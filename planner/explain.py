@@ -13,13 +13,14 @@ from vsql.planner.nodes import (
     DeleteRows,
     FunctionInput,
     Fusion,
+    Input,
     InsertRows,
     Lookup,
     MergeRows,
+    Numbered,
     OrderedScan,
     Output,
     OutsideInput,
-    Plan,
     Remainder,
     Scan,
     Subquery,
@@ -30,7 +31,7 @@ from vsql.planner.nodes import (
     Write,
 )
 
-Node = Plan | TableInput | OutsideInput | BatchTopK | FunctionInput | SystemInput | Write
+Node = Input | Write
 _SHOWN_VALUE_MAX = 60
 
 
@@ -96,8 +97,10 @@ def _title(plan: Node) -> str:
             return f"Scan {plan.table} ({', '.join(read)})"
         case OutsideInput():
             return f"Registered {plan.table} ({', '.join(plan.columns)})"
+        case Numbered():
+            return "Numbered"
         case BatchTopK():
-            return f"Batch of searches, one per row of {plan.outer}, by {plan.query_column}"
+            return f"Batch of searches, one per row of {plan.outer_name}, by {plan.query_column}"
         case InsertRows():
             rows = "" if plan.source is not None else f", {len(plan.rows)} rows"
             return f"Insert into {plan.table}{rows}{_on_conflict(plan)}"

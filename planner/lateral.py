@@ -1,23 +1,25 @@
-"""LATERAL searches: one top-k per row of an outer table, executed as one batch.
+"""LATERAL searches: one top-k per row of an outer relation, executed as one batch.
 
     FROM queries q CROSS JOIN LATERAL
       (SELECT id, embedding <=> q.embedding AS distance FROM docs ORDER BY distance LIMIT 10) n
 
-becomes a join of `q`, numbered, with the batch's result on that number. A lateral query that reads
+becomes a join of `q`, numbered, with the batch's result on that number. `q` may be a table, with
+the conditions on it in WHERE and in joins, a subquery, VALUES or a CTE. A lateral query that reads
 more of the outer row than its vector stays as it is: DuckDB computes it, exactly and slower.
 """
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlglot import exp
 
 from vsql.core.distance import Metric
-from vsql.core.schema import Column
-from vsql.planner.bind import distance_of, folded, qualifier
+from vsql.core.types import SqlType
+from vsql.planner.bind import conjuncts_of, distance_of, folded, qualifier
 from vsql.planner.facts import Facts
 from vsql.planner.scope import vector_columns
 from vsql.planner.select import Ordering, Single, resolve_output, single_table
+from vsql.planner.vector_types import Types
 
 OUTER_ROW = "vsql_outer_row"
 INNER_ROW = "vsql_inner_row"
@@ -31,38 +33,50 @@ class LateralSearch:
     join: exp.Join
     single: Single
     ordering: Ordering
-    outer: exp.Table
-    outer_table: str
+    outer: exp.Expr
+    outer_alias: str
     query_column: str
     ordinal: str = INNER_ROW
+
+    def own_conditions(self, columns: frozenset[str]) -> list[exp.Expr]:
+        """Take the conditions on the outer relation alone out of WHERE: they come before."""
+        return _own_conditions(self, columns)
 
     def replace(self, input_name: str, columns: tuple[str, ...], distance: str) -> None:
         """Put the batch's result in the place of the lateral query."""
         _replace_lateral(self, input_name, columns, distance)
 
 
-def find_lateral_searches(select: exp.Select, facts: Facts) -> Iterator[LateralSearch]:
-    """Yield the joins of a SELECT that are lateral searches by a vector of an outer table."""
+def find_lateral_search(select: exp.Select, types: Types, facts: Facts) -> LateralSearch | None:
+    """Return the first join of a SELECT that is a lateral search by a vector of what it joins.
+
+    `types` are those of the columns of each relation. A relation that an outer join may fill up
+    with NULLs is none whose rows can be numbered.
+    """
     source = select.args.get("from_")
-    outer = source.this if source is not None else None
-    if not isinstance(outer, exp.Table):
-        return
-    columns = facts.columns(folded(outer.this))
-    if columns is None:
-        return
+    relations = _named([] if source is None else [source.this])
     for join in select.args.get("joins") or ():
-        if isinstance(join.this, exp.Lateral) and join.side in ("", "LEFT"):
-            found = _lateral_search(select, join, outer, columns, facts)
+        if join.side in ("RIGHT", "FULL") or join.method:
+            return None
+        if isinstance(join.this, exp.Lateral):
+            found = _lateral_search(select, join, relations, types, facts)
             if found is not None:
-                yield found
-                return
+                return found
+        elif not join.side and join.kind in ("", "INNER", "CROSS"):
+            relations |= _named([join.this])
+    return None
+
+
+def _named(relations: list[exp.Expr]) -> dict[str, exp.Expr]:
+    kinds = (exp.Table, exp.Subquery, exp.Values)
+    return {r.alias_or_name.lower(): r for r in relations if isinstance(r, kinds)}
 
 
 def _lateral_search(
     select: exp.Select,
     join: exp.Join,
-    outer: exp.Table,
-    outer_columns: tuple[Column, ...],
+    relations: Mapping[str, exp.Expr],
+    types: Types,
     facts: Facts,
 ) -> LateralSearch | None:
     query = join.this.this
@@ -73,16 +87,17 @@ def _lateral_search(
     on = join.args.get("on")
     if on is not None and not (isinstance(on, exp.Boolean) and on.this):
         return None
-    alias = folded(outer.args.get("alias") or outer.this)
-    ordering = _ordering_by_outer(single, alias, outer_columns)
-    if ordering is None or _reads_outer(inner, single, ordering, alias):
-        return None
-    column = folded(ordering.query.this)
-    return LateralSearch(select, join, single, ordering, outer, folded(outer.this), column)
+    for alias, outer in relations.items():
+        vectors = {n: t for n, t in types.relations.get(alias) or () if t is not None}
+        ordering = _ordering_by_outer(single, alias, vectors)
+        if ordering is not None and not _reads_outer(inner, single, ordering):
+            column = folded(ordering.query.this)
+            return LateralSearch(select, join, single, ordering, outer, alias, column)
+    return None
 
 
 def _ordering_by_outer(
-    single: Single, outer: str, outer_columns: tuple[Column, ...]
+    single: Single, outer: str, outer_types: Mapping[str, SqlType]
 ) -> Ordering | None:
     order = single.tree.args.get("order")
     if order is None or len(order.expressions) != 1:
@@ -95,7 +110,7 @@ def _ordering_by_outer(
         return None
     metric, left, right = found
     for mine, theirs in ((left, right), (right, left)):
-        ordering = _ordering(metric, mine.unnest(), theirs.unnest(), single, outer, outer_columns)
+        ordering = _ordering(metric, mine.unnest(), theirs.unnest(), single, outer, outer_types)
         if ordering is not None:
             return ordering
     return None
@@ -107,22 +122,22 @@ def _ordering(
     theirs: exp.Expr,
     single: Single,
     outer: str,
-    outer_columns: tuple[Column, ...],
+    outer_types: Mapping[str, SqlType],
 ) -> Ordering | None:
     if not isinstance(mine, exp.Column) or not isinstance(theirs, exp.Column):
         return None
     if qualifier(theirs) != outer or qualifier(mine) not in (None, single.alias):
         return None
     inner = {c.name: c for c in vector_columns(single.columns)}.get(folded(mine.this))
-    other = {c.name: c for c in vector_columns(outer_columns)}.get(folded(theirs.this))
-    if inner is None or other is None or inner.type.arguments != other.type.arguments:
+    other = outer_types.get(folded(theirs.this))
+    if inner is None or other is None or not other.is_vector:
         return None
-    if inner.type.is_sparse != other.type.is_sparse:
+    if inner.type.arguments != other.arguments or inner.type.is_sparse != other.is_sparse:
         return None
     return Ordering(metric, inner, theirs)
 
 
-def _reads_outer(inner: exp.Expr, single: Single, ordering: Ordering, outer: str) -> bool:
+def _reads_outer(inner: exp.Expr, single: Single, ordering: Ordering) -> bool:
     """Whether the lateral query reads the outer row elsewhere than in its distance."""
     known = {column.name for column in single.columns}
     outputs = {folded(alias.args["alias"]) for alias in inner.find_all(exp.Alias)}
@@ -137,6 +152,30 @@ def _reads_outer(inner: exp.Expr, single: Single, ordering: Ordering, outer: str
         if table not in (None, single.alias) or folded(column.this) not in known | outputs:
             return True
     return inner.find(exp.Window, exp.AggFunc) is not None
+
+
+def _own_conditions(search: LateralSearch, columns: frozenset[str]) -> list[exp.Expr]:
+    select, alias = search.select, search.outer_alias
+    where = select.args.get("where")
+    if where is None:
+        return []
+    lateral = search.join.this.args["alias"]
+    # A name without a table is the outer relation's where nothing else has such a column.
+    is_lonely = len(select.args["joins"]) == 1 and not lateral.args.get("columns")
+    inner = {column.name for column in search.single.columns}
+    inner |= {folded(output.args["alias"]) for output in search.single.tree.find_all(exp.Alias)}
+    own: list[exp.Expr] = []
+    rest: list[exp.Expr] = []
+    for part in conjuncts_of(where.this):
+        read = list(part.find_all(exp.Column))
+        is_own = bool(read) and part.find(exp.Query) is None
+        for column in read:
+            owner, name = qualifier(column), folded(column.this)
+            is_bare = owner is None and is_lonely and name not in inner
+            is_own = is_own and name in columns and (owner == alias or is_bare)
+        (own if is_own else rest).append(part)
+    select.set("where", exp.Where(this=exp.and_(*rest, copy=False)) if rest else None)
+    return own
 
 
 def _replace_lateral(
@@ -154,16 +193,15 @@ def _replace_lateral(
     for clause in ("where", "limit", "offset", "order"):
         inner.set(clause, None)
     alias = search.join.this.args["alias"]
-    outer_alias = folded(search.outer.args.get("alias") or search.outer.this)
     on = exp.EQ(
-        this=_column(OUTER_ROW, outer_alias), expression=_column(search.ordinal, folded(alias))
+        this=_column(OUTER_ROW, search.outer_alias),
+        expression=_column(search.ordinal, folded(alias)),
     )
     derived = exp.Subquery(this=inner.copy(), alias=alias.copy())
     side = search.join.side
     joined = exp.Join(this=derived, on=on, side=side) if side else exp.Join(this=derived, on=on)
     search.join.replace(joined)
-    search.outer.meta["vsql_ordinal"] = OUTER_ROW
-    _hide_row_numbers(search.select, outer_alias, folded(alias))
+    _hide_row_numbers(search.select, search.outer_alias, folded(alias))
 
 
 def _write_stars_out(inner: exp.Select, columns: tuple[str, ...], alias: str) -> None:
@@ -181,7 +219,8 @@ def _hide_row_numbers(select: exp.Select, outer: str, inner: str) -> None:
         table = qualifier(output) if isinstance(output, exp.Column) else None
         hidden = {None: (OUTER_ROW, INNER_ROW), outer: (OUTER_ROW,), inner: (INNER_ROW,)}
         names = hidden.get(table, ())
-        star.set("except_", [exp.to_identifier(name, quoted=True) for name in names])
+        kept = [one for one in star.args.get("except_") or [] if one.name not in names]
+        star.set("except_", [*kept, *(exp.to_identifier(name, quoted=True) for name in names)])
 
 
 def _column(name: str, table: str) -> exp.Column:

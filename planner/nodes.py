@@ -15,6 +15,8 @@ from vsql.core.types import SqlType
 
 ORDINAL = "vsql_ordinal"
 """The column that numbers the rows of a search for DuckDB."""
+DISTANCE = "vsql_distance"
+"""The column that holds the distance of a search's rows for DuckDB."""
 DEPTH = "vsql_depth"
 """The parameter that says how many rows a widening search gives."""
 
@@ -213,11 +215,13 @@ class Fusion:
 class BatchTopK:
     """A top-k for every row of an outer relation: LATERAL, executed as one batch.
 
-    `search.query` is ignored; the vectors are the column `query_column` of `outer`. The result
-    holds `ordinal` (the outer row's number) and the outputs of `search`.
+    `search.query` is ignored; the vectors are the column `query_column` of the input `outer`, which
+    stands before it and is called `outer_name` in the statement. The result holds `ordinal` (the
+    outer row's number) and the outputs of `search`.
     """
 
     outer: str
+    outer_name: str
     query_column: str
     search: TopK
     ordinal: str
@@ -255,6 +259,14 @@ class OutsideInput:
     table: str
     columns: tuple[str, ...]
     ordinal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """The rows of a plan with their number, from 0, as the column `ordinal`."""
+
+    source: "Plan"
+    ordinal: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +315,10 @@ class Remainder:
 
     sql: str
     inputs: tuple[
-        tuple[str, "Plan | TableInput | OutsideInput | BatchTopK | FunctionInput | SystemInput"],
+        tuple[
+            str,
+            "Plan | TableInput | OutsideInput | Numbered | BatchTopK | FunctionInput | SystemInput",
+        ],
         ...,
     ]
     parameters: tuple[str, ...] = ()
@@ -314,6 +329,8 @@ class Remainder:
 
 
 Plan = Scan | OrderedScan | Lookup | Count | TopK | Fusion | Remainder
+Input = Plan | TableInput | OutsideInput | Numbered | BatchTopK | FunctionInput | SystemInput
+"""What DuckDB reads: rows that vsql makes."""
 
 
 @dataclass(frozen=True, slots=True)

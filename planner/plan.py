@@ -1,7 +1,6 @@
 """The planner's entry: a statement's tree and the facts in, a plan out."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from sqlglot import exp
 
@@ -10,7 +9,7 @@ from vsql.core.errors import ProgrammingError, did_you_mean
 from vsql.planner.facts import Facts
 from vsql.planner.nodes import Plan, Remainder, Subquery, Write
 from vsql.planner.scope import is_standalone
-from vsql.planner.select import native_plan, single_table
+from vsql.planner.select import native_query, single_table
 
 SUBQUERY_PREFIX = "vsql_subquery_"
 NO_SETTINGS: Mapping[str, str] = {}
@@ -21,15 +20,16 @@ def plan_query(tree: exp.Expr, facts: Facts, settings: Mapping[str, str] = NO_SE
 
     `settings` are the statement's own (SEARCH PARAMS). Raises ProgrammingError for unknown names.
     """
-    single = single_table(tree, facts)
-    if single is not None:
-        lifted, subqueries = _lift(single.tree, facts)
-        plan = native_plan(replace(single, tree=lifted), facts, settings)
-        if plan is not None:
-            return replace(plan, subqueries=subqueries) if subqueries else plan
+
+    def lift(select: exp.Select) -> tuple[exp.Select, tuple[Subquery, ...]]:
+        return _lift(select, facts)
+
+    plan = native_query(tree, facts, settings, lift)
+    if plan is not None:
+        return plan
     from vsql.planner.relational import plan_remainder
 
-    return plan_remainder(tree, facts, settings, lambda select: _lift(select, facts))
+    return plan_remainder(tree, facts, settings, lift)
 
 
 def _lift(select: exp.Select, facts: Facts) -> tuple[exp.Select, tuple[Subquery, ...]]:
@@ -98,10 +98,9 @@ def tables_of(plan: Plan | Write) -> frozenset[str]:
 
 
 def _gather_tables(node: object, names: set[str]) -> None:
-    for attribute in ("table", "outer"):
-        name = getattr(node, attribute, None)
-        if isinstance(name, str):
-            names.add(name)
+    name = getattr(node, "table", None)
+    if isinstance(name, str):
+        names.add(name)
     for attribute in ("source", "search", "joined"):
         inner = getattr(node, attribute, None)
         if inner is not None:

@@ -28,13 +28,16 @@ from vsql.planner.computed_distances import Computed, take_distances
 from vsql.planner.facts import Facts, unknown_table
 from vsql.planner.filter_types import is_filter, resolve_filters
 from vsql.planner.fusion import Fused, refuse_fusion
-from vsql.planner.lateral import find_lateral_searches
+from vsql.planner.lateral import LateralSearch, find_lateral_search
+from vsql.planner.lateral_outer import outer_input, outer_of, put_input
 from vsql.planner.nodes import (
+    DISTANCE,
     ORDINAL,
     TABLE_FUNCTIONS,
     BatchTopK,
     Conjunct,
     FunctionInput,
+    Input,
     Output,
     OutsideInput,
     Plan,
@@ -46,8 +49,10 @@ from vsql.planner.predicate import plan_predicate
 from vsql.planner.resolve import is_cte
 from vsql.planner.scope import is_standalone, named_columns, outer_names
 from vsql.planner.select import (
+    Lift,
     Ordering,
     Single,
+    native_query,
     ordering_of,
     search_plan,
     single_table,
@@ -56,23 +61,25 @@ from vsql.planner.select import (
 from vsql.planner.system_catalog import relations, type_of
 from vsql.planner.system_functions import mentions_system, replace_system_functions
 from vsql.planner.translate import to_duckdb
-from vsql.planner.vector_types import outputs_of, relation_types, vector_parameters
-from vsql.planner.widening import DISTANCE, Lift, find_widenable, widen
+from vsql.planner.vector_types import Types, outputs_of, relation_types, vector_parameters
+from vsql.planner.widening import find_widenable, widen
 
 INPUT_PREFIX = "vsql_input_"
 
 # A conjunct that keeps more than this share of a table is left to DuckDB's own vectorised filter.
 _PUSHED_SHARE_MAX = 0.2
 
-Input = Plan | TableInput | OutsideInput | BatchTopK | FunctionInput | SystemInput
-
 
 @dataclass
 class _Inputs:
-    """The inputs found so far, the one mutable thing of a split; `taken` are names of tables."""
+    """The inputs found so far, the one mutable thing of a split; `taken` are names of tables.
+
+    `outer_names` are those that number the rows of a lateral search, and what each is called.
+    """
 
     taken: Container[str]
     found: list[tuple[str, Input]] = field(default_factory=list)
+    outer_names: dict[str, str] = field(default_factory=dict)
 
     def add(self, plan: Input) -> str:
         for name, known in self.found:
@@ -118,13 +125,9 @@ def plan_remainder(
             inner = inputs.add(plan_remainder(select, facts, settings, lift))
             select.replace(exp.select("*").from_(inner))
     for select in list(tree.find_all(exp.Select, bfs=True)):
-        for lateral in find_lateral_searches(select, facts):
-            outputs = _needed_outputs(lateral.single, lateral.ordering)
-            search = top_k(lateral.single, lateral.ordering, outputs, settings, ranges=False)
-            search = replace(search, query=exp.null())
-            names = tuple(output.name for output in outputs[:-1])
-            batch = BatchTopK(lateral.outer_table, lateral.query_column, search, lateral.ordinal)
-            lateral.replace(inputs.add(batch), names, DISTANCE)
+        while (lateral := find_lateral_search(select, types, facts)) is not None:
+            if not _replace_lateral(lateral, tree, types, facts, settings, lift, inputs):
+                break
     for select in list(tree.find_all(exp.Select)):
         _replace_search(select, facts, settings, lift, inputs)
     refuse_fusion(tree)
@@ -235,6 +238,39 @@ def _name_of_type(type_: exp.DataType) -> str:
         return type_of(named(type_name(type_))).name
     except ProgrammingError:
         return type_name(type_).lower()
+
+
+def _replace_lateral(
+    lateral: LateralSearch,
+    tree: exp.Expr,
+    types: Types,
+    facts: Facts,
+    settings: Mapping[str, str],
+    lift: Lift,
+    inputs: _Inputs,
+) -> bool:
+    """Put a batch in the place of a lateral search; False where its outer rows can't be told."""
+
+    def plan_query(query: exp.Select) -> Plan:
+        native = native_query(query, facts, settings, lift)
+        return plan_remainder(query, facts, settings, lift) if native is None else native
+
+    name = folded(lateral.outer.this) if isinstance(lateral.outer, exp.Table) else ""
+    if name not in inputs.outer_names:
+        outer = None if name in inputs.names else outer_of(lateral, types, facts)
+        if outer is None:
+            return False
+        shown = name or lateral.outer_alias
+        name = inputs.add(outer_input(lateral, outer, tree, facts, plan_query))
+        inputs.outer_names[name] = shown
+        put_input(lateral, name)
+    outputs = _needed_outputs(lateral.single, lateral.ordering)
+    search = top_k(lateral.single, lateral.ordering, outputs, settings, ranges=False)
+    search = replace(search, query=exp.null())
+    names = tuple(output.name for output in outputs[:-1])
+    batch = BatchTopK(name, inputs.outer_names[name], lateral.query_column, search, lateral.ordinal)
+    lateral.replace(inputs.add(batch), names, DISTANCE)
+    return True
 
 
 def _replace_search(

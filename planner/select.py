@@ -5,7 +5,7 @@ projects must be columns of the table, or the distance that it is ordered by; th
 anything richer in a remainder.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
@@ -38,8 +38,11 @@ from vsql.planner.nodes import (
     Output,
     Plan,
     Scan,
+    Subquery,
     TopK,
 )
+
+Lift = Callable[[exp.Select], tuple[exp.Select, tuple[Subquery, ...]]]
 
 _PLAIN_CLAUSES = frozenset(
     {
@@ -122,7 +125,7 @@ def single_table(tree: exp.Expr, facts: Facts) -> Single | None:
         return None
     source = tree.args.get("from_")
     table = source.this if source is not None else None
-    if not isinstance(table, exp.Table) or _has_modifiers(table) or "vsql_ordinal" in table.meta:
+    if not isinstance(table, exp.Table) or has_modifiers(table) or "vsql_ordinal" in table.meta:
         return None
     snapshot = facts.stored(folded(table.this))
     if snapshot is None:
@@ -139,7 +142,8 @@ def has_ties(tree: exp.Expr) -> bool:
     return options is not None and bool(options.args.get("with_ties"))
 
 
-def _has_modifiers(table: exp.Table) -> bool:
+def has_modifiers(table: exp.Table) -> bool:
+    """Whether a table is read otherwise than by its name: renamed columns, a sample, a version."""
     alias = table.args.get("alias")
     if alias is not None and alias.args.get("columns"):
         return True
@@ -199,6 +203,21 @@ def _unaliased(node: exp.Expr) -> exp.Expr:
     inner = node.this if isinstance(node, exp.Alias) else node
     assert isinstance(inner, exp.Expr)
     return inner
+
+
+def native_query(
+    tree: exp.Expr, facts: Facts, settings: Mapping[str, str], lift: Lift
+) -> Plan | None:
+    """Return the native plan of a query over one table, or None where it needs DuckDB.
+
+    `lift` takes the subqueries out of it. Raises ProgrammingError for unknown columns.
+    """
+    single = single_table(tree, facts)
+    if single is None:
+        return None
+    lifted, subqueries = lift(single.tree)
+    plan = native_plan(replace(single, tree=lifted), facts, settings)
+    return replace(plan, subqueries=subqueries) if plan is not None and subqueries else plan
 
 
 def native_plan(single: Single, facts: Facts, settings: Mapping[str, str]) -> Plan | None:

@@ -87,14 +87,8 @@ def has_vectors(tree: exp.Expr, types: Types) -> bool:
 
 
 def _add_derived(node: exp.Expr, tree: exp.Expr, types: Types) -> bool:
-    values = isinstance(node, exp.Values)
-    outputs = values_of(node) if values else outputs_of(node.this, types)
-    alias = node.args["alias"]
-    if outputs is not None and alias.args.get("columns"):
-        names = [folded(column) for column in alias.args["columns"]]
-        renamed = zip(names, outputs, strict=False)
-        outputs = (*((n, t) for n, (_, t) in renamed), *outputs[len(names) :])
-    name = folded(alias)
+    outputs = derived_outputs(node, types)
+    name = folded(node.args["alias"])
     added = types.add(name, outputs)
     if isinstance(node, exp.CTE):
         for table in tree.find_all(exp.Table):
@@ -102,6 +96,18 @@ def _add_derived(node: exp.Expr, tree: exp.Expr, types: Types) -> bool:
             if folded(table.this) == name and shown != name:
                 added |= types.add(shown, outputs)
     return added
+
+
+def derived_outputs(node: exp.Expr, types: Types) -> Outputs | None:
+    """Return names and types of what an annotated subquery, CTE or VALUES is known by."""
+    values = isinstance(node, exp.Values)
+    outputs = values_of(node) if values else outputs_of(node.this, types)
+    alias = node.args["alias"]
+    if outputs is None or not alias.args.get("columns"):
+        return outputs
+    names = [folded(column) for column in alias.args["columns"]]
+    renamed = zip(names, outputs, strict=False)
+    return (*((n, t) for n, (_, t) in renamed), *outputs[len(names) :])
 
 
 def outputs_of(query: exp.Expr, types: Types) -> Outputs | None:

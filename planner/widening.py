@@ -8,6 +8,8 @@ subqueries, and for grouping searches, where a row's place in its group depends 
 
     SELECT … FROM (SELECT …, row_number() OVER (PARTITION BY g ORDER BY e <=> :q) AS n FROM t) AS x
     WHERE n <= 2 ORDER BY distance LIMIT k
+    SELECT … FROM t QUALIFY row_number() OVER (PARTITION BY g ORDER BY e <=> :q) <= 2
+    ORDER BY e <=> :q LIMIT k
     SELECT … FROM (SELECT DISTINCT ON (g) … FROM t ORDER BY g, e <=> :q) AS x ORDER BY … LIMIT k
 """
 
@@ -20,20 +22,18 @@ from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import DOUBLE
 from vsql.planner.bind import conjuncts_of, folded, qualifier
 from vsql.planner.facts import Facts
-from vsql.planner.nodes import DEPTH, ORDINAL, Output, Subquery, TopK, Widening
+from vsql.planner.nodes import DEPTH, DISTANCE, ORDINAL, Output, TopK, Widening
 from vsql.planner.predicate import plan_predicate
 from vsql.planner.resolve import is_cte
 from vsql.planner.scope import is_standalone, named_columns, outer_names
-from vsql.planner.select import Ordering, Single, ordering_of, resolve_output, top_k
+from vsql.planner.select import Lift, Ordering, Single, ordering_of, resolve_output, top_k
 from vsql.planner.semi_join import semi_joins
 
-DISTANCE = "vsql_distance"
-Lift = Callable[[exp.Select], tuple[exp.Select, tuple[Subquery, ...]]]
 AddInput = Callable[[TopK], str]
 
 _CLAUSES = frozenset(
     {"expressions", "from_", "joins", "where", "order", "limit", "offset", "with_", "kind", "hint"}
-    | {"operation_modifiers"}
+    | {"operation_modifiers", "qualify"}
 )
 _ACROSS_ROWS = (exp.AggFunc, exp.Window, exp.UDTF, exp.Explode)
 _RANKS = (exp.RowNumber, exp.Rank, exp.DenseRank)
@@ -72,7 +72,7 @@ def find_widenable(select: exp.Expr, facts: Facts) -> Widenable | None:
     if any(value for name, value in select.args.items() if name not in _CLAUSES):
         return None
     source, order = select.args.get("from_"), select.args.get("order")
-    if source is None or order is None or any(e.find(*_ACROSS_ROWS) for e in select.expressions):
+    if source is None or order is None:
         return None
     if isinstance(source.this, exp.Subquery) and not select.args.get("joins"):
         found = _grouped(select, source.this, facts)
@@ -93,7 +93,8 @@ def _joined(select: exp.Select, facts: Facts) -> Widenable | None:
     has_subquery = select.args.get("where") is not None and bool(
         select.args["where"].find(exp.Query)
     )
-    if not joins and not has_subquery:
+    windows = [n for part in _after_where(select) for n in part.find_all(*_ACROSS_ROWS)]
+    if not joins and not has_subquery and not windows:
         return None
     for relation in relations:
         ordering = _ordering(select, relation, facts)
@@ -102,7 +103,8 @@ def _joined(select: exp.Select, facts: Facts) -> Widenable | None:
         rest = [one for one in (*relations, *others) if one is not relation]
         if _is_ambiguous(ordering[1], rest, facts):
             return None
-        return Widenable(select, select, relation, *ordering[0], lonely=not rest)
+        found = Widenable(select, select, relation, *ordering[0], lonely=not rest)
+        return found if _ranks_by(found) else None
     return None
 
 
@@ -172,24 +174,35 @@ def _grouped(select: exp.Select, derived: exp.Subquery, facts: Facts) -> Widenab
     if found is None:
         return None
     (snapshot, alias, ordering), _ = found
-    single = Single(inner, snapshot, alias)
-    if not _ranks_by(inner, ordering, single) or not _is_distinct_by(inner, ordering, single):
-        return None
     table = inner.args["from_"].this
-    return Widenable(select, inner, table, snapshot, alias, ordering, lonely=True)
+    widenable = Widenable(select, inner, table, snapshot, alias, ordering, lonely=True)
+    single = Single(inner, snapshot, alias)
+    if not _ranks_by(widenable) or not _is_distinct_by(inner, ordering, single):
+        return None
+    if any(part.find(*_ACROSS_ROWS) for part in _after_where(select)):
+        return None
+    return widenable
 
 
-def _ranks_by(inner: exp.Select, ordering: Ordering, single: Single) -> bool:
+def _ranks_by(found: Widenable) -> bool:
     """Whether every window counts nearer rows, and nothing else looks across rows."""
-    windows = [w for e in inner.expressions for w in e.find_all(exp.Window)]
-    across = [n for e in inner.expressions for n in e.find_all(*_ACROSS_ROWS)]
+    parts = _after_where(found.scope)
+    windows = [w for part in parts for w in part.find_all(exp.Window)]
+    across = [n for part in parts for n in part.find_all(*_ACROSS_ROWS)]
     inside = [n for w in windows for n in w.find_all(*_ACROSS_ROWS)]
     if len(across) != len(inside):
         return False
+    single = Single(found.scope, found.snapshot, found.alias)
     return all(
-        isinstance(window.this, _RANKS) and _is_first_key(window, ordering, single, 0)
+        isinstance(window.this, _RANKS) and _is_first_key(window, found.ordering, single, 0)
         for window in windows
     )
+
+
+def _after_where(select: exp.Select) -> list[exp.Expr]:
+    """Return the parts of a SELECT that may look across its rows."""
+    qualify = select.args.get("qualify")
+    return [*select.expressions, *([] if qualify is None else [qualify])]
 
 
 def _is_distinct_by(inner: exp.Select, ordering: Ordering, single: Single) -> bool:

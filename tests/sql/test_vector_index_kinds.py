@@ -212,7 +212,7 @@ def test_a_batch_uses_the_index_of_its_column() -> None:
 
 def test_a_batch_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where whole lists come back, few queries are answered at a time; the answers are the same."""
-    from vsql.executor import topk
+    from vsql.executor import batch
 
     flat = pa.array(FLOATS.reshape(-1))
     values = pa.FixedSizeListArray.from_arrays(flat, DIMENSION)
@@ -228,7 +228,7 @@ def test_a_batch_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
             connection.execute(f"SET access_path = {forced}")
             whole = connection.execute(sql.format(where)).fetchall()
             with monkeypatch.context() as patch:
-                patch.setattr(topk, "_CANDIDATES_MAX", 3 * ROWS)
+                patch.setattr(batch, "_CANDIDATES_MAX", 3 * ROWS)
                 assert connection.execute(sql.format(where)).fetchall() == whole
             assert whole == [(row, row) for row in range(20, 41)]
 

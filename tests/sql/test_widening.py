@@ -83,6 +83,14 @@ QUERIES = (
     " ORDER BY d LIMIT {k}",
     "SELECT g, id, d FROM (SELECT DISTINCT ON (g) g, id, {d} AS d FROM items i WHERE id % 3 = 1"
     " ORDER BY g, {d}) AS x ORDER BY d LIMIT {k}",
+    "SELECT i.id, i.g, {d} AS d FROM items i WHERE id % 3 < 2"
+    " QUALIFY row_number() OVER (PARTITION BY g ORDER BY {d}) <= 2 ORDER BY d LIMIT {k}",
+    "SELECT i.*, rank() OVER (PARTITION BY g ORDER BY {d}) AS place FROM items i"
+    " QUALIFY place = 2 OR place = 4 ORDER BY {d} LIMIT {k} OFFSET 1",
+    "SELECT i.id, l.label, row_number() OVER (ORDER BY {d}) AS n FROM items i"
+    " JOIN labels l ON l.g = i.g QUALIFY dense_rank() OVER (PARTITION BY l.label ORDER BY {d}) < 4"
+    " ORDER BY {d} LIMIT {k}",
+    "SELECT i.id, row_number() OVER (ORDER BY {d}) AS n FROM items i ORDER BY {d} LIMIT {k}",
     "SELECT count(*), min(x.id) FROM (SELECT i.id FROM items i JOIN orders o ON o.item = i.id"
     " ORDER BY {d} LIMIT {k}) AS x",
     "WITH few AS (SELECT item FROM orders WHERE n = 1) SELECT i.id FROM items i"
@@ -137,6 +145,12 @@ def test_few_keys_come_before_the_search(connection: Connection) -> None:
         "SELECT l.label FROM labels l LEFT JOIN items i ON i.g = l.g ORDER BY i.e <-> $1 LIMIT 3",
         "SELECT i.id FROM items i FULL JOIN labels l ON l.g = i.g ORDER BY i.e <-> $1 LIMIT 3",
         "SELECT i.id, sum(i.id) OVER () FROM items i JOIN labels l ON l.g = i.g"
+        " ORDER BY i.e <-> $1 LIMIT 3",
+        "SELECT i.id FROM items i QUALIFY row_number() OVER (PARTITION BY g ORDER BY id) = 1"
+        " ORDER BY i.e <-> $1 LIMIT 3",
+        "SELECT i.id FROM items i QUALIFY row_number() OVER (PARTITION BY g"
+        " ORDER BY i.e <-> $1 DESC) = 1 ORDER BY i.e <-> $1 LIMIT 3",
+        "SELECT i.id FROM items i QUALIFY count(*) OVER (PARTITION BY g ORDER BY i.e <-> $1) = 1"
         " ORDER BY i.e <-> $1 LIMIT 3",
         "SELECT DISTINCT i.g, i.e <-> $1 AS d FROM items i JOIN labels l ON l.g = i.g"
         " ORDER BY d LIMIT 3",

@@ -1,0 +1,223 @@
+"""Many searches of one table at once: one call of the index per segment.
+
+Each query gets what it would alone: rows nearest first, then those whose vector is NULL; a query
+that is NULL itself gets any rows that match.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from vsql.core.distance import Metric
+from vsql.core.protocols import Rows, Shape, Vectors
+from vsql.core.snapshot import TableSnapshot
+from vsql.core.sparse import SparseRows
+from vsql.core.types import BIGINT, Family, SqlType
+from vsql.executor.context import Context
+from vsql.executor.filter import mask_of
+from vsql.executor.ranker import ranker_of
+from vsql.executor.row_mask import RowMask
+from vsql.executor.search import Distances, Search, choose, searcher_of, wanted_candidates
+from vsql.executor.take import Picked, PickedRows
+from vsql.executor.topk import any_rows, null_rows
+from vsql.executor.values import count_of
+from vsql.index import registry
+from vsql.index.exact import norms
+from vsql.planner.choose import AccessPath
+from vsql.planner.nodes import BatchTopK, TopK
+from vsql.storage.segment import OpenSegment, vectors_of
+
+# More lists than any structure has.
+_EVERY_LIST = 1 << 30
+# Row numbers that a batch of queries holds at a time where lists come back whole: 128 MB of them.
+_CANDIDATES_MAX = 1 << 24
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Rows found for queries: the segment and number of each, and the query that it is for.
+
+    `distances` are those of the first rows; rows beyond them have none.
+    """
+
+    owners: Rows
+    rows: Rows
+    queries: Rows
+    distances: Distances
+
+
+def run_batch(plan: BatchTopK, queries: pa.Array, context: Context) -> pa.Table:
+    """Return the top-k of every query as one table: number of the query, then the outputs.
+
+    `queries` is a column of vectors.
+    """
+    table = context.table(plan.search.table)
+    segments = context.segments(table)
+    found = _nearest(plan.search, table, segments, queries, context)
+    picked, order = _by_segment(segments, found.rows, found.owners)
+    outputs = plan.search.outputs
+    taken = PickedRows(picked, table.table, outputs, found.distances, order).gather()
+    return taken.append_column(plan.ordinal, pa.array(found.queries, BIGINT.arrow))
+
+
+def _nearest(
+    plan: TopK,
+    table: TableSnapshot,
+    segments: tuple[OpenSegment, ...],
+    queries: pa.Array,
+    context: Context,
+) -> _Found:
+    offset = count_of(plan.offset, "OFFSET", context) or 0
+    limit = count_of(plan.limit, "LIMIT", context)
+    total = table.live_count
+    k = total if limit is None else min(limit + offset, total)
+    matrix, present, absent = _matrix(queries, table.table.column(plan.column).type)
+    rows, distances, owners = _search_all(plan, table, segments, matrix, k, context)
+    counts = (rows >= 0).sum(axis=1)
+    keep = rows >= 0
+    keep[:, :offset] = False
+    parts = [(owners[keep], rows[keep], np.repeat(present, keep.sum(axis=1)))]
+    fewest = int(counts.min()) if len(counts) else k
+    nulls = null_rows(plan, table, segments, k - fewest, context) if fewest < k else []
+    parts.append(_unordered(nulls, segments, present, counts, offset, k))
+    anything = any_rows(plan, table, segments, k, context) if len(absent) else []
+    none_yet = np.zeros(len(absent), np.int64)
+    parts.append(_unordered(anything, segments, absent, none_yet, offset, k))
+    segment, row, query = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return _Found(segment, row, query, distances[keep])
+
+
+def _unordered(
+    picked: list[Picked],
+    segments: tuple[OpenSegment, ...],
+    queries: Rows,
+    counts: Rows,
+    offset: int,
+    k: int,
+) -> tuple[Rows, Rows, Rows]:
+    """Give each query rows without a distance, from the `counts` that it has up to k."""
+    numbers = {id(segment): number for number, segment in enumerate(segments)}
+    known = [(numbers[id(p.segment)], p.rows) for p in picked if p.rows is not None]
+    none = np.empty(0, np.int64)
+    rows = np.concatenate([none, *(rows for _, rows in known)])
+    owners = np.concatenate([none, *(np.full(len(r), number) for number, r in known)])
+    places = counts[:, None] + np.arange(len(rows))
+    query, row = np.nonzero((places >= offset) & (places < k))
+    return owners[row], rows[row], queries[query]
+
+
+def _matrix(queries: pa.Array, type_: SqlType) -> tuple[Any, Rows, Rows]:
+    """Return the queries as a ranker takes them, and the numbers of those and of NULLs."""
+    if isinstance(queries, pa.ChunkedArray):
+        queries = queries.combine_chunks()
+    valid = queries.is_valid().to_numpy(zero_copy_only=False)
+    present, absent = np.flatnonzero(valid), np.flatnonzero(~valid)
+    kept = queries.drop_null()
+    if type_.is_sparse:
+        return SparseRows.read(kept), present, absent
+    if type_.family is Family.BIT:
+        return np.ascontiguousarray(vectors_of(kept)), present, absent
+    values = kept.flatten().to_numpy(zero_copy_only=False)
+    matrix = np.ascontiguousarray(values.reshape(-1, type_.dimension), dtype=np.float32)
+    return matrix, present, absent
+
+
+def _search_all(
+    plan: TopK,
+    table: TableSnapshot,
+    segments: tuple[OpenSegment, ...],
+    matrix: Any,
+    k: int,
+    context: Context,
+) -> tuple[Rows, Distances, Rows]:
+    """Return row numbers, -1 for none, distances and segments' numbers: (queries, k) each."""
+    column = table.table.column(plan.column)
+    shape = (len(matrix), 0)
+    all_rows, all_owners = np.empty(shape, np.int64), np.empty(shape, np.int64)
+    all_distances = np.empty(shape, np.float32)
+    for number, segment in enumerate(segments):
+        context.check_interrupt()
+        valid = segment.vector_bits(column.id)
+        mask = mask_of(plan.conjuncts, table, segment, context, valid)
+        search = Search(plan, table, column, matrix, k, {})
+        rows, distances = _search_segment(search, segment, mask, matrix, context)
+        all_rows = np.hstack([all_rows, rows])
+        all_distances = np.hstack([all_distances, distances])
+        all_owners = np.hstack([all_owners, np.full(rows.shape, number)])
+    # A distance may be NaN, of a zero vector under cosine: last, and still before what is none.
+    order = np.lexsort((all_distances, all_rows < 0), axis=1)[:, :k]
+    return (
+        np.take_along_axis(all_rows, order, 1),
+        np.take_along_axis(all_distances, order, 1),
+        np.take_along_axis(all_owners, order, 1),
+    )
+
+
+def _search_segment(
+    search: Search,
+    segment: OpenSegment,
+    mask: RowMask | None,
+    matrix: Any,
+    context: Context,
+) -> tuple[Rows, Distances]:
+    matches = segment.row_count if mask is None else mask.count
+    choice = choose(search, segment, matches, mask is not None, context)
+    ranker = ranker_of(context, segment, search.column, search.plan.metric)
+    metric = search.plan.metric
+    within = None if mask is None else mask.rows
+    if choice.path not in (AccessPath.INDEX, AccessPath.SCAN) or choice.structure is None:
+        return ranker.nearest(matrix, search.k, within)
+    searcher = searcher_of(search, segment, choice.structure, context)
+    shape = registry.vector_kind(choice.structure).shape
+    if not len(matrix) or (mask is not None and shape is Shape.ROWS):
+        # Each list with a match would be read for each query: products of matrices do that faster.
+        return ranker.nearest(matrix, search.k, within)
+    effort = choice.effort
+    if mask is not None and shape is Shape.LISTS:
+        effort = _EVERY_LIST
+    units = _units(matrix, metric)
+    bits = None if mask is None else mask.bits
+    wanted = wanted_candidates(searcher, search.k, context)
+    step = len(matrix) if shape is not Shape.ROWS else _queries_at_a_time(segment.row_count)
+    found = [
+        ranker.rank(
+            matrix[start:end], searcher.search(units[start:end], wanted, effort, bits), search.k
+        )
+        for start, end in ((at, at + step) for at in range(0, len(matrix), step))
+    ]
+    rows = np.concatenate([part for part, _ in found])
+    distances = np.concatenate([part for _, part in found])
+    short = np.flatnonzero((rows >= 0).sum(axis=1) < min(search.k, matches))
+    if len(short):
+        # The lists that were scanned hold too few rows: no query gets fewer than there are.
+        rows[short], distances[short] = ranker.nearest(matrix[short], search.k, within)
+    return rows, distances
+
+
+def _queries_at_a_time(rows: int) -> int:
+    """Return how many queries may each get all rows of a segment as candidates."""
+    return max(1, _CANDIDATES_MAX // max(1, rows))
+
+
+def _units(matrix: Vectors, metric: Any) -> Vectors:
+    """Return the queries as indexes want them, (queries, dimension)."""
+    if metric is not Metric.COSINE:
+        return matrix
+    lengths = norms(matrix)
+    usable = (lengths > 0) & np.isfinite(lengths)
+    return np.asarray(matrix / np.where(usable, lengths, np.float32(1))[:, None], np.float32)
+
+
+def _by_segment(
+    segments: tuple[OpenSegment, ...], rows: Rows, owners: Rows
+) -> tuple[list[Picked], Rows | None]:
+    """Return the rows by segment, and the order that puts them back as they came."""
+    used = np.unique(owners)
+    if len(used) <= 1:
+        return [Picked(segments[int(n)], rows) for n in used], None
+    by_owner = np.argsort(owners, kind="stable")
+    order = np.empty(len(rows), dtype=np.int64)
+    order[by_owner] = np.arange(len(rows))
+    return [Picked(segments[int(n)], rows[owners == n]) for n in used], order
