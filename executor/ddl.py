@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import pyarrow as pa
 from sqlglot import exp
@@ -36,7 +35,6 @@ from vsql.executor.define import (
 from vsql.executor.fields import column_type
 from vsql.executor.incoming import stored_batch
 from vsql.executor.keys import keys_in, repeats, unique_keys
-from vsql.executor.result import Result, table_result
 from vsql.executor.run import run
 from vsql.executor.scan import pick
 from vsql.executor.seal import add_rows, batch_of, seal_when_due
@@ -398,90 +396,3 @@ def drop_index(statement: st.DropIndex, facts: Facts, context: Context) -> tuple
             )
         staged.append(change.DropIndex(table.table.id, index.id))
     return tuple(staged)
-
-
-def show_tables(facts: Facts, context: Context) -> Result:
-    """Return name, rows, segments and bytes of every table."""
-    rows: list[dict[str, Any]] = []
-    for name, table in sorted(facts.tables.items()):
-        size = sum(segment.byte_size for segment in table.segments)
-        rows.append(_row(name, table.live_count, len(table.segments), size))
-    for name, columns in sorted(facts.outside.items()):
-        outside = context.outside[name]
-        assert len(columns) == outside.num_columns
-        rows.append(_row(name, outside.num_rows, 0, outside.nbytes))
-    fields = [("name", pa.string()), ("rows", pa.int64())]
-    return listing(rows, [*fields, ("segments", pa.int64()), ("bytes", pa.int64())])
-
-
-def _row(name: str, rows: int, segments: int, size: int) -> dict[str, Any]:
-    return {"name": name, "rows": rows, "segments": segments, "bytes": size}
-
-
-def show_indexes(name: str | None, facts: Facts) -> Result:
-    """Return the indexes of one table, or of all, with how many segments have them built."""
-    tables = [facts.require(name)] if name is not None else list(facts.tables.values())
-    rows = []
-    for table in tables:
-        for index in table.indexes:
-            files = [f for s in table.sealed for f in s.index_files if f.index_id == index.id]
-            built = len({file.segment_id for file in files})
-            rows.append(
-                {
-                    "name": index.name,
-                    "table": table.table.name,
-                    "kind": index.kind,
-                    "key": index.key,
-                    "metric": index.metric.value if index.metric is not None else None,
-                    "built": f"{built}/{len(table.sealed)}",
-                    "bytes": sum(file.byte_size for file in files),
-                }
-            )
-    texts = [(n, pa.string()) for n in ("name", "table", "kind", "key", "metric", "built")]
-    return listing(rows, [*texts, ("bytes", pa.int64())])
-
-
-def show_columns(name: str, facts: Facts) -> Result:
-    """Return column, type, nullable, default and key of each column of a table."""
-    columns = facts.columns(name)
-    key = () if name in facts.outside else facts.require(name).table.primary_key
-    rows = [
-        {
-            "column": column.name,
-            "type": str(column.type),
-            "nullable": column.nullable,
-            "default": _shown_default(column),
-            "key": "primary" if column.name in key else None,
-        }
-        for column in columns or ()
-    ]
-    fields = [("column", pa.string()), ("type", pa.string()), ("nullable", pa.bool_())]
-    return listing(rows, [*fields, ("default", pa.string()), ("key", pa.string())])
-
-
-def _shown_default(column: Column) -> str | None:
-    if column.identity is not None:
-        word = "ALWAYS" if column.identity == "always" else "BY DEFAULT"
-        return f"GENERATED {word} AS IDENTITY"
-    if column.generated is not None:
-        return f"GENERATED ALWAYS AS ({column.generated})"
-    return column.default
-
-
-def show_settings(settings: Mapping[str, Any], name: str | None) -> Result:
-    """Return one setting, or all with their meanings."""
-    from vsql.core.settings import SETTINGS
-
-    if name is not None:
-        return listing([{name: str(settings[name])}], [(name, pa.string())])
-    rows = [
-        {"name": known, "value": str(settings[known]), "meaning": setting.meaning}
-        for known, setting in sorted(SETTINGS.items())
-    ]
-    return listing(rows, [(n, pa.string()) for n in ("name", "value", "meaning")])
-
-
-def listing(rows: list[dict[str, Any]], fields: list[tuple[str, pa.DataType]]) -> Result:
-    arrays = [pa.array([row[name] for row in rows], type_) for name, type_ in fields]
-    table = pa.Table.from_arrays(arrays, names=[name for name, _ in fields])
-    return table_result(table, "SHOW")

@@ -1,16 +1,17 @@
 """Unique keys: the primary key and UNIQUE constraints, and whether a key is there already."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vsql.catalog.conflicts import conflict
 from vsql.core import sqlstate
 from vsql.core.errors import IntegrityError
 from vsql.core.protocols import Rows
-from vsql.core.snapshot import TableSnapshot
+from vsql.core.snapshot import Snapshot, TableSnapshot
 from vsql.executor.context import Context, column_of
 from vsql.executor.open_index import open_index
 from vsql.executor.row_mask import RowMask
@@ -71,6 +72,32 @@ def check_new_keys(table: TableSnapshot, batch: pa.RecordBatch, context: Context
             present = np.flatnonzero(find_keys(keys, key, table, segment, context) >= 0)
             if len(present):
                 raise _duplicate(table, key, batch, int(present[0]))
+
+
+def refuse_taken_keys(base: Snapshot, seen: Snapshot, newest: Snapshot, context: Context) -> None:
+    """Raise OperationalError (40001) where others committed a key that a transaction inserts.
+
+    It began at `base`, sees `seen`, and would be committed after `newest`.
+    """
+    from vsql.executor.scan import pick
+    from vsql.executor.seal import batch_of
+
+    for table in newest.tables.values():
+        mine = seen.tables.get(table.table.name)
+        before = base.tables.get(table.table.name)
+        if mine is None or before is None or not any(i.unique for i in table.indexes):
+            continue
+        old = {segment.id for segment in before.segments}
+        others = tuple(s for s in table.segments if s.id not in old)
+        added = tuple(s for s in mine.segments if s.id not in old)
+        if not others or not added:
+            continue
+        # Only rows that live: a transaction may have replaced what it inserted itself.
+        rows = batch_of(mine.table, pick((), replace(mine, segments=added), context))
+        try:
+            check_new_keys(replace(table, segments=others), rows, context)
+        except IntegrityError as error:
+            raise conflict(f"the same key was inserted ({error.message})") from None
 
 
 def _is_new_to_growing(

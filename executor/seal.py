@@ -1,7 +1,8 @@
 """From rows to segments: few rows are inlined in the catalog, many become a sealed file."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -175,14 +176,19 @@ def _rows(picked: Picked) -> Rows:
     return picked.rows
 
 
+def is_full(table: TableSnapshot, settings: Mapping[str, Any], times: int = 1) -> bool:
+    """Whether a table has so many growing rows, or `times` as many, that they are to be sealed."""
+    parts = table.inlined
+    rows = sum([part.row_count for part in parts])
+    size = sum([part.byte_size for part in parts])
+    return bool(rows >= settings["seal_rows"] * times or size >= settings["seal_bytes"] * times)
+
+
 def seal_when_due(
     table: TableSnapshot, context: Context, *, now: bool = False
 ) -> tuple[Change, ...]:
     """Return the changes that turn a table's inlined rows into segments, once they are many."""
-    rows = sum(segment.row_count for segment in table.inlined)
-    size = sum(segment.byte_size for segment in table.inlined)
-    settings = context.settings
-    due = now or rows >= settings["seal_rows"] or size >= settings["seal_bytes"]
+    due = now or is_full(table, context.settings)
     if not table.inlined or not due or table.table.temporary:
         return ()
     return rewrite(table, table.inlined, context)[0]

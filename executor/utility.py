@@ -5,7 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from vsql.core.changes import Change
-from vsql.executor import alter, backup, copy, ddl, export, integrity, maintain, objects, versions
+from vsql.executor import (
+    alter,
+    backup,
+    copy,
+    ddl,
+    export,
+    integrity,
+    maintain,
+    objects,
+    show,
+    versions,
+)
 from vsql.executor.analyze import analyze
 from vsql.executor.context import Context
 from vsql.executor.external import check_external_access
@@ -178,12 +189,12 @@ _OTHERS: dict[type[Any], Callable[[Any, Facts, Context], Done]] = {
     st.CheckDatabase: _check,
     st.BackupDatabase: _backup,
     st.ExportDatabase: _export,
-    st.ShowTables: _shown(lambda statement, facts, context: ddl.show_tables(facts, context)),
+    st.ShowTables: _shown(lambda statement, facts, context: show.show_tables(facts, context)),
     st.ShowIndexes: _shown(
-        lambda statement, facts, context: ddl.show_indexes(statement.table, facts)
+        lambda statement, facts, context: show.show_indexes(statement.table, facts)
     ),
     st.ShowColumns: _shown(
-        lambda statement, facts, context: ddl.show_columns(statement.table, facts)
+        lambda statement, facts, context: show.show_columns(statement.table, facts)
     ),
     st.ShowVersions: _shown(versions.show_versions),
 }

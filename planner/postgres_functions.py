@@ -7,7 +7,7 @@ translates or both know; what nobody knows, DuckDB refuses by name.
 import functools
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sqlglot import exp, parse_one
 
@@ -246,6 +246,20 @@ def _constant(text: str) -> Callable[[exp.Expr], exp.Expr]:
     return lambda node: exp.Literal.string(text)
 
 
+# A clock that is a word is, to DuckDB, first the name of an output, which it is by default.
+_CLOCKS: Mapping[type[exp.Expr], str] = {
+    exp.CurrentDate: "today",
+    exp.CurrentTime: "current_localtime",
+    exp.CurrentTimestamp: "now",
+    exp.Localtime: "current_localtime",
+    exp.Localtimestamp: "current_localtimestamp",
+}
+
+
+def _clock(function: str) -> Callable[[exp.Expr], exp.Expr]:
+    return lambda node: exp.Anonymous(this=function)
+
+
 def _schemas(node: exp.Expr) -> exp.Expr:
     """The search path; with true as argument also what is searched without being named."""
     implicit = isinstance(node.this, exp.Boolean) and node.this.this
@@ -253,6 +267,7 @@ def _schemas(node: exp.Expr) -> exp.Expr:
 
 
 _TYPED: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
+    **{clock: _clock(function) for clock, function in _CLOCKS.items()},
     exp.CurrentCatalog: lambda node: filled(_DATABASE),
     exp.CurrentDatabase: lambda node: filled(_DATABASE),
     exp.CurrentRole: _constant(USER),

@@ -6,50 +6,40 @@ transaction, a value; committing writes it to the catalog, rolling back forgets 
 
 import contextlib
 import functools
-import re
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from sqlglot import exp
 
 from vsql.catalog.catalog import Catalog
-from vsql.catalog.conflicts import conflict, refuse_conflicts
+from vsql.catalog.conflicts import refuse_conflicts
 from vsql.core import changes as change
 from vsql.core import settings as known_settings
 from vsql.core import sqlstate
 from vsql.core.changes import AddSegment, Change
-from vsql.core.errors import (
-    Error,
-    IntegrityError,
-    InternalError,
-    OperationalError,
-    ProgrammingError,
-    Span,
-)
+from vsql.core.errors import Error, OperationalError, ProgrammingError
 from vsql.core.schema import Column
 from vsql.core.snapshot import Snapshot, TableSnapshot
 from vsql.core.types import SqlType, from_arrow
 from vsql.database import Database, OpenDatabases
 from vsql.deadline import Deadline
 from vsql.executor.context import Collected, Context, ProgressReport, StagedRows
-from vsql.executor.external import check_external_access
 from vsql.executor.interim import extend_graphs
 from vsql.executor.moments import microseconds_long, microseconds_of, version_number
 from vsql.executor.named_objects import NamedObjects
 from vsql.executor.result import Result
-from vsql.executor.run import Operator, prepare, run
+from vsql.executor.run import prepare, run
+from vsql.executor.session_settings import SessionSettings, run_setting
 from vsql.grammar import statements as st
-from vsql.grammar.operators import pieces
-from vsql.grammar.parse import Parsed, parse, split_statements
-from vsql.planner.facts import Facts
-from vsql.planner.nodes import DeleteRows, InsertRows, MergeRows, Plan, UpdateRows, Write
-from vsql.planner.plan import check_setting_names, plan_query, tables_of
-from vsql.planner.resolve import Names, resolve
+from vsql.grammar.parse import Parsed, split_statements
+from vsql.guard import own_errors
+from vsql.planner.nodes import DeleteRows, InsertRows, MergeRows, UpdateRows, Write
+from vsql.preparing import Plans, Prepared, Ready, Surroundings
 from vsql.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -58,56 +48,12 @@ if TYPE_CHECKING:
     from vsql.executor.remainder import Relational
     from vsql.grammar.utility_statements import Prepare
 
-_PLANS_MAX = 512
 _RETRIES = 10
-_NAMED = (sqlstate.UNDEFINED_COLUMN, sqlstate.UNDEFINED_FUNCTION, sqlstate.AMBIGUOUS_COLUMN)
-_NAME_IN_MESSAGE = re.compile(r'column "([^"]+)"|function (\w+) does')
-_SEARCH_PARAMETERS = ("target_recall", "ef_search", "nprobe", "access_path")
-# How far past its limits a table may grow before a writer seals it itself, worker or not.
-_BACKLOG = 4
-# So many inlined batches are merged by the writer itself, where no worker does.
-_PARTS_MAX = 64
-
-_WRITE_WORDS: Mapping[type, str] = {
-    InsertRows: "INSERT 0",
-    DeleteRows: "DELETE",
-    UpdateRows: "UPDATE",
-    MergeRows: "MERGE",
-}
 
 Parameters = dict[str, Any]
 Bind = Callable[[Parsed], Sequence[Parameters]]
 
 _OPEN = OpenDatabases()
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A parsed and, where it is a query or a write, planned statement.
-
-    `depends` holds the definition of every table that the plan reads; while these, and the views
-    and aliases in `objects`, are the same the plan is good. One that reads older versions is
-    good for one run: `older` are these tables.
-    """
-
-    parsed: Parsed
-    plan: Plan | Write | None
-    depends: tuple[tuple[str, object], ...] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    objects: Mapping[Any, Any] = field(default_factory=dict)
-    older: Mapping[str, TableSnapshot] = field(default_factory=dict)
-    nanoseconds: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Ready:
-    """A prepared statement with the operator that was made for one snapshot and its settings."""
-
-    prepared: Prepared
-    operator: Operator
-    snapshot: Snapshot
-    base_settings: Mapping[str, Any]
-    settings: Mapping[str, Any]
 
 
 class Session:
@@ -123,18 +69,16 @@ class Session:
         self.database = database
         self.catalog = catalog
         self._resources = database.resources
-        self._settings: dict[str, Any] = dict(known_settings.DEFAULTS)
+        self._settings = SessionSettings(self._apply_setting)
         self._outside: dict[str, pa.Table] = {}
         self._outside_columns: dict[str, tuple[Column, ...]] = {}
-        self._plans: OrderedDict[str, Prepared] = OrderedDict()
-        self._ready: dict[str, Ready] = {}
+        self._plans = Plans()
         self._committed = catalog.load()
         self._temporary: Mapping[str, TableSnapshot] = {}
         self._overlaid: tuple[Snapshot, Snapshot] | None = None
         self._staged = StagedRows()
         self._transaction: Transaction | None = None
         self._explicit = False
-        self._local_settings: dict[str, Any] = {}
         self._numbers: dict[int, tuple[int, int]] = {}
         self._statements: NamedObjects[Prepare] = NamedObjects(
             "prepared statement",
@@ -167,9 +111,8 @@ class Session:
             _OPEN.release(shared, _stop_worker)
             catalog.close()
             raise
-        for name, value in session._committed.settings.items():
-            session._settings[name] = known_settings.checked(name, value)
-        session._settings.update(checked)
+        session._settings.begin_with(session._committed.settings)
+        session._settings.begin_with(checked)
         return session
 
     def close(self) -> None:
@@ -194,18 +137,14 @@ class Session:
                 Column(number + 1, field_.name, from_arrow(field_.type))
                 for number, field_ in enumerate(table.schema)
             )
-            self._forget_plans()
+            self._plans.forget()
 
     def unregister(self, name: str) -> None:
         """Forget a registered table."""
         with self._lock:
             self._outside.pop(name, None)
             self._outside_columns.pop(name, None)
-            self._forget_plans()
-
-    def _forget_plans(self) -> None:
-        self._plans.clear()
-        self._ready.clear()
+            self._plans.forget()
 
     @property
     def in_transaction(self) -> bool:
@@ -227,37 +166,14 @@ class Session:
         return self._guarded(None, once, 0)
 
     def _guarded(self, text: str | None, once: Callable[[], Result], retries: int) -> Result:
-        with self._lock:
+        with self._lock, own_errors(text):
             if self._interrupted.is_set():
                 self._interrupted.clear()
-            timeout = self._settings["statement_timeout"]
-            try:
-                if not timeout:
-                    return self._attempt(once, retries)
-                with Deadline(timeout / 1000, self.interrupt):
-                    return self._attempt(once, retries)
-            except Error as error:
-                if error.statement is None:
-                    error.statement = text
-                if error.span is None and text is not None and error.sqlstate in _NAMED:
-                    error.span = _place_of_name(error.message, text)
-                raise
-            except RecursionError:
-                raise ProgrammingError(
-                    "the statement is nested too deeply", code=sqlstate.STATEMENT_TOO_COMPLEX
-                ) from None
-            except MemoryError:
-                raise OperationalError("out of memory", code="53200") from None
-            except OSError as error:
-                raise OperationalError(
-                    f"the file system refused: {error.strerror or error}", code=sqlstate.IO_ERROR
-                ) from None
-            except Exception as error:  # a bug of ours: no foreign exception reaches a user
-                raise InternalError(
-                    f"internal error: {type(error).__name__}: {error}",
-                    statement=text,
-                    hint="please report this statement",
-                ) from error
+            timeout = self._settings.current["statement_timeout"]
+            if not timeout:
+                return self._attempt(once, retries)
+            with Deadline(timeout / 1000, self.interrupt):
+                return self._attempt(once, retries)
 
     def _attempt(self, once: Callable[[], Result], retries: int) -> Result:
         """Run a statement; one that is its own transaction is run again where another overtook."""
@@ -278,6 +194,7 @@ class Session:
                 raise
             if alone and not self._explicit:
                 self._undo_to(None)
+                self._settings.end_transaction()
             return result
         raise AssertionError("unreachable")
 
@@ -288,25 +205,21 @@ class Session:
 
         self._begin_statement()
         self._refuse_read_only()
-        context = self._context(self._settings, {})
-        written = ingest(name, reader, mode, self._facts(), context, temporary=temporary)
+        context = self._context(self._settings.current, {})
+        facts = self._surroundings().facts()
+        written = ingest(name, reader, mode, facts, context, temporary=temporary)
         tag = f"COPY {written.count}"
-        self._stage(written.changes, context, tag)
+        self._stage(context, written.changes, tag)
         self._commit_when_alone()
         return Result(tag, None, (), written.count)
 
     def _once(self, text: str, bind: Bind) -> Result:
         snapshot = self._begin_statement()
-        ready = self._ready.get(text)
-        if (
-            ready is not None
-            and ready.snapshot is snapshot
-            and ready.base_settings is self._settings
-            and not self._local_settings
-        ):
+        ready = self._plans.ready(text, snapshot, self._settings.current)
+        if ready is not None:
             parameters = bind(ready.prepared.parsed)[0]
             return ready.operator(self._context(ready.settings, parameters))
-        prepared = self._prepare(text, snapshot)
+        prepared = self._prepare(text)
         return self._dispatch(text, prepared, bind(prepared.parsed))
 
     def _begin_statement(self) -> Snapshot:
@@ -340,97 +253,21 @@ class Session:
         assert self._transaction is not None
         return self._transaction
 
-    def _facts(self, older: Mapping[str, TableSnapshot] = known_settings.NOTHING) -> Facts:
-        tables = self._current().seen.tables
-        if older:
-            tables = {**tables, **older}
-        return Facts(tables, self._outside_columns, self._settings)
-
-    def _prepare(self, text: str, snapshot: Snapshot) -> Prepared:
-        known = self._plans.get(text)
-        if (
-            known is not None
-            and known.objects == snapshot.objects
-            and all(_definition(name, snapshot) == before for name, before in known.depends)
-        ):
-            return known
-        started = time.perf_counter_ns()
-        parsed = parse(
-            text,
-            statement_bytes_max=self._settings["statement_bytes_max"],
-            nesting_max=self._settings["nesting_max"],
-        )
-        read = time.perf_counter_ns()
-        prepared = self._plan(parsed, snapshot)
-        spent = {"parse": read - started, "plan": time.perf_counter_ns() - read}
-        prepared = replace(prepared, nanoseconds=spent)
-        if (prepared.plan is not None and not prepared.older) or _is_repeated(parsed.statement):
-            self._plans[text] = prepared
-            if len(self._plans) > _PLANS_MAX:
-                self._plans.popitem(last=False)
-        return prepared
-
-    def _plan(self, parsed: Parsed, snapshot: Snapshot) -> Prepared:
-        statement = parsed.statement
-        inner = statement.statement if isinstance(statement, st.Explain) else statement
-        settings: dict[str, Any] = {}
-        older: dict[str, TableSnapshot] = {}
-
-        def known(tree: Any) -> tuple[Any, Facts]:
-            return self._resolved(tree, older), self._facts(older)
-
-        plan: Plan | Write
-        match inner:
-            case st.Query(tree, written):
-                check_setting_names(written, _SEARCH_PARAMETERS)
-                settings = {n: known_settings.checked(n, v) for n, v in written.items()}
-                plan = plan_query(*known(tree))
-            case st.Insert(tree, upsert):
-                plan = _writes().plan_insert(*known(tree), upsert=upsert)
-            case st.Update(tree):
-                plan = _writes().plan_update(*known(tree))
-            case st.Delete(tree):
-                plan = _writes().plan_delete(*known(tree))
-            case st.Merge(tree):
-                plan = _writes().plan_merge(*known(tree))
-            case _:
-                return Prepared(parsed, None)
-        depends = tuple((name, _definition(name, snapshot)) for name in tables_of(plan))
-        return Prepared(parsed, plan, depends, settings, snapshot.objects, older)
-
-    def _resolved(self, tree: Any, older: dict[str, TableSnapshot]) -> Any:
-        """Return a tree with its names resolved; tables of older versions are put in `older`."""
+    def _surroundings(self) -> Surroundings:
         seen = self._current().seen
+        return Surroundings(seen, self._outside_columns, self._settings.current, self._past)
 
-        def at(name: str, kind: str, moment: Any) -> str:
-            version = self.version_of(kind, moment)
-            known_as = f"{name}@{version}"
-            tables = self.catalog.load_version(version).tables
-            if name not in tables:
-                raise ProgrammingError(
-                    f'table "{name}" did not exist at version {version}',
-                    code=sqlstate.UNDEFINED_TABLE,
-                )
-            found = tables[name]
-            older[known_as] = replace(found, table=replace(found.table, name=known_as))
-            return known_as
+    def _prepare(self, text: str) -> Prepared:
+        return self._plans.prepare(text, self._surroundings())
 
-        def has_table(name: str) -> bool:
-            return name in self._outside_columns or name in seen.tables
+    def _past(self, kind: str, moment: exp.Expr) -> Snapshot:
+        return self.catalog.load_version(self.version_of(kind, moment))
 
-        def columns(name: str) -> tuple[str, ...] | None:
-            table = older.get(name) or seen.tables.get(name)
-            if name in self._outside_columns or table is None or not table.table.is_dynamic:
-                return None
-            return tuple(column.name for column in table.table.columns)
-
-        return resolve(tree, Names(seen.objects, has_table, columns, at))
-
-    def version_of(self, kind: str, moment: Any) -> int:
+    def version_of(self, kind: str, moment: exp.Expr) -> int:
         """Return the version that a constant expression means; raises ProgrammingError (22023)."""
         from vsql.executor.values import value_of
 
-        value = value_of(moment, self._context(self._settings, {}))
+        value = value_of(moment, self._context(self._settings.current, {}))
         if kind == "VERSION":
             return version_number(value)
         return self.catalog.version_at(microseconds_of(value))
@@ -454,7 +291,7 @@ class Session:
         """Hand out numbers of an identity column, asking the catalog for some at a time."""
         first, end = self._numbers.get(column_id, (1, 1))
         if first + count > end:
-            block = max(count, self._settings["identity_cache"])
+            block = max(count, self._settings.current["identity_cache"])
             first = self.catalog.allocate(column_id, block)
             end = first + block
         self._numbers[column_id] = first + count, end
@@ -464,7 +301,7 @@ class Session:
         if self._relational is None:
             from vsql.executor.remainder import Relational
 
-            allowed = self._settings["external_access"] == "on"
+            allowed = self._settings.current["external_access"] == "on"
             root = self._resources.store.root
             name = "memory" if root is None else root.resolve().name
             self._relational = Relational(name, external_access=allowed)
@@ -474,13 +311,11 @@ class Session:
         self, text: str, prepared: Prepared, parameter_sets: Sequence[Parameters]
     ) -> Result:
         parameters = parameter_sets[0] if parameter_sets else {}
-        settings: Mapping[str, Any] = self._settings
-        if self._local_settings or prepared.settings:
-            settings = {**self._settings, **self._local_settings, **prepared.settings}
+        settings = current = self._settings.current
+        if prepared.settings:
+            settings = {**current, **prepared.settings}
         context = self._context(settings, dict(parameters))
-        if prepared.older:
-            tables = {**context.snapshot.tables, **prepared.older}
-            context.snapshot = replace(context.snapshot, tables=tables)
+        _show(prepared.older, context)
         statement, plan = prepared.parsed.statement, prepared.plan
         if isinstance(statement, st.Explain):
             return self._explain(statement, prepared, context, parameter_sets)
@@ -491,18 +326,10 @@ class Session:
                 return self._write(plan, context, parameter_sets)
             case _:
                 operator = prepare(plan, context)
-                if not self._local_settings and not prepared.older:
-                    self._remember(
-                        text, Ready(prepared, operator, context.snapshot, self._settings, settings)
-                    )
+                if not prepared.older:
+                    ready = Ready(prepared, operator, context.snapshot, current, settings)
+                    self._plans.keep_ready(text, ready)
                 return operator(context)
-
-    def _remember(self, text: str, ready: Ready) -> None:
-        """Keep an operator; those of older snapshots go, since they hold what it read."""
-        newest = next(iter(self._ready.values()), ready)
-        if newest.snapshot is not ready.snapshot or len(self._ready) >= _PLANS_MAX:
-            self._ready.clear()
-        self._ready[text] = ready
 
     def _explain(
         self,
@@ -526,47 +353,16 @@ class Session:
         return explained(plan, context, wanted, statement.format, prepared.nanoseconds)
 
     def _write(self, plan: Write, context: Context, parameter_sets: Sequence[Parameters]) -> Result:
-        from vsql.executor.insert import insert, is_one_batch
-        from vsql.executor.modify import delete, merge, update
-        from vsql.executor.written import all_returned, returned
+        from vsql.executor.write import write
 
         self._refuse_read_only()
-        sets = list(parameter_sets) or [{}]
-        # The sets of an INSERT make one batch, unless more than its values reads them.
-        together = isinstance(plan, InsertRows) and is_one_batch(plan)
-        count = 0
-        results: list[Result] = []
-        if len(sets) > 1 and isinstance(plan, UpdateRows | DeleteRows):
-            from vsql.executor.keyed_writes import keyed_write
-
-            at_once = keyed_write(plan, sets, context)
-            if at_once is not None:
-                self._stage(at_once.changes, context)
-                count, sets = at_once.count, []
-        word = _WRITE_WORDS[type(plan)]
-        for parameters in sets[:1] if together else sets:
-            context.parameters = dict(parameters)
-            match plan:
-                case InsertRows():
-                    rows = sets if together else [parameters]
-                    written = insert(plan, rows, context)
-                case DeleteRows():
-                    written = delete(plan, context)
-                case UpdateRows():
-                    written = update(plan, context)
-                case MergeRows():
-                    written = merge(plan, context)
-            count += written.count
-            if plan.returning is not None:
-                results.append(returned(written, plan.returning, context))
-            self._stage(written.changes, context)
-        tag = f"{word} {count}"
-        self._stage((), context, tag)
+        result = write(plan, parameter_sets, functools.partial(self._stage, context), context)
+        self._stage(context, (), result.tag)
         self._seal_backlog(plan.table, context)
         self._commit_when_alone()
         if not self._has_worker():
             extend_graphs(self._committed.tables.get(plan.table), context)
-        return all_returned(results, tag) if results else Result(tag, None, (), count)
+        return result
 
     def _seal_backlog(self, name: str, context: Context) -> None:
         """Seal a table's growing rows where no worker does, or where it does not keep up.
@@ -580,66 +376,49 @@ class Session:
             table = replace(table, segments=tuple(s for s in table.segments if s.id in own))
         found = self._backlog(table, context)
         if found is not None:
-            self._stage(found[0], context)
+            self._stage(context, found[0])
 
     def _backlog(self, table: TableSnapshot, context: Context) -> "Rewrite | None":
-        times = _BACKLOG if self._has_worker() else 1
-        parts = table.inlined
-        rows = sum([part.row_count for part in parts])
-        size = sum([part.byte_size for part in parts])
-        settings = context.settings
-        if rows >= settings["seal_rows"] * times or size >= settings["seal_bytes"] * times:
-            from vsql.executor.seal import rewrite
+        from vsql.executor.backlog import backlog
 
-            return None if table.table.temporary else rewrite(table, parts, context)
-        if len(parts) >= _PARTS_MAX * times:
-            from vsql.executor.maintain import merged_inlined
-
-            return merged_inlined(table, context)
-        return None
+        return backlog(table, context, has_worker=self._has_worker())
 
     def _seal_committed(self, written: Iterable[int]) -> None:
-        """Seal what the commits of transactions left growing; where others hinder it, later."""
+        """Seal what the commits of transactions left growing; where that fails, a later one does.
+
+        The commit has happened: nothing raised here may look as if it had not.
+        """
+        for table_id in written:
+            with contextlib.suppress(Error), own_errors(), self.statement() as context:
+                self._seal(table_id, context)
+
+    def _seal(self, table_id: int, context: Context) -> None:
         from vsql.executor.maintain import adapted
 
-        for table_id in written:
-            with self.statement() as context:
-                tables = context.snapshot.tables.values()
-                table = next((t for t in tables if t.table.id == table_id), None)
-                found = None if table is None else self._backlog(table, context)
-                if found is None or table is None:
-                    continue
-                with contextlib.suppress(OperationalError):
-                    adapt = functools.partial(adapted, found[0], found[1], table)
-                    self.commit_rewrite(found[0], adapt, context)
+        tables = context.snapshot.tables.values()
+        table = next((t for t in tables if t.table.id == table_id), None)
+        found = None if table is None else self._backlog(table, context)
+        if table is not None and found is not None:
+            adapt = functools.partial(adapted, found[0], found[1], table)
+            self.commit_rewrite(found[0], adapt, context)
 
     def _utility(self, statement: st.Statement, context: Context) -> Result:
         own = self._session_statement(statement, context)
         if own is not None:
             return own
         from vsql.executor.utility import run_utility
-
-        statement, older = self._with_resolved_query(statement)
-        facts = self._facts(older)
-        if older:
-            tables = {**context.snapshot.tables, **older}
-            context.snapshot = replace(context.snapshot, tables=tables)
-        done = run_utility(statement, facts, context)
-        if done.changes:
-            self._refuse_read_only()
-            self._stage(done.changes, context, done.tag)
-            self._commit_when_alone()
-        return done.result or Result(done.tag, None, (), done.count)
-
-    def _with_resolved_query(
-        self, statement: st.Statement
-    ) -> tuple[st.Statement, dict[str, TableSnapshot]]:
         from vsql.grammar.utility_statements import CopyTo, CreateTableAs
 
-        older: dict[str, TableSnapshot] = {}
+        around, older = self._surroundings(), dict[str, TableSnapshot]()
         if isinstance(statement, CopyTo | CreateTableAs):
-            statement = replace(statement, query=self._resolved(statement.query, older))
-        return statement, older
+            statement = replace(statement, query=around.resolved(statement.query, older))
+        _show(older, context)
+        done = run_utility(statement, around.facts(older), context)
+        if done.changes:
+            self._refuse_read_only()
+            self._stage(context, done.changes, done.tag)
+            self._commit_when_alone()
+        return done.result or Result(done.tag, None, (), done.count)
 
     def _session_statement(self, statement: st.Statement, context: Context) -> Result | None:
         """Run what concerns this session alone; None for any other statement."""
@@ -676,7 +455,13 @@ class Session:
                 self._transaction = self._current().released(name)
                 return Result("RELEASE")
             case ut.ShowSetting() | ut.ResetSetting() | ut.SetSetting():
-                return self._setting_statement(statement)
+                if isinstance(statement, ut.SetSetting) and statement.scope == "global":
+                    self._refuse_read_only()
+                result, stored = run_setting(statement, self._settings)
+                self._stage(context, stored)
+                if stored:
+                    self._commit_when_alone()
+                return result
             case ut.Prepare() | ut.Execute() | ut.Deallocate():
                 from vsql.executor.named import run_named
 
@@ -724,61 +509,14 @@ class Session:
                 hint="COMMIT first",
             )
 
-    def _setting_statement(self, statement: st.Statement) -> Result:
-        from vsql.executor.ddl import show_settings
-        from vsql.grammar import utility_statements as ut
-
-        match statement:
-            case ut.ShowSetting(name):
-                current = {**self._settings, **self._local_settings}
-                return show_settings(current, known_settings.canonical(name) if name else None)
-            case ut.ResetSetting(name):
-                names = [known_settings.canonical(name)] if name else list(known_settings.DEFAULTS)
-                for one in names:
-                    if one == "external_access" and name is None:
-                        continue
-                    self._check_external_access(one, known_settings.DEFAULTS[one])
-                    self._set(one, known_settings.DEFAULTS[one])
-                return Result("RESET")
-            case ut.SetSetting(name, written, scope):
-                own = known_settings.canonical(name)
-                default = written.lower() == "default"
-                value = (
-                    known_settings.DEFAULTS[own]
-                    if default
-                    else known_settings.checked(name, written)
-                )
-                self._check_external_access(own, value)
-                if own == "external_access":
-                    scope = "session" if scope == "local" else scope
-                if own == "busy_timeout_ms":
-                    self.catalog.set_busy_timeout(value)
-                if scope == "local":
-                    self._local_settings[own] = value
-                    return Result("SET")
-                self._set(own, value)
-                if scope == "global":
-                    self._refuse_read_only()
-                    self._transaction = self._current().stage((change.PutSetting(own, str(value)),))
-                    self._commit_when_alone()
-                return Result("SET")
-            case _:
-                raise AssertionError(statement)
-
-    def _check_external_access(self, name: str, value: Any) -> None:
-        """Turn external access off for good; raises ProgrammingError (42501) for a way back."""
-        if name != "external_access":
-            return
-        if value == "on":
-            check_external_access(self._settings)
-        elif self._relational is not None:
+    def _apply_setting(self, name: str, value: Any) -> None:
+        """Do at once what a setting says of files and locks."""
+        if name == "busy_timeout_ms":
+            self.catalog.set_busy_timeout(value)
+        if name == "external_access" and value == "off" and self._relational is not None:
             self._relational.refuse_external_access()
 
-    def _set(self, name: str, value: Any) -> None:
-        # A new mapping: operators know by its identity that the settings are still theirs.
-        self._settings = {**self._settings, name: value}
-
-    def _stage(self, changes: Iterable[Change], context: Context, tag: str | None = None) -> None:
+    def _stage(self, context: Context, changes: Iterable[Change], tag: str | None = None) -> None:
         staged = tuple(changes)
         for one in staged:
             if isinstance(one, AddSegment) and one.rows is not None:
@@ -802,12 +540,12 @@ class Session:
 
     def commit(self) -> None:
         """Make the transaction's changes visible, all or none; raises OperationalError (40001)."""
-        with self._lock:
+        with self._lock, own_errors():
             transaction = self._transaction
             alone = self.autocommit and not self._explicit
             self._explicit = False
             self._end_portals(committed=True)
-            self._local_settings = {}
+            self._settings.end_transaction()
             if transaction is None or not transaction.changes:
                 self._undo_to(None)
                 return
@@ -830,8 +568,11 @@ class Session:
         durable = tuple(c for c in transaction.changes if change.table_of(c) not in private)
 
         def adapt(newest: Snapshot) -> Sequence[Change]:
+            from vsql.executor.keys import refuse_taken_keys
+
             refuse_conflicts(transaction.base, newest, durable)
-            self._refuse_taken_keys(transaction, newest)
+            context = self._context(self._settings.current, {})
+            refuse_taken_keys(transaction.base, transaction.seen, newest, context)
             return durable
 
         if durable:
@@ -854,38 +595,14 @@ class Session:
             self._undo_to(None)
             self._end_portals(committed=False)
             self._explicit = False
-            self._local_settings = {}
-
-    def _refuse_taken_keys(self, transaction: Transaction, newest: Snapshot) -> None:
-        """Refuse keys that others committed since the transaction began; raises 40001."""
-        from vsql.executor.keys import check_new_keys
-        from vsql.executor.scan import pick
-        from vsql.executor.seal import batch_of
-
-        context = self._context(self._settings, {})
-        for table in newest.tables.values():
-            mine = transaction.seen.tables.get(table.table.name)
-            before = transaction.base.tables.get(table.table.name)
-            if mine is None or before is None or not any(i.unique for i in table.indexes):
-                continue
-            old = {segment.id for segment in before.segments}
-            others = tuple(s for s in table.segments if s.id not in old)
-            added = tuple(s for s in mine.segments if s.id not in old)
-            if not others or not added:
-                continue
-            # Only rows that live: a transaction may have replaced what it inserted itself.
-            rows = batch_of(mine.table, pick((), replace(mine, segments=added), context))
-            try:
-                check_new_keys(replace(table, segments=others), rows, context)
-            except IntegrityError as error:
-                raise conflict(f"the same key was inserted ({error.message})") from None
+            self._settings.end_transaction()
 
     def run_query(self, text: str, settings: Mapping[str, Any]) -> pa.Table:
         """Return the rows of a query, run with some settings changed; raises what it raises."""
-        prepared = self._prepare(text, self._current().seen)
+        prepared = self._prepare(text)
         if prepared.plan is None or isinstance(prepared.plan, Write):
             raise ProgrammingError("a query is wanted here: SELECT, WITH or VALUES")
-        merged = {**self._settings, **self._local_settings, **prepared.settings, **settings}
+        merged = {**self._settings.current, **prepared.settings, **settings}
         table = run(prepared.plan, self._context(merged, {})).table
         assert table is not None
         return table
@@ -894,9 +611,9 @@ class Session:
         """Return name and type of each output of a query, planned anew; raises what it raises."""
         body = query.rstrip().rstrip(";")
         text = f"SELECT * FROM (\n{body}\n) AS vsql_query LIMIT 0"
-        prepared = self._prepare(text, self._current().seen)
+        prepared = self._prepare(text)
         assert prepared.plan is not None and not isinstance(prepared.plan, Write)
-        context = replace(self._context(self._settings, {}), describes=True)
+        context = replace(self._context(self._settings.current, {}), describes=True)
         result = run(prepared.plan, context)
         return tuple(zip(result.names, result.types, strict=True))
 
@@ -916,7 +633,7 @@ class Session:
 
         self._refuse_read_only()
         self.database.unpin(id(self))
-        kept_since = time.time_ns() // 1000 - microseconds_long(self._settings["retention"])
+        kept_since = time.time_ns() // 1000 - microseconds_long(self._settings.current["retention"])
         return collect(
             self.catalog,
             self._resources.store,
@@ -930,9 +647,8 @@ class Session:
         """Open a session for the database's own work; it does not keep the database open."""
         catalog = Catalog.open(database.root, read_only=False, busy_timeout_ms=5_000)
         session = cls(database, catalog, autocommit=True, read_only=False)
-        for name, value in session._committed.settings.items():
-            session._settings[name] = known_settings.checked(name, value)
-        session._settings.update(threads=1, background="off")
+        session._settings.begin_with(session._committed.settings)
+        session._settings.begin_with({"threads": 1, "background": "off"})
         return session
 
     def close_quietly(self) -> None:
@@ -945,7 +661,7 @@ class Session:
 
     def seen(self) -> Snapshot:
         """Return the snapshot that the next statement would read."""
-        with self._lock:
+        with self._lock, own_errors():
             before = self._transaction
             snapshot = self._begin_statement()
             if before is None and self.autocommit and not self._explicit:
@@ -968,7 +684,7 @@ class Session:
         with self._lock:
             try:
                 self._begin_statement()
-                yield self._context(self._settings, {})
+                yield self._context(self._settings.current, {})
             finally:
                 self._undo_to(None)
 
@@ -979,7 +695,7 @@ class Session:
         context: Context,
     ) -> None:
         """Commit changes that move rows; raises OperationalError (40001) where they can't be."""
-        self._stage(changes, context)
+        self._stage(context, changes)
         committed = self.catalog.commit(self._current().base, tuple(changes), adapt, "")
         self._committed = committed
         self._resources.store.pending.difference_update(_files_of(changes))
@@ -994,7 +710,7 @@ class Session:
         return [] if self.database.worker is None else self.database.worker.jobs()
 
     def _has_worker(self) -> bool:
-        wanted: bool = self._settings["background"] == "on"
+        wanted: bool = self._settings.current["background"] == "on"
         return wanted and self.database.root is not None and self.after_commit is not None
 
     def _wake_worker(self) -> None:
@@ -1002,20 +718,11 @@ class Session:
             self.after_commit(self.database)
 
 
-def _is_repeated(statement: st.Statement) -> bool:
-    """Whether a statement without a plan is worth keeping: it comes again with other values."""
-    if isinstance(statement, st.Query | st.Insert | st.Update | st.Delete | st.Merge | st.Explain):
-        return False
-    from vsql.grammar.utility_statements import Execute, FetchCursor
-
-    return isinstance(statement, Execute | FetchCursor)
-
-
-def _writes() -> Any:
-    # Imported for the first write: who only reads does without.
-    from vsql.planner import write
-
-    return write
+def _show(older: Mapping[str, TableSnapshot], context: Context) -> None:
+    """Let a statement see tables of older versions, under the names it knows them by."""
+    if older:
+        tables = {**context.snapshot.tables, **older}
+        context.snapshot = replace(context.snapshot, tables=tables)
 
 
 def _stop_worker(database: Database) -> None:
@@ -1031,21 +738,3 @@ def _files_of(changes: Iterable[Change]) -> list[str]:
         elif isinstance(one, change.AddIndexFile):
             names.append(one.file.name)
     return names
-
-
-def _place_of_name(message: str, text: str) -> Span | None:
-    """Return where the name that DuckDB complained of stands in the statement."""
-    quoted = _NAME_IN_MESSAGE.search(message)
-    if quoted is None:
-        return None
-    name = next(group for group in quoted.groups() if group)
-    literals = [p for p in pieces(text) if p.kind in ("string", "escaped", "line_comment")]
-    for found in re.finditer(rf"(?<![\w.]){re.escape(name)}(?!\w)", text, re.IGNORECASE):
-        if not any(literal.start <= found.start() < literal.end for literal in literals):
-            return Span(found.start(), found.end())
-    return None
-
-
-def _definition(name: str, snapshot: Snapshot) -> object:
-    table: TableSnapshot | None = snapshot.tables.get(name)
-    return None if table is None else (table.table, table.indexes)

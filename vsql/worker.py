@@ -32,7 +32,7 @@ from vsql.executor.maintain import (
     missing_indexes,
     parts_to_merge,
 )
-from vsql.executor.seal import Moved, rewrite
+from vsql.executor.seal import Moved, is_full, rewrite
 
 _TICK_SECONDS = 1.0
 _PAUSE_SECONDS = 0.1
@@ -179,13 +179,6 @@ def _commit(session: Session, table: TableSnapshot, plan: Plan, context: Context
     session.commit_rewrite(changes, adapt, context)
 
 
-def _is_full(table: TableSnapshot, context: Context) -> bool:
-    rows = sum(segment.row_count for segment in table.inlined)
-    size = sum(segment.byte_size for segment in table.inlined)
-    settings = context.settings
-    return bool(rows >= settings["seal_rows"] or size >= settings["seal_bytes"])
-
-
 def _seal(table: TableSnapshot, context: Context) -> Rewrite:
     return rewrite(table, table.inlined, context)
 
@@ -228,7 +221,7 @@ _STEPS = (
         ),
     ),
     ("extend graph", Plan(_graph_lags, _extend_graph)),
-    ("seal", Plan(_is_full, _seal)),
+    ("seal", Plan(lambda table, context: is_full(table, context.settings), _seal)),
     (
         "compact",
         Plan(

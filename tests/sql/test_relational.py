@@ -320,3 +320,24 @@ def test_error(
         connection.execute(sql)
     assert caught.value.sqlstate == code
     assert caught.match(f"(?s){words}")
+
+
+@pytest.mark.parametrize(
+    ("clock", "name", "kind"),
+    [
+        ("now()", "current_timestamp", "TIMESTAMPTZ"),
+        ("current_timestamp", "current_timestamp", "TIMESTAMPTZ"),
+        ("current_date", "current_date", "DATE"),
+        ("current_time", "current_time", "TIME"),
+        ("localtime", "localtime", "TIME"),
+        ("localtimestamp", "localtimestamp", "TIMESTAMP"),
+        ("now() AS now", "now", "TIMESTAMPTZ"),
+        ('current_date AS "CURRENT_DATE"', "CURRENT_DATE", "DATE"),
+    ],
+)
+def test_a_clock_as_an_output(clock: str, name: str, kind: str) -> None:
+    with vsql.connect() as connection:
+        cursor = connection.execute(f"SELECT {clock}, 1 AS one")
+        assert cursor.description is not None
+        assert [(d[0], d[1]) for d in cursor.description] == [(name, kind), ("one", "INTEGER")]
+        assert len(cursor.fetchall()) == 1

@@ -248,3 +248,38 @@ def test_a_key_that_another_made_and_took_back_is_still_there(tmp_path: Any, man
         with pytest.raises(vsql.IntegrityError):
             first.executemany("INSERT INTO t VALUES (?)", keys)
         assert len(rows(first)) == many
+
+
+SETTINGS = [
+    ("BEGIN; SET LOCAL target_recall = 0.5", "0.5"),
+    ("BEGIN; SET LOCAL target_recall = 0.5; COMMIT", "0.9"),
+    ("BEGIN; SET LOCAL target_recall = 0.5; ROLLBACK", "0.9"),
+    ("BEGIN; SET LOCAL target_recall = 0.5; SET target_recall = 0.7; COMMIT", "0.7"),
+    ("BEGIN; SET LOCAL target_recall = 0.5; RESET target_recall", "0.97"),
+    # Outside of a transaction it ends with itself.
+    ("SET LOCAL target_recall = 0.5", "0.9"),
+]
+
+
+@pytest.mark.parametrize(("script", "expected"), SETTINGS)
+def test_set_local_ends_with_its_transaction(place: str, script: str, expected: str) -> None:
+    with vsql.connect(place, autocommit=True, target_recall=0.9) as connection:
+        for statement in script.split("; "):
+            connection.execute(statement)
+        assert connection.execute("SHOW target_recall").fetchall() == [(expected,)]
+
+
+def test_set_local_statement_timeout(place: str) -> None:
+    endless = "SELECT count(*) FROM range(100000) a, range(100000) b WHERE a.range * b.range = 7"
+    with vsql.connect(place) as connection:
+        connection.execute("SET LOCAL statement_timeout = '50ms'")
+        with pytest.raises(vsql.OperationalError, match="statement timeout"):
+            connection.execute(endless)
+
+
+def test_set_global_of_a_reader_changes_nothing(place: str) -> None:
+    with vsql.connect(place, autocommit=True, read_only=True) as connection:
+        with pytest.raises(vsql.OperationalError) as caught:
+            connection.execute("SET GLOBAL target_recall = 0.5")
+        assert caught.value.sqlstate == "25006"
+        assert connection.execute("SHOW target_recall").fetchall() == [("0.97",)]
