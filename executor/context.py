@@ -13,8 +13,8 @@ from vsql.core.protocols import Bits, Rows
 from vsql.core.schema import Column, Table
 from vsql.core.snapshot import SegmentFacts, Snapshot, TableSnapshot
 from vsql.core.types import SqlType
-from vsql.executor.cache import ByteCache
 from vsql.executor.expiry import unexpired
+from vsql.storage.byte_cache import NO_LIMIT, ByteCache
 from vsql.storage.segment import OpenSegment
 from vsql.storage.segment_file import decode_batch
 from vsql.storage.store import Growings, Store
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _MASK_BYTES = 64 * 1024 * 1024
 _DERIVED_BYTES = 512 * 1024 * 1024
 _RANKER_BYTES = 1024 * 1024 * 1024
+# Less than this and it can't run a join at all.
+_RELATIONAL_BYTES_MIN = 32 * 1024 * 1024
 
 ProgressReport = Callable[[str, float], None]
 
@@ -45,6 +47,27 @@ class Resources:
     derived: ByteCache = field(default_factory=lambda: ByteCache(_DERIVED_BYTES))
     rankers: ByteCache = field(default_factory=lambda: ByteCache(_RANKER_BYTES))
     recent: dict[int, pa.RecordBatch] = field(default_factory=dict)
+    memory_limit: int = 0
+
+    def limit_memory(self, limit: int) -> None:
+        """Hold at most `limit` bytes of structures and caches, 0 for the defaults.
+
+        Half is for index structures, a quarter for the caches, and a quarter may be used by each
+        connection's relational engine. Rows that grow, and what is mapped, are not counted.
+        """
+        self.memory_limit = limit
+        self.store.structures.resize(limit // 2 if limit else NO_LIMIT)
+        for cache, most, share in (
+            (self.masks, _MASK_BYTES, 32),
+            (self.derived, _DERIVED_BYTES, 8),
+            (self.rankers, _RANKER_BYTES, 16),
+        ):
+            cache.resize(min(most, limit // share) if limit else most)
+
+    @property
+    def relational_bytes(self) -> int:
+        """What a connection's relational engine may hold, 0 for its own default."""
+        return max(self.memory_limit // 4, _RELATIONAL_BYTES_MIN) if self.memory_limit else 0
 
 
 @dataclass

@@ -25,10 +25,12 @@ def memory_rows(context: Context) -> list[dict[str, Any]]:
     Mapped segments lie in the system's page cache, which takes them back when it needs room.
     """
     resources = context.resources
-    batches, structures = resources.store.holdings()
+    batches, structures, mapped = resources.store.holdings()
+    limit = resources.memory_limit
     rows = [
         _row("segments, mapped", sum(b.nbytes for b in batches), None, len(batches)),
-        _row("index structures", sum(s.byte_size() for s in structures), None, len(structures)),
+        _row("index structures, mapped", _bytes(mapped), None, len(mapped)),
+        _row("index structures", _bytes(structures), limit // 2 or None, len(structures)),
     ]
     growing = [
         (table, segment)
@@ -41,8 +43,13 @@ def memory_rows(context: Context) -> list[dict[str, Any]]:
     for name, title in _CACHES.items():
         used, most, count = getattr(resources, name).usage
         rows.append(_row(title, used, most, count))
-    rows.append(_row("relational engine (DuckDB)", context.relational().memory_bytes(), None, 1))
+    held = context.relational().memory_bytes()
+    rows.append(_row("relational engine (DuckDB)", held, resources.relational_bytes or None, 1))
     return rows
+
+
+def _bytes(structures: list[Any]) -> int:
+    return sum(structure.byte_size() for structure in structures)
 
 
 def _arrays(table: TableSnapshot, segment: OpenSegment) -> Iterator[pa.Array]:

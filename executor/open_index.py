@@ -22,9 +22,9 @@ def open_index(file: IndexFile, context: Context) -> Any:
     known = store.opened(file.name)
     if known is not None:
         return known
-    load = _load(file, context)
+    load, mapped = _load(file, context)
     try:
-        return store.open_index(file, load)
+        return store.open_index(file, load, mapped=mapped)
     except OperationalError as error:
         warnings.warn(f"{error.message}; it is built anew", RuntimeWarning, stacklevel=2)
         from vsql.executor.integrity import rebuilt
@@ -33,16 +33,18 @@ def open_index(file: IndexFile, context: Context) -> Any:
             for segment in table.segments:
                 if segment.id == file.segment_id and file in segment.index_files:
                     rebuilt(file, table, segment, context)
-                    return store.open_index(file, load)
+                    return store.open_index(file, load, mapped=mapped)
         raise
 
 
-def _load(file: IndexFile, context: Context) -> Callable[[Path], Any]:
+def _load(file: IndexFile, context: Context) -> tuple[Callable[[Path], Any], bool]:
+    """Return what opens a file, and whether that maps it: scalar structures always are."""
     name = file.structure
     if not registry.is_vector_kind(name):
-        return registry.scalar_kind(name).load
+        return registry.scalar_kind(name).load, True
     arguments = registry.load_arguments(name, _options(file.index_id, context))
-    return partial(registry.vector_kind(name).load, **arguments)
+    mapped = arguments.get("mapped", False)
+    return partial(registry.vector_kind(name).load, **arguments), mapped
 
 
 def _options(index_id: int, context: Context) -> Mapping[str, str]:

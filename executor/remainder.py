@@ -6,9 +6,12 @@ divides integers as PostgreSQL does, loads no extension, and lives as long as it
 
 import inspect
 import re
+import tempfile
 import threading
+import uuid
 import weakref
 from collections.abc import Callable, Container, Mapping
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -50,11 +53,13 @@ _SUGGESTION = re.compile(r'Did you mean "([^"]*)"|Candidate bindings: (.*)')
 class Relational:
     """One DuckDB connection, for one session."""
 
-    def __init__(self, database: str, *, external_access: bool = True) -> None:
+    def __init__(self, database: str, *, external_access: bool = True, bytes_max: int = 0) -> None:
         config: dict[str, str | bool | int | float | list[str]] = {
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "preserve_insertion_order": "true",
+            # Where what does not fit is spilled; DuckDB makes it when it must, and removes it.
+            "temp_directory": str(Path(tempfile.gettempdir()) / f"vsql-{uuid.uuid4()}"),
         }
         self._connection = duckdb.connect(":memory:", config=config)
         self._connection.execute("SET integer_division = true")
@@ -64,6 +69,8 @@ class Relational:
         self._raised: Error | None = None
         self._kept: dict[str, pa.Table] = {}
         self._knows_vectors = False
+        if bytes_max:
+            self.limit_memory(bytes_max)
         if not external_access:
             self.refuse_external_access()
 
@@ -71,6 +78,12 @@ class Relational:
         """Open no file from now on; DuckDB allows no way back."""
         with self._lock:
             self._connection.execute("SET enable_external_access = false")
+
+    def limit_memory(self, bytes_max: int) -> None:
+        """Hold at most so many bytes, 0 for DuckDB's default; what does not fit is spilled."""
+        with self._lock:
+            wanted = f"'{bytes_max}B'" if bytes_max else "DEFAULT"
+            self._connection.execute(f"SET memory_limit = {wanted}")
 
     def interrupt(self) -> None:
         """Cancel the running statement, from any thread."""

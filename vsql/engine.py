@@ -113,6 +113,9 @@ class Session:
             raise
         session._settings.begin_with(session._committed.settings)
         session._settings.begin_with(checked)
+        limit = session._settings.current["memory_limit"]
+        if limit:
+            session._resources.limit_memory(limit)
         return session
 
     def close(self) -> None:
@@ -304,7 +307,8 @@ class Session:
             allowed = self._settings.current["external_access"] == "on"
             root = self._resources.store.root
             name = "memory" if root is None else root.resolve().name
-            self._relational = Relational(name, external_access=allowed)
+            most = self._resources.relational_bytes
+            self._relational = Relational(name, external_access=allowed, bytes_max=most)
         return self._relational
 
     def _dispatch(
@@ -513,6 +517,10 @@ class Session:
         """Do at once what a setting says of files and locks."""
         if name == "busy_timeout_ms":
             self.catalog.set_busy_timeout(value)
+        if name == "memory_limit":
+            self._resources.limit_memory(value)
+            if self._relational is not None:
+                self._relational.limit_memory(self._resources.relational_bytes)
         if name == "external_access" and value == "off" and self._relational is not None:
             self._relational.refuse_external_access()
 

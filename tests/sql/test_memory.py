@@ -34,10 +34,10 @@ def test_a_table_is_loaded_and_released(tmp_path: Path) -> None:
         assert cursor.rowcount > VECTORS.nbytes
         loaded = held(connection)
         assert loaded["segments, mapped"] > VECTORS.nbytes
-        assert loaded["index structures"] > 0
+        assert loaded["index structures, mapped"] > 0
         connection.execute("RELEASE TABLE t")
         assert held(connection)["segments, mapped"] == 0
-        assert held(connection)["index structures"] == 0
+        assert held(connection)["index structures, mapped"] == 0
         nearest = "SELECT id FROM t ORDER BY e <-> $1 LIMIT 1"
         assert connection.execute(nearest, (VECTORS[7],)).fetchall() == [(7,)]
         connection.execute("WARM t")
@@ -100,3 +100,70 @@ def test_errors(tmp_path: Path, call: str, code: str) -> None:
         with pytest.raises(vsql.ProgrammingError) as caught:
             connection.execute(f"SELECT * FROM {call}")
         assert caught.value.sqlstate == code
+
+
+def kept(connection: Connection) -> tuple[int, int | None]:
+    (row,) = connection.execute(
+        "SELECT bytes, bytes_max FROM vsql_memory() WHERE holder = 'index structures'"
+    ).fetchall()
+    return row
+
+
+def test_structures_stay_within_the_limit(tmp_path: Path) -> None:
+    """A search opens what it needs again, and says the same."""
+    with vsql.connect(tmp_path / "db", autocommit=True, background="off") as connection:
+        connection.execute("SET seal_rows = 500")
+        connection.execute("CREATE TABLE t (id INT PRIMARY KEY, e VECTOR(16))")
+        for start in range(0, 3_000, 500):
+            rows = [(n, VECTORS[n]) for n in range(start, start + 500)]
+            connection.executemany("INSERT INTO t VALUES (?, ?)", rows)
+        connection.execute("CREATE INDEX ON t USING hnsw (e vector_l2_ops) WITH (mmap = false)")
+    with vsql.connect(tmp_path / "db", autocommit=True) as connection:
+        connection.execute("SET access_path = index")
+        nearest = "SELECT id FROM t ORDER BY e <-> $1 LIMIT 5"
+        whole = connection.execute(nearest, (VECTORS[9],)).fetchall()
+        everything, no_limit = kept(connection)
+        assert everything > 0
+        assert no_limit is None
+        limit = everything  # Half of it is for structures.
+        connection.execute(f"SET memory_limit = {limit}")
+        assert 0 < kept(connection)[0] <= limit // 2 == kept(connection)[1]
+        assert connection.execute(nearest, (VECTORS[9],)).fetchall() == whole
+        assert kept(connection)[0] <= limit // 2
+        connection.execute("RESET memory_limit")
+        connection.execute(nearest, (VECTORS[9],))
+        assert kept(connection) == (everything, None)
+
+
+@pytest.mark.parametrize(
+    ("written", "bytes_"),
+    [("'2GB'", 2 << 30), ("'1.5 MiB'", 3 << 19), ("1000", 1000), ("'64 kB'", 65_536), ("0", 0)],
+)
+def test_a_limit_has_units(written: str, bytes_: int) -> None:
+    with vsql.connect() as connection:
+        connection.execute(f"SET memory_limit = {written}")
+        assert connection.execute("SHOW memory_limit").fetchall() == [(str(bytes_),)]
+
+
+@pytest.mark.parametrize("written", ["'2 parsecs'", "'GB'", "-1", "'1s'", "'lots'"])
+def test_other_limits_are_refused(written: str) -> None:
+    with vsql.connect() as connection, pytest.raises(vsql.ProgrammingError) as caught:
+        connection.execute(f"SET memory_limit = {written}")
+    assert caught.value.sqlstate == "22023"
+    assert "GB" in str(caught.value).upper()
+
+
+def test_the_relational_engine_has_its_part() -> None:
+    query = "SELECT max(n) FROM (SELECT n, count(*) FROM generate_series(1, 3000000) AS s(n)"
+    with vsql.connect(memory_limit="64MB") as connection:
+        (row,) = connection.execute(
+            "SELECT bytes_max FROM vsql_memory() WHERE holder LIKE 'relational%'"
+        ).fetchall()
+        assert row == (32 << 20,)
+        # What does not fit is spilled, or refused; never half done.
+        try:
+            assert connection.execute(f"{query} GROUP BY n) AS g").fetchall() == [(3_000_000,)]
+        except vsql.OperationalError as error:
+            assert error.sqlstate == "53200"
+        connection.execute("RESET memory_limit")
+        assert connection.execute(f"{query} GROUP BY n) AS g").fetchall() == [(3_000_000,)]

@@ -19,7 +19,8 @@ ACCESS_PATHS = ("auto", "exact", "index", "bitmap", "scan", "postfilter")
 class Setting:
     """One setting; `choices` for words, `minimum` and `maximum` for numbers.
 
-    `unit` is ms where a time may be given as '5s'; a `fixed` one can only be read.
+    `unit` is ms where a time may be given as '5s', bytes where a size may be as '2GB'; a `fixed`
+    one can only be read.
     """
 
     name: str
@@ -54,12 +55,34 @@ _ALL = (
         unit="ms",
     ),
     Setting("seal_rows", 10_000, "inlined rows of a table that become a sealed segment", 1, 10**9),
-    Setting("seal_bytes", 32 * _MEBIBYTE, "inlined bytes that become a sealed segment", 1, 1 << 40),
+    Setting(
+        "seal_bytes",
+        32 * _MEBIBYTE,
+        "inlined bytes that become a sealed segment",
+        1,
+        1 << 40,
+        unit="bytes",
+    ),
+    Setting(
+        "memory_limit",
+        0,
+        "bytes that this process's indexes, caches and relational engine may hold; 0: no limit",
+        0,
+        1 << 50,
+        unit="bytes",
+    ),
     Setting("background", "on", "seal, compact and collect beside the work", choices=("on", "off")),
     Setting("retention", "24 hours", "how long old versions are kept"),
     Setting("identity_cache", 64, "identity numbers that a connection takes at a time", 1, 10**6),
     Setting("segment_rows", 1_000_000, "rows of one sealed segment at most", 1, 10**9),
-    Setting("statement_bytes_max", 64 * _MEBIBYTE, "length of a statement's text", 1, 1 << 40),
+    Setting(
+        "statement_bytes_max",
+        64 * _MEBIBYTE,
+        "length of a statement's text",
+        1,
+        1 << 40,
+        unit="bytes",
+    ),
     Setting("nesting_max", 1_000, "depth of parentheses in a statement", 1, 100_000),
     Setting(
         "external_access",
@@ -109,8 +132,16 @@ _FOR_CLIENTS = (
     *(Setting(name, text, "accepted for PostgreSQL's clients") for name, text in _ACCEPTED.items()),
     *(Setting(n, text, "what PostgreSQL's clients ask", fixed=True) for n, text in _FIXED.items()),
 )
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)\s*")
-_MILLISECONDS = {"us": 0.001, "ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+_AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]+)\s*")
+_UNITS: Mapping[str, Mapping[str, float]] = {
+    "ms": {"us": 0.001, "ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000},
+    # As PostgreSQL reads them: kB is 1024 bytes.
+    "bytes": {
+        "b": 1,
+        **{unit: 1024**power for power, unit in enumerate(("kb", "mb", "gb", "tb"), 1)},
+        **{unit: 1024**power for power, unit in enumerate(("kib", "mib", "gib", "tib"), 1)},
+    },
+}
 
 # Spellings of pgvector and Milvus, so that their users' statements work.
 _ALIASES = {
@@ -150,9 +181,12 @@ def checked(name: str, value: Any) -> Any:
         raise OperationalError(
             f'parameter "{setting.name}" cannot be changed', code=sqlstate.CANT_CHANGE_PARAMETER
         )
-    found = _DURATION.fullmatch(value) if setting.unit and isinstance(value, str) else None
+    found = _AMOUNT.fullmatch(value) if setting.unit and isinstance(value, str) else None
     if found is not None:
-        value = round(float(found.group(1)) * _MILLISECONDS[found.group(2)])
+        factor = _UNITS[setting.unit].get(found.group(2).lower())
+        if factor is None:
+            raise _bad_value(setting, value)
+        value = round(float(found.group(1)) * factor)
     try:
         converted: Any = value.strip().lower() if setting.choices else type(default)(value)
     except (TypeError, ValueError, AttributeError):
@@ -171,6 +205,8 @@ def _bad_value(setting: Setting, value: Any) -> ProgrammingError:
         allowed = "one of " + ", ".join(setting.choices)
     elif setting.minimum is not None:
         allowed = f"{setting.minimum:g} to {setting.maximum:g}"
+        if setting.unit:
+            allowed += f", or a number with one of {', '.join(_UNITS[setting.unit])}"
     else:
         allowed = type(setting.default).__name__
     return ProgrammingError(

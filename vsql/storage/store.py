@@ -21,6 +21,7 @@ from vsql.core.errors import OperationalError
 from vsql.core.schema import Table, new_id
 from vsql.core.snapshot import IndexFile, SegmentFacts, TableSnapshot
 from vsql.storage import segment_file
+from vsql.storage.byte_cache import NO_LIMIT, ByteCache
 from vsql.storage.growing import Growing, GrowingSegment, ReadBatch
 from vsql.storage.live import live_bits
 from vsql.storage.path_values import PathValues, columns_of
@@ -71,11 +72,15 @@ class Store:
     """The files of one database; safe to share among threads.
 
     `pending` names files of transactions that have not ended: the catalog does not know them yet.
+    `structures` are the index structures that were read into memory; those that are mapped lie in
+    the system's page cache.
     """
 
     def __init__(self, root: Path | None) -> None:
         self.root = root
         self._objects: dict[str, Any] = {}
+        self._mapped: dict[str, Any] = {}
+        self.structures = ByteCache(NO_LIMIT)
         self._batches: dict[str, pa.RecordBatch] = {}
         self._sealed_segments: dict[int, tuple[SegmentFacts, Table, SealedSegment]] = {}
         self._opened: dict[int, tuple[TableSnapshot, tuple[OpenSegment, ...]]] = {}
@@ -162,8 +167,10 @@ class Store:
         """Let go of files that no snapshot needs any more."""
         with self._lock:
             gone = set(names)
+            self.structures.forget(gone)
             for name in gone:
                 self._objects.pop(name, None)
+                self._mapped.pop(name, None)
                 self._batches.pop(name, None)
             for id_, (facts, _, _) in list(self._sealed_segments.items()):
                 if facts.name in gone:
@@ -185,12 +192,12 @@ class Store:
                 if name is not None
             )
 
-    def holdings(self) -> tuple[list[pa.RecordBatch], list[Any]]:
-        """Return the segments and the index structures that are open."""
+    def holdings(self) -> tuple[list[pa.RecordBatch], list[Any], list[Any]]:
+        """Return what is open: segments, index structures in memory, and those that are mapped."""
         with self._lock:
             batches = list(self._batches.values())
             others = [o for o in self._objects.values() if not isinstance(o, pa.RecordBatch)]
-        return batches, others
+            return batches, [*others, *self.structures.values()], list(self._mapped.values())
 
     def names(self) -> list[str]:
         """Return the names of all files, those being written too, or of the objects instead."""
@@ -302,26 +309,34 @@ class Store:
 
     def opened(self, name: str) -> Any:
         """Return an index structure that was opened before, or None."""
-        return self._objects.get(name)
+        if self.root is None:
+            return self._objects.get(name)
+        return self._mapped.get(name) or self.structures.get(name)
 
-    def open_index(self, file: IndexFile, load: Callable[[Path], object]) -> Any:
-        """Return an opened index structure; raises OperationalError (XX001) naming the file."""
-        known = self._objects.get(file.name)
-        if known is not None:
-            return known
+    def open_index(self, file: IndexFile, load: Callable[[Path], Any], *, mapped: bool) -> Any:
+        """Return an opened index structure; raises OperationalError (XX001) naming the file.
+
+        `mapped` says that `load` maps the file and holds next to nothing in memory.
+        """
         with self._lock:
-            if file.name not in self._objects:
-                assert self.root is not None
-                try:
-                    self._objects[file.name] = load(self.root / file.name)
-                except (OSError, ValueError, RuntimeError) as error:
-                    raise OperationalError(
-                        f'index file "{self.root / file.name}" cannot be read: '
-                        f"{str(error).splitlines()[0]}",
-                        code=sqlstate.DATA_CORRUPTED,
-                        hint="drop the index and create it again",
-                    ) from None
-            return self._objects[file.name]
+            known = self.opened(file.name)
+            if known is not None:
+                return known
+            assert self.root is not None
+            try:
+                structure = load(self.root / file.name)
+            except (OSError, ValueError, RuntimeError) as error:
+                raise OperationalError(
+                    f'index file "{self.root / file.name}" cannot be read: '
+                    f"{str(error).splitlines()[0]}",
+                    code=sqlstate.DATA_CORRUPTED,
+                    hint="drop the index and create it again",
+                ) from None
+            if mapped:
+                self._mapped[file.name] = structure
+            else:
+                self.structures.put(file.name, structure, structure.byte_size())
+            return structure
 
 
 def _with_paths(

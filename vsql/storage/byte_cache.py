@@ -2,8 +2,10 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
+
+NO_LIMIT = 1 << 62
 
 
 class ByteCache:
@@ -33,9 +35,30 @@ class ByteCache:
                 self._bytes -= old[1]
             self._entries[key] = (value, size)
             self._bytes += size
-            while self._bytes > self._bytes_max and len(self._entries) > 1:
-                _, (_, dropped) = self._entries.popitem(last=False)
-                self._bytes -= dropped
+            self._shrink(kept=1)
+
+    def resize(self, bytes_max: int) -> None:
+        """Keep at most so many bytes from now on."""
+        with self._lock:
+            self._bytes_max = bytes_max
+            self._shrink(kept=0)
+
+    def _shrink(self, kept: int) -> None:
+        while self._bytes > self._bytes_max and len(self._entries) > kept:
+            _, (_, dropped) = self._entries.popitem(last=False)
+            self._bytes -= dropped
+
+    def forget(self, keys: Iterable[Hashable]) -> None:
+        """Let go of some values."""
+        with self._lock:
+            for key in keys:
+                _, size = self._entries.pop(key, (None, 0))
+                self._bytes -= size
+
+    def values(self) -> list[Any]:
+        """Return what is kept."""
+        with self._lock:
+            return [value for value, _ in self._entries.values()]
 
     @property
     def usage(self) -> tuple[int, int, int]:
