@@ -4,6 +4,7 @@ Inputs are Arrow tables that DuckDB reads in place. Its own errors become vsql's
 divides integers as PostgreSQL does, loads no extension, and lives as long as its session.
 """
 
+import contextlib
 import inspect
 import re
 import tempfile
@@ -86,8 +87,9 @@ class Relational:
             self._connection.execute(f"SET memory_limit = {wanted}")
 
     def interrupt(self) -> None:
-        """Cancel the running statement, from any thread."""
-        self._connection.interrupt()
+        """Cancel the running statement, from any thread; nothing runs once it is closed."""
+        with contextlib.suppress(duckdb.ConnectionException):
+            self._connection.interrupt()
 
     def memory_bytes(self) -> int:
         """Return what DuckDB says that it holds."""

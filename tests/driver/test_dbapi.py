@@ -185,6 +185,14 @@ def test_second_writer_waits_no_longer_than_told(tmp_path: Any) -> None:
     second.close()
 
 
+def test_nothing_is_interrupted_once_it_is_closed() -> None:
+    """Whoever interrupts can't know that another thread has just closed the connection."""
+    connection = vsql.connect()
+    connection.execute("SELECT sum(x) FROM generate_series(1, 3) AS s(x)").fetchall()
+    connection.close()
+    connection.interrupt()
+
+
 def test_interrupt(connection: Any) -> None:
     timer = threading.Timer(0.2, connection.interrupt)
     timer.start()

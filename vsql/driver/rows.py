@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from vsql.core.errors import InterfaceError
+from vsql.core.schema import Column
 from vsql.core.sparse import SparseRows, SparseVector
 from vsql.core.types import Family, SqlType
 from vsql.executor.result import Result
@@ -42,23 +43,18 @@ def _few(rows: PickedRows) -> Iterator[list[Any]]:
         column = rows.table.column(output.column)
         values = []
         for part in rows.picked:
-            values += _some(part, column.id, column.type)
+            values += _some(part, column)
         yield values if rows.order is None else [values[place] for place in rows.order.tolist()]
 
 
-def _some(part: Picked, column_id: int, type_: SqlType) -> list[Any]:
-    segment, wanted = part.segment, part.rows
-    arrow = type_.arrow
-    numbers = segment.numbers(column_id, arrow)
-    if numbers is not None:
-        values: list[Any] = (numbers if wanted is None else numbers[wanted]).tolist()
-        return values
-    array = segment.column(column_id, arrow)
+def _some(part: Picked, column: Column) -> list[Any]:
+    segment, wanted, type_ = part.segment, part.rows, column.type
     if type_.is_vector:
+        array = segment.column(column.id, type_.arrow)
         taken = array if wanted is None else array.take(from_numpy(wanted))
         return _values(pa.chunked_array([taken]), type_)
-    places = range(len(array)) if wanted is None else wanted.tolist()
-    return _as_python([array[place].as_py() for place in places], type_)
+    rows = np.arange(segment.row_count) if wanted is None else wanted
+    return _as_python(segment.reader(column.id, type_)(rows), type_)
 
 
 def _values(column: Any, type_: SqlType) -> list[Any]:

@@ -17,13 +17,13 @@ from vsql.core.protocols import Bits, Rows
 from vsql.core.schema import Column, Table
 from vsql.core.snapshot import SegmentFacts
 from vsql.core.sparse import SparseRows
-from vsql.core.types import Family
+from vsql.core.types import Family, SqlType
+from vsql.storage.few_values import ReadFew, few_reader
 from vsql.storage.path_values import PathValues
 from vsql.storage.segment import (
     Located,
     Vectors,
     column_of_batch,
-    numbers_of,
     validity_of,
     vectors_of,
 )
@@ -184,7 +184,7 @@ class GrowingSegment:
         self._starts = starts
         self._table = table
         self._columns: dict[int, pa.Array] = {}
-        self._numbers: dict[int, Any] = {}
+        self._readers: dict[int, ReadFew] = {}
         self._bits: dict[int, Bits | None] = {}
         self.rankers: dict[tuple[int, Metric], Any] = {}
 
@@ -208,11 +208,12 @@ class GrowingSegment:
             self._columns[column_id] = known
         return known
 
-    def numbers(self, column_id: int, arrow_type: pa.DataType) -> Any:
-        """Return a view of a column of integers or doubles, None where it is not that."""
-        if column_id not in self._numbers:
-            self._numbers[column_id] = numbers_of(self.column(column_id, arrow_type))
-        return self._numbers[column_id]
+    def reader(self, column_id: int, type_: SqlType) -> ReadFew:
+        """Return what reads the values of few rows of a column."""
+        known = self._readers.get(column_id)
+        if known is None:
+            known = self._readers[column_id] = few_reader(self.column(column_id, type_.arrow))
+        return known
 
     def vectors(self, column_id: int) -> Vectors:
         """Return a view of a vector column, (rows, dimension); for BIT (rows, bytes)."""

@@ -12,6 +12,8 @@ from vsql.core.protocols import Bits, Rows
 from vsql.core.schema import Table
 from vsql.core.snapshot import SegmentFacts
 from vsql.core.sparse import SparseRows
+from vsql.core.types import SqlType
+from vsql.storage.few_values import ReadFew, few_reader
 from vsql.storage.path_values import PathValues, ShreddedPaths
 
 Vectors = npt.NDArray[Any]
@@ -45,8 +47,8 @@ class OpenSegment(Protocol):
     def column(self, column_id: int, arrow_type: pa.DataType) -> pa.Array:
         """Return a column; NULLs of that type where the rows were written before it existed."""
 
-    def numbers(self, column_id: int, arrow_type: pa.DataType) -> npt.NDArray[Any] | None:
-        """Return a view of a column of integers or doubles, None where one is NULL or no number."""
+    def reader(self, column_id: int, type_: SqlType) -> ReadFew:
+        """Return what reads the values of few rows of a column, which is kept with the segment."""
 
     def vectors(self, column_id: int) -> Vectors:
         """Return a view of a vector column, (rows, dimension); for BIT (rows, bytes)."""
@@ -81,7 +83,7 @@ class SealedSegment:
         self._table = table
         self._paths: ShreddedPaths | None = None
         self._arrays: dict[int, pa.Array] = {}
-        self._numbers: dict[int, npt.NDArray[Any] | None] = {}
+        self._readers: dict[int, ReadFew] = {}
         self._vectors: dict[int, Vectors] = {}
         self._bits: dict[int, Bits | None] = {}
 
@@ -93,11 +95,12 @@ class SealedSegment:
             self._arrays[column_id] = array
         return array
 
-    def numbers(self, column_id: int, arrow_type: pa.DataType) -> npt.NDArray[Any] | None:
-        """Return a column of integers or doubles as a numpy view, None where it is not that."""
-        if column_id not in self._numbers:
-            self._numbers[column_id] = numbers_of(self.column(column_id, arrow_type))
-        return self._numbers[column_id]
+    def reader(self, column_id: int, type_: SqlType) -> ReadFew:
+        """Return what reads the values of few rows of a column."""
+        known = self._readers.get(column_id)
+        if known is None:
+            known = self._readers[column_id] = few_reader(self.column(column_id, type_.arrow))
+        return known
 
     def vectors(self, column_id: int) -> Vectors:
         """Return a vector column as a numpy view."""
@@ -173,25 +176,6 @@ def encode_value(array: pa.Array) -> str:
 def decode_value(text: str) -> pa.Array:
     """Return the array that `encode_value` wrote."""
     return pa.ipc.open_stream(base64.b64decode(text)).read_next_batch().column(0)
-
-
-_NUMPY_TYPES = {
-    pa.int16(): np.int16,
-    pa.int32(): np.int32,
-    pa.int64(): np.int64,
-    pa.float64(): np.float64,
-}
-
-
-def numbers_of(array: pa.Array) -> npt.NDArray[Any] | None:
-    """Return a view of an array of integers or doubles without NULL, None for any other."""
-    dtype = _NUMPY_TYPES.get(array.type)
-    if dtype is None or array.null_count:
-        return None
-    # Straight from the buffer: Arrow's own `to_numpy` imports pandas first.
-    whole = np.frombuffer(array.buffers()[1], dtype=dtype)
-    view: npt.NDArray[Any] = whole[array.offset : array.offset + len(array)]
-    return view
 
 
 def vectors_of(array: pa.Array) -> Vectors:
