@@ -3,6 +3,7 @@
 from itertools import permutations
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
@@ -435,3 +436,21 @@ def test_calibration_passes_over_null_rows() -> None:
     )
     assert {point.depth for point in curve} == {10, 100, 200}
     assert curve[-1].recall >= 0.9
+
+
+def test_calibration_asks_lists_of_rows_for_one_query_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    vectors = clusters(400, 8)
+    searcher = build(row_lists.IVF_FLAT, vectors, Metric.L2)
+    answered: list[int] = []
+    search = row_lists.RowLists.search
+
+    def counted(*arguments: Any) -> Rows:
+        found = search(*arguments)
+        answered.append(found.size)
+        return found
+
+    monkeypatch.setattr(row_lists.RowLists, "search", counted)
+    measure(searcher, vectors, Metric.L2, shape=Shape.ROWS)
+    assert 0 < max(answered) <= len(vectors)
