@@ -14,7 +14,7 @@ from vsql.core.distance import Metric
 from vsql.core.errors import OperationalError
 from vsql.core.protocols import Bits, Floats, Rows, Shape, VectorIndexKind, VectorSearcher
 from vsql.core.types import named
-from vsql.index import faiss_calls, faiss_hnsw, faiss_lists, registry, row_lists
+from vsql.index import codes, faiss_calls, faiss_hnsw, faiss_lists, registry, row_lists
 from vsql.index.calibrate import measure
 from vsql.index.exact import ExactRanker, top_k
 
@@ -215,6 +215,24 @@ def test_mapped_or_read(kind: VectorIndexKind, mapped: bool, tmp_path: Path) -> 
     is_mapped = str(path) in Path("/proc/self/maps").read_text()
     # faiss cannot map the blocks of SCANN's codes.
     assert is_mapped == mapped or kind.name == "SCANN"
+
+
+@pytest.mark.parametrize("kind", [faiss_lists.IVF_PQ, faiss_hnsw.HNSW_PQ], ids=lambda k: k.name)
+def test_product_codes_learn_from_rows_for_every_centre(
+    kind: VectorIndexKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample, drawn = codes.sample, [0]
+
+    def counted(*arguments: Any) -> Floats:
+        found = sample(*arguments)
+        drawn.append(len(found))
+        return found
+
+    monkeypatch.setattr(codes, "sample", counted)
+    options = {option.name: option.default for option in kind.options} | {"nbits": 8}
+    vectors = clusters(10_000, 4)
+    kind.build(vectors, Metric.L2, options, threads=1, progress=lambda _: None)
+    assert drawn[-1] == codes.product_training_rows(8) == 8_192
 
 
 def test_what_costs_more_than_exact_search_is_not_measured() -> None:
