@@ -340,9 +340,8 @@ class ExactRanker:
         if self.metric is Metric.L2:
             squares = np.einsum("ij,ij->i", block, block)
             return np.asarray(squares - 2.0 * products + np.square(lengths)[:, None])
-        inverse = np.full(len(lengths), np.nan, dtype=np.float32)
-        np.divide(np.float32(-1), lengths, out=inverse, where=lengths > 0)
-        return np.asarray(products * self._inverse_lengths(numbers) * inverse[:, None])
+        scales = np.negative(_inverse(lengths))
+        return np.asarray(products * self._inverse_lengths(numbers) * scales[:, None])
 
 
 def _scale(metric: Metric, query_length: float, largest: float) -> float:
