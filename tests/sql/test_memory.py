@@ -80,6 +80,9 @@ def test_recall_is_measured(tmp_path: Path) -> None:
         (found,) = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
         assert found["found"] == round(10 * found["recall"])
         assert 0 < found["recall"] <= 1 and found["exact_milliseconds"] > 0
+        same_names = "SELECT random() AS a, 0 AS a FROM t LIMIT 5"
+        rows = connection.execute(f"SELECT exact_rows, found FROM vsql_recall('{same_names}')")
+        assert rows.fetchall() == [(5, 0)]
         nothing = connection.execute("SELECT recall FROM vsql_recall('SELECT id FROM t LIMIT 0')")
         assert nothing.fetchall() == [(1.0,)]
 
