@@ -405,12 +405,17 @@ class SparseRows:
 
     def sums(self, numbers: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Return the sum over each row of one number per value, in 64 bits."""
-        result = np.zeros(len(self))
-        # reduceat gives an empty row the number after it.
-        filled = np.flatnonzero(self.counts)
-        if len(filled):
-            result[filled] = np.add.reduceat(numbers, self.offsets[filled], dtype=np.float64)
-        return result
+        return row_sums(numbers, self.offsets)
+
+
+def row_sums(numbers: npt.NDArray[Any], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return the sum of the numbers of each row, in 64 bits; row i ends where row i + 1 begins."""
+    result = np.zeros(len(offsets) - 1)
+    # reduceat gives an empty row the number after it.
+    filled = np.flatnonzero(np.diff(offsets))
+    if len(filled):
+        result[filled] = np.add.reduceat(numbers, offsets[filled], dtype=np.float64)
+    return result
 
 
 def _joined(parts: Iterable[npt.NDArray[Any]], dtype: Any) -> npt.NDArray[Any]:
