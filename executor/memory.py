@@ -1,6 +1,7 @@
 """Who holds memory: `vsql_memory()`, and LOAD TABLE and RELEASE TABLE, which fill and empty it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from vsql.executor.open_index import open_index
 from vsql.storage.segment import OpenSegment
 
 _PAGE_BYTES = 4096
+_BLOCK_BYTES = 8 * 1024 * 1024
 _CACHES = {
     "masks": "predicates over immutable segments",
     "derived": "columns derived from segments: JSON paths, dictionaries",
@@ -68,7 +70,13 @@ def load_table(table: TableSnapshot, context: Context) -> int:
         context.check_interrupt()
         if segment.facts is not None:
             for file in segment.facts.index_files:
-                read += open_index(file, context).byte_size()
+                structure = open_index(file, context)
+                # A mapped file is opened without being read; one built anew may have none.
+                path = context.resources.store.path_of(file)
+                if path is not None and path.exists():
+                    read += _read_through(path, context)
+                else:
+                    read += structure.byte_size()
         for array in _arrays(table, segment):
             for buffer in array.buffers():
                 if buffer is not None and buffer.size:
@@ -77,6 +85,16 @@ def load_table(table: TableSnapshot, context: Context) -> int:
                     read += buffer.size
         if context.progress is not None:
             context.progress(f"loading {table.table.name}", number / len(segments))
+    return read
+
+
+def _read_through(path: Path, context: Context) -> int:
+    """Read a file, which the system then has in memory; return its bytes."""
+    read = 0
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(_BLOCK_BYTES):
+            context.check_interrupt()
+            read += len(block)
     return read
 
 

@@ -21,7 +21,9 @@ from vsql.core.errors import DataError
 from vsql.core.sparse import (
     SparseRows,
     SparseVector,
+    all_elements,
     expected_dimensions,
+    of_matrix,
 )
 from vsql.core.types import SPARSE_NONZERO_MAX, SqlType
 
@@ -54,18 +56,15 @@ def _found(value: Any, wanted: int | None, type_: SqlType, prefix: str) -> Spars
             return SparseVector.of(indices, values, dimension, prefix)
         return SparseVector.of(list(value), list(value.values()), _known(wanted, prefix), prefix)
     if hasattr(value, "tocoo"):
-        return _of_matrix(value, prefix)
+        return SparseVector.of(*of_matrix(value, prefix), prefix)
     if is_sparse_value(value):
         return SparseVector.of(value.indices(), value.values(), value.dimensions(), prefix)
     if hasattr(value, "to_numpy"):
         value = value.to_numpy()
     if _is_pair(value):
         return SparseVector.of(value[0], value[1], _known(wanted, prefix), prefix)
-    try:
-        numbers = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        numbers = np.empty((0, 0))
-    if numbers.ndim != 1:
+    numbers = all_elements(value)
+    if numbers is None:
         raise DataError(
             f"{prefix}expected {type_}, got {type(value).__name__}",
             code=sqlstate.DATATYPE_MISMATCH,
@@ -91,17 +90,6 @@ def _known(wanted: int | None, prefix: str) -> int:
             hint="cast it, as in ?::sparsevec(30522), or bind a vsql.SparseVector",
         )
     return wanted
-
-
-def _of_matrix(matrix: Any, prefix: str) -> SparseVector:
-    rows = matrix.shape[0] if len(matrix.shape) == 2 else 1
-    if rows != 1:
-        raise DataError(
-            f"{prefix}a matrix of {rows} rows is no vector", code=sqlstate.DATATYPE_MISMATCH
-        )
-    # A coordinate may stand twice in a matrix, which then means the sum.
-    found = matrix.tocsr().tocoo() if len(matrix.shape) == 2 else matrix.tocoo()
-    return SparseVector.of(found.coords[-1], found.data, matrix.shape[-1], prefix)
 
 
 def _is_pair(value: Any) -> bool:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from vsql.core import sqlstate
 from vsql.core.errors import DataError
-from vsql.core.sparse import SparseRows
+from vsql.core.sparse import SparseRows, row_sums
 from vsql.core.types import Family
 from vsql.core.vector_functions import NUMERIC_FAMILIES, Kind, Operation
 from vsql.core.vector_text import check_dimension, empty_vector, parse_vector, vector_text
@@ -110,9 +110,7 @@ class Vectors:
 
     def sums(self, numbers: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Return the sum over each vector of one number per element, in 64 bits."""
-        if not len(self):
-            return np.empty(0)
-        return np.add.reduceat(numbers.astype(np.float64), self.offsets[:-1])
+        return row_sums(numbers, self.offsets)
 
 
 def _lists(flat: npt.NDArray[Any], offsets: Offsets) -> pa.Array:

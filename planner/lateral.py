@@ -88,7 +88,8 @@ def _lateral_search(
     if on is not None and not (isinstance(on, exp.Boolean) and on.this):
         return None
     for alias, outer in relations.items():
-        vectors = {n: t for n, t in types.relations.get(alias) or () if t is not None}
+        outputs = types.of_relation(alias, select) or ()
+        vectors = {name: type_ for name, type_ in outputs if type_ is not None}
         ordering = _ordering_by_outer(single, alias, vectors)
         if ordering is not None and not _reads_outer(inner, single, ordering):
             column = folded(ordering.query.this)

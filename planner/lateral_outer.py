@@ -17,7 +17,7 @@ from vsql.planner.resolve import is_cte
 from vsql.planner.scope import is_standalone, named_columns
 from vsql.planner.select import has_modifiers
 from vsql.planner.semi_join import semi_joins
-from vsql.planner.vector_types import Types, derived_outputs
+from vsql.planner.vector_types import Types
 
 PlanQuery = Callable[[exp.Select], Plan]
 OuterInput = TableInput | OutsideInput | Numbered
@@ -36,15 +36,9 @@ class Outer:
 
 def outer_of(search: LateralSearch, types: Types, facts: Facts) -> Outer | None:
     """Return what the outer relation of a search is, None where it can't be read by itself."""
-    relation = search.outer
-    if isinstance(relation, exp.Table):
-        name = folded(relation.this)
-        known = None if is_cte(relation, name) else facts.columns(name)
-        named = types.relations.get(search.outer_alias)
-        columns = tuple(c.name for c in known) if known is not None else _names(named)
-    else:
-        columns = _names(derived_outputs(relation, types))
-    ctes = _ctes_of(relation)
+    outputs = types.of_relation(search.outer_alias, search.select) or ()
+    columns = tuple(name for name, _ in outputs)
+    ctes = _ctes_of(search.outer)
     if not columns or any(cte.find(*_VOLATILE) for cte in ctes):
         return None
     if not is_standalone(_reading(search, Outer(("*",), ctes), []), facts):
@@ -60,7 +54,8 @@ def outer_input(
     conditions = search.own_conditions(frozenset(outer.columns))
     name = folded(relation.this) if isinstance(relation, exp.Table) else ""
     stored = facts.stored(name) if name and not is_cte(relation, name) else None
-    if stored is not None:
+    is_plain = isinstance(relation, exp.Table) and not has_modifiers(relation)
+    if stored is not None and is_plain:
         alias = search.outer_alias
         conditions += semi_joins(search.select, relation, stored, alias, facts)
     needed = named_columns(tree)
@@ -69,7 +64,6 @@ def outer_input(
         for column in outer.columns
         if needed is None or column in needed or column == search.query_column
     )
-    is_plain = isinstance(relation, exp.Table) and not has_modifiers(relation)
     if is_plain and not conditions and not outer.ctes:
         if name in facts.outside:
             return OutsideInput(name, kept, OUTER_ROW)
@@ -111,10 +105,6 @@ def _reading(search: LateralSearch, outer: Outer, conditions: list[exp.Expr]) ->
         ctes = [cte.copy() for cte in outer.ctes]
         query.set("with_", exp.With(expressions=ctes, recursive=is_recursive))
     return query
-
-
-def _names(outputs: tuple[tuple[str, object], ...] | None) -> tuple[str, ...]:
-    return tuple(name for name, _ in outputs or ())
 
 
 def _withs(node: exp.Expr) -> list[exp.With]:

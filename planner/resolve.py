@@ -213,10 +213,23 @@ def _moment(table: exp.Table) -> tuple[str, exp.Expr] | None:
 
 def is_cte(table: exp.Expr, name: str) -> bool:
     """Whether a WITH around a table defines its name."""
-    node = table.parent
-    while node is not None:
-        with_ = node.args.get("with_")
-        if with_ is not None and any(folded(c.args["alias"]) == name for c in with_.expressions):
-            return True
-        node = node.parent
-    return False
+    return cte_of(table, name) is not None
+
+
+def cte_of(table: exp.Expr, name: str) -> exp.CTE | None:
+    """Return the CTE that a table's name means where it stands, None for a table's own."""
+    inside, node = None, table
+    while (above := node.parent) is not None:
+        if isinstance(node, exp.CTE):
+            inside = node
+        with_ = above.args.get("with_")
+        if with_ is not None:
+            known: list[exp.CTE] = with_.expressions
+            if with_ is node and not with_.args.get("recursive"):
+                # A CTE reads those before it.
+                known = known[: next(n for n, cte in enumerate(known) if cte is inside)]
+            found = next((cte for cte in known if folded(cte.args["alias"]) == name), None)
+            if found is not None:
+                return found
+        node = above
+    return None

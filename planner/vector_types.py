@@ -4,7 +4,7 @@
 without arguments: `SqlType(Family.VECTOR)`. What has no type here is left to DuckDB.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -14,6 +14,7 @@ from vsql.core.types import DOUBLE, TEXT, VECTOR_TYPE_NAMES, Family, SqlType, na
 from vsql.core.vector_functions import VECTOR_FUNCTIONS, Operation
 from vsql.planner.bind import folded, qualifier, type_name
 from vsql.planner.facts import Facts
+from vsql.planner.resolve import cte_of
 
 _META = "vsql_type"
 _FAMILIES = {name: Family(name) for name in VECTOR_TYPE_NAMES}
@@ -28,37 +29,91 @@ Outputs = tuple[tuple[str, SqlType | None], ...]
 
 
 @dataclass
-class Types:
-    """Types of columns by (relation's alias or "", column), and each relation's outputs."""
+class _Scope:
+    """The relations in one query's FROM, by name; None for one whose outputs are not known."""
 
-    columns: dict[tuple[str, str], SqlType] = field(default_factory=dict)
+    query: exp.Select
     relations: dict[str, Outputs | None] = field(default_factory=dict)
 
-    def add(self, alias: str, outputs: Outputs | None) -> bool:
-        """Add a relation, or more that is known of it; return whether anything was new."""
-        if self.relations.get(alias, ()) == outputs:
+    def find(self, table: str | None, name: str) -> tuple[SqlType | None, ...]:
+        """Return the types of the columns of a name; nothing where none is known to have it."""
+        relations = self.relations.values() if table is None else (self.relations.get(table),)
+        return tuple(type_ for known in relations for own, type_ in known or () if own == name)
+
+
+@dataclass
+class Types:
+    """Types of columns: `columns` by name alone, those of queries by where they are read."""
+
+    columns: Mapping[str, SqlType] = field(default_factory=dict)
+    # By the query's identity: a scope holds its query, so that no other takes its place.
+    _scopes: dict[int, _Scope] = field(default_factory=dict)
+
+    def add(self, relation: exp.Expr, outputs: Outputs | None) -> bool:
+        """Add what is known of a relation in a FROM; return whether anything of it was new."""
+        query = relation.find_ancestor(exp.Select)
+        if query is None:
             return False
-        self.relations[alias] = outputs
-        for name, type_ in outputs or ():
-            if type_ is not None:
-                self.columns[alias, name] = type_
-                self.columns.setdefault(("", name), type_)
+        alias = relation.args.get("alias")
+        scope = self._scopes.setdefault(id(query), _Scope(query))
+        name, outputs = _name_of(relation), _renamed(outputs, alias)
+        if scope.relations.get(name, ()) == outputs:
+            return False
+        scope.relations[name] = outputs
         return True
+
+    def of_column(self, column: exp.Column) -> SqlType | None:
+        """Return the type of a column where it stands, None where that is not known."""
+        table, name = qualifier(column), folded(column.this)
+        for scope in self._around(column):
+            found = scope.find(table, name)
+            if found or table in scope.relations:
+                return next((type_ for type_ in found if type_ is not None), None)
+        if table is None and name in self.columns:
+            return self.columns[name]
+        # A rewritten query may stand outside of the one that it reads.
+        types = {t for scope in self._scopes.values() for t in scope.find(table, name)} - {None}
+        return types.pop() if len(types) == 1 else None
+
+    def of_relation(self, name: str, node: exp.Expr) -> Outputs | None:
+        """Return the outputs of the relation that a node names, None where they are not known."""
+        scopes = self._around(node)
+        return next((s.relations[name] for s in scopes if name in s.relations), None)
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether any column is a vector."""
+        relations = (known for s in self._scopes.values() for known in s.relations.values())
+        types = (type_ for known in relations for _, type_ in known or ())
+        return any(t is not None and t.is_vector for t in (*types, *self.columns.values()))
+
+    def _around(self, node: exp.Expr) -> Iterator[_Scope]:
+        """Yield the scopes that a node reads, the innermost first."""
+        query = node if isinstance(node, exp.Select) else node.find_ancestor(exp.Select)
+        while query is not None:
+            scope = self._scopes.get(id(query))
+            if scope is not None:
+                yield scope
+            query = query.find_ancestor(exp.Select)
 
 
 def column_types(types: Mapping[str, SqlType]) -> Types:
     """Return the types of an expression over bare columns."""
-    return Types({("", name): type_ for name, type_ in types.items()})
+    return Types(types)
 
 
 def relation_types(tree: exp.Expr, facts: Facts) -> Types:
     """Return the types of the columns of every table, subquery and CTE in a tree; annotates it."""
     types = Types()
+    readers: dict[int, list[exp.Table]] = {}
     for table in tree.find_all(exp.Table):
+        cte = cte_of(table, folded(table.this))
+        if cte is not None:
+            readers.setdefault(id(cte), []).append(table)
+            continue
         columns = facts.columns(folded(table.this))
         if columns is not None:
-            alias = folded(table.args.get("alias") or table.this)
-            types.add(alias, tuple((column.name, column.type) for column in columns))
+            types.add(table, tuple((column.name, column.type) for column in columns))
     if not has_vectors(tree, types):
         return types
     kinds = (exp.CTE, exp.Subquery, exp.Values)
@@ -66,15 +121,30 @@ def relation_types(tree: exp.Expr, facts: Facts) -> Types:
     # What stands further in, or before, is known after the first pass; one pass more per level.
     for _ in range(_PASSES_MAX):
         annotate(tree, types)
-        new = [_add_derived(node, tree, types) for node in reversed(derived)]
+        new = [_add_derived(node, types, readers.get(id(node), ())) for node in reversed(derived)]
         if not any(new):
             break
     return types
 
 
+def _name_of(relation: exp.Expr) -> str:
+    alias = relation.args.get("alias")
+    return folded(alias if alias is not None else relation.this)
+
+
+def _renamed(outputs: Outputs | None, alias: exp.Expr | None) -> Outputs | None:
+    """Return outputs by the names that an alias gives to the first of them."""
+    columns = alias.args.get("columns") if alias is not None else None
+    if outputs is None or not columns:
+        return outputs
+    names = [folded(column) for column in columns]
+    renamed = ((name, type_) for name, (_, type_) in zip(names, outputs, strict=False))
+    return (*renamed, *outputs[len(names) :])
+
+
 def has_vectors(tree: exp.Expr, types: Types) -> bool:
     """Whether any node of a tree may be a vector."""
-    if any(type_.is_vector for type_ in types.columns.values()):
+    if types.has_vectors:
         return True
     return any(
         type_name(node.to) in _FAMILIES
@@ -86,28 +156,14 @@ def has_vectors(tree: exp.Expr, types: Types) -> bool:
     )
 
 
-def _add_derived(node: exp.Expr, tree: exp.Expr, types: Types) -> bool:
-    outputs = derived_outputs(node, types)
-    name = folded(node.args["alias"])
-    added = types.add(name, outputs)
-    if isinstance(node, exp.CTE):
-        for table in tree.find_all(exp.Table):
-            shown = folded(table.args.get("alias") or table.this)
-            if folded(table.this) == name and shown != name:
-                added |= types.add(shown, outputs)
-    return added
-
-
-def derived_outputs(node: exp.Expr, types: Types) -> Outputs | None:
-    """Return names and types of what an annotated subquery, CTE or VALUES is known by."""
-    values = isinstance(node, exp.Values)
-    outputs = values_of(node) if values else outputs_of(node.this, types)
-    alias = node.args["alias"]
-    if outputs is None or not alias.args.get("columns"):
-        return outputs
-    names = [folded(column) for column in alias.args["columns"]]
-    renamed = zip(names, outputs, strict=False)
-    return (*((n, t) for n, (_, t) in renamed), *outputs[len(names) :])
+def _add_derived(node: exp.Expr, types: Types, readers: Iterable[exp.Table]) -> bool:
+    """Add what is known of a derived relation; a CTE to each query that reads it."""
+    outputs = values_of(node) if isinstance(node, exp.Values) else outputs_of(node.this, types)
+    if not isinstance(node, exp.CTE):
+        return types.add(node, outputs)
+    outputs = _renamed(outputs, node.args["alias"])
+    added = [types.add(table, outputs) for table in readers]
+    return any(added)
 
 
 def outputs_of(query: exp.Expr, types: Types) -> Outputs | None:
@@ -155,15 +211,13 @@ def _expanded(star: exp.Expr, select: exp.Select, types: Types) -> Outputs | Non
     if any(inner.args.get(name) for name in ("except_", "replace", "rename")):
         return None
     if isinstance(star, exp.Column):
-        return types.relations.get(qualifier(star) or "")
+        return types.of_relation(qualifier(star) or "", star)
     source, joins = select.args.get("from_"), select.args.get("joins") or ()
     if source is None or any(j.args.get("using") or j.args.get("method") for j in joins):
         return None
     outputs: list[tuple[str, SqlType | None]] = []
     for relation in (source.this, *(join.this for join in joins)):
-        alias = relation.args.get("alias")
-        name = folded(alias if alias is not None else relation.this)
-        known = types.relations.get(name)
+        known = types.of_relation(_name_of(relation), select)
         if known is None:
             return None
         outputs.extend(known)
@@ -175,7 +229,7 @@ def annotate(tree: exp.Expr, types: Types) -> None:
     for node in reversed(list(tree.walk(bfs=False))):
         infer = _INFER.get(type(node))
         if isinstance(node, exp.Column):
-            found = types.columns.get((qualifier(node) or "", folded(node.this)))
+            found = types.of_column(node)
         else:
             found = None if infer is None else infer(node)
         if found is not None:

@@ -74,6 +74,21 @@ def test_batches_agree_with_single_searches(metric: Metric, some: bool, k: int) 
         assert np.isnan(distances[number, len(best) :]).all()
 
 
+@pytest.mark.parametrize("metric", Metric, ids=lambda metric: metric.value)
+def test_ranked_candidates_are_as_far_as_single_ones(metric: Metric) -> None:
+    vectors, queries = sample(metric, 300, 33), sample(metric, 20, 33)[::-1].copy()
+    ranker = ExactRanker(metric, vectors)
+    rows = np.arange(len(vectors))
+    candidates = np.tile(rows[::-1], (len(queries), 1))
+    candidates[:, 7] = -1
+    found, distances = ranker.rank(queries, candidates, 50)
+    for number, query in enumerate(queries):
+        kept = np.sort(candidates[number][candidates[number] >= 0])
+        best, wanted = top_k(ranker.distances(query, kept), kept, 50)
+        assert found[number].tolist() == best.tolist()
+        np.testing.assert_array_equal(distances[number], wanted)
+
+
 def test_batches_far_from_the_origin_keep_the_true_nearest() -> None:
     vectors = (1000 + np.random.default_rng(0).standard_normal((500, 64))).astype(np.float32)
     ranker = ExactRanker(Metric.L2, vectors)

@@ -3,6 +3,7 @@
 from itertools import permutations
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from vsql.core.distance import Metric
 from vsql.core.errors import OperationalError
 from vsql.core.protocols import Bits, Floats, Rows, Shape, VectorIndexKind, VectorSearcher
 from vsql.core.types import named
-from vsql.index import faiss_calls, faiss_hnsw, faiss_lists, registry, row_lists
+from vsql.index import codes, faiss_calls, faiss_hnsw, faiss_lists, registry, row_lists
 from vsql.index.calibrate import measure
 from vsql.index.exact import ExactRanker, top_k
 
@@ -214,6 +215,24 @@ def test_mapped_or_read(kind: VectorIndexKind, mapped: bool, tmp_path: Path) -> 
     is_mapped = str(path) in Path("/proc/self/maps").read_text()
     # faiss cannot map the blocks of SCANN's codes.
     assert is_mapped == mapped or kind.name == "SCANN"
+
+
+@pytest.mark.parametrize("kind", [faiss_lists.IVF_PQ, faiss_hnsw.HNSW_PQ], ids=lambda k: k.name)
+def test_product_codes_learn_from_rows_for_every_centre(
+    kind: VectorIndexKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample, drawn = codes.sample, [0]
+
+    def counted(*arguments: Any) -> Floats:
+        found = sample(*arguments)
+        drawn.append(len(found))
+        return found
+
+    monkeypatch.setattr(codes, "sample", counted)
+    options = {option.name: option.default for option in kind.options} | {"nbits": 8}
+    vectors = clusters(10_000, 4)
+    kind.build(vectors, Metric.L2, options, threads=1, progress=lambda _: None)
+    assert drawn[-1] == codes.product_training_rows(8) == 8_192
 
 
 def test_what_costs_more_than_exact_search_is_not_measured() -> None:
@@ -435,3 +454,21 @@ def test_calibration_passes_over_null_rows() -> None:
     )
     assert {point.depth for point in curve} == {10, 100, 200}
     assert curve[-1].recall >= 0.9
+
+
+def test_calibration_asks_lists_of_rows_for_one_query_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    vectors = clusters(400, 8)
+    searcher = build(row_lists.IVF_FLAT, vectors, Metric.L2)
+    answered: list[int] = []
+    search = row_lists.RowLists.search
+
+    def counted(*arguments: Any) -> Rows:
+        found = search(*arguments)
+        answered.append(found.size)
+        return found
+
+    monkeypatch.setattr(row_lists.RowLists, "search", counted)
+    measure(searcher, vectors, Metric.L2, shape=Shape.ROWS)
+    assert 0 < max(answered) <= len(vectors)

@@ -51,6 +51,7 @@ QUERIES = (
     "SELECT q.n, x.id FROM (SELECT n + 1 AS n, v FROM asked ORDER BY n LIMIT 5) AS q"
     " CROSS JOIN LATERAL {near} x WHERE q.n > 2",
     "SELECT q.a, x.id FROM (SELECT n, v FROM asked) AS q(a, v) CROSS JOIN LATERAL {near} x",
+    "SELECT q.a, x.id FROM asked AS q(a, h, v) CROSS JOIN LATERAL {near} x WHERE q.a < 9",
     "WITH q AS (SELECT n, v FROM asked WHERE h < 3) SELECT q.n, x.id, x.d FROM q"
     " CROSS JOIN LATERAL {near} x",
     "WITH few AS (SELECT n, h, v FROM asked WHERE h < 5), more AS (SELECT * FROM few WHERE n > 4)"

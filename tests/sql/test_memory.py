@@ -44,6 +44,21 @@ def test_a_table_is_loaded_and_released(tmp_path: Path) -> None:
         assert held(connection)["segments, mapped"] > VECTORS.nbytes
 
 
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="the system counts no reads")
+def test_loading_reads_mapped_index_files(tmp_path: Path) -> None:
+    filled(tmp_path / "db").close()
+    size = sum(file.stat().st_size for file in (tmp_path / "db" / "indexes").rglob("*.hnsw"))
+    with vsql.connect(tmp_path / "db", read_only=True) as connection:
+        before = _read_bytes()
+        connection.execute("LOAD TABLE t")
+        assert _read_bytes() - before > size > 0
+
+
+def _read_bytes() -> int:
+    """Return how many bytes this process has read so far, from wherever; mapped ones are none."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
 def test_memory_has_nothing_to_release() -> None:
     with vsql.connect(autocommit=True) as connection:
         connection.execute("CREATE TABLE t (id INT PRIMARY KEY)")
@@ -80,6 +95,9 @@ def test_recall_is_measured(tmp_path: Path) -> None:
         (found,) = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
         assert found["found"] == round(10 * found["recall"])
         assert 0 < found["recall"] <= 1 and found["exact_milliseconds"] > 0
+        same_names = "SELECT random() AS a, 0 AS a FROM t LIMIT 5"
+        rows = connection.execute(f"SELECT exact_rows, found FROM vsql_recall('{same_names}')")
+        assert rows.fetchall() == [(5, 0)]
         nothing = connection.execute("SELECT recall FROM vsql_recall('SELECT id FROM t LIMIT 0')")
         assert nothing.fetchall() == [(1.0,)]
 

@@ -407,6 +407,34 @@ def test_the_value_class() -> None:
         SparseVector({1: 1})
     with pytest.raises(vsql.DataError, match="expected 3 dimensions, not 2"):
         SparseVector([1, 2], 3)
+    row = scipy.sparse.coo_matrix(([0.25, 2, 0.25], ([0, 0, 0], [0, 2, 0])), (1, 3))
+    for matrix in (row, row.tocsr(), scipy.sparse.coo_array(np.array([0.5, 0, 2]))):
+        assert SparseVector(matrix, 3) == SparseVector([0.5, 0, 2])
+
+
+NO_VECTORS: dict[str, tuple[tuple[Any, ...], str]] = {
+    "number": ((5,), "42804"),
+    "None": ((None,), "42804"),
+    "text": (("{1:1}/3",), "42804"),
+    "words": ((["a", "b"],), "42804"),
+    "rows": (([[1, 0], [0, 2]],), "42804"),
+    "ragged rows": (([[1], [0, 2]],), "42804"),
+    "nothing": (([],), "22000"),
+    "matrix of two rows": ((scipy.sparse.csr_matrix(np.eye(3)[:2]),), "42804"),
+    "matrix of no row": ((scipy.sparse.csr_matrix((0, 3)),), "42804"),
+    "row of other dimensions": ((scipy.sparse.csr_matrix([[1, 2]]), 3), "22000"),
+    "dimensions in words": (({0: 1}, "three"), "42804"),
+    "dimensions in parts": (({0: 1}, 2.5), "42804"),
+    "index in words": (({"a": 1}, 3), "42804"),
+    "indices in pairs": (({(0, 1): 1}, 3), "42804"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "code"), NO_VECTORS.values(), ids=NO_VECTORS)
+def test_what_the_value_class_refuses(arguments: tuple[Any, ...], code: str) -> None:
+    with pytest.raises(vsql.DataError) as raised:
+        SparseVector(*arguments)
+    assert raised.value.sqlstate == code
 
 
 # Against numpy: small numbers meet each other and cancel out, large ones drown small ones.

@@ -41,6 +41,17 @@ def test_null_rows_stay_in_their_places() -> None:
     assert add(one, other).to_pylist() == [None, None, [9.0, 11.0]]
 
 
+def test_an_empty_list_between_others_has_no_length() -> None:
+    by_name = {name: kernel for name, _, _, kernel in kernels()}
+    norm = by_name[Operation.NORM.function(Family.VECTOR)]
+    floats = pa.list_(pa.float32())
+    for lists, lengths in (
+        ([[], [3.0, 4.0], [], [2.0], []], [0.0, 5.0, 0.0, 2.0, 0.0]),
+        ([[]], [0.0]),
+    ):
+        assert norm(pa.chunked_array([pa.array(lists, floats)])).to_pylist() == lengths
+
+
 def test_no_rows() -> None:
     empty = {
         "FLOAT[]": pa.chunked_array([], pa.list_(pa.float32())),

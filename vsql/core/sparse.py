@@ -3,6 +3,7 @@
 Everywhere the same form: indices from 0, ascending, each once; no value is 0.
 """
 
+import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,22 +50,27 @@ class SparseVector:
             if dimensions is None:
                 raise DataError("missing dimensions", code=sqlstate.DATA_EXCEPTION)
             self._set(list(value), list(value.values()), dimensions)
-        elif hasattr(value, "tocoo"):
-            if dimensions is not None and dimensions != value.shape[-1]:
-                raise expected_dimensions(dimensions, value.shape[-1])
-            found = value.tocoo()
-            self._set(found.col, found.data, value.shape[-1])
+            return
+        if hasattr(value, "tocoo"):
+            indices, values, found = of_matrix(value)
         else:
-            numbers = np.asarray(value, dtype=np.float64)
-            if dimensions is not None and dimensions != len(numbers):
-                raise expected_dimensions(dimensions, len(numbers))
-            # NaN is not 0, and is refused with the rest.
-            places = np.flatnonzero(numbers)
-            self._set(places, numbers[places], len(numbers))
+            numbers = all_elements(value)
+            if numbers is None:
+                raise DataError(
+                    f"expected elements of a sparse vector, got {type(value).__name__}",
+                    code=sqlstate.DATATYPE_MISMATCH,
+                    hint="give a dict {index: value} from index 0 and the number of dimensions, a "
+                    "row of a scipy matrix, or a list of all elements",
+                )
+            indices = np.flatnonzero(numbers)
+            values, found = numbers[indices], len(numbers)
+        if dimensions is not None and dimensions != found:
+            raise expected_dimensions(dimensions, found)
+        self._set(indices, values, found)
 
-    def _set(self, indices: Any, values: Any, dimensions: int, prefix: str = "") -> None:
+    def _set(self, indices: Any, values: Any, dimensions: Any, prefix: str = "") -> None:
         self._dimensions = check_dimensions(dimensions, prefix)
-        self._indices, self._values = canonical(indices, values, dimensions, prefix)
+        self._indices, self._values = canonical(indices, values, self._dimensions, prefix)
 
     @classmethod
     def of(cls, indices: Any, values: Any, dimensions: int, prefix: str = "") -> "SparseVector":
@@ -186,6 +192,30 @@ def _invalid(text: str, prefix: str) -> DataError:
     )
 
 
+def of_matrix(matrix: Any, prefix: str = "") -> tuple[Any, Any, int]:
+    """Return indices, values and dimension of a sparse array of scipy's, or a matrix of one row.
+
+    Raises DataError (42804) for more rows.
+    """
+    rows = matrix.shape[0] if len(matrix.shape) == 2 else 1
+    if rows != 1:
+        raise DataError(
+            f"{prefix}a matrix of {rows} rows is no vector", code=sqlstate.DATATYPE_MISMATCH
+        )
+    # A coordinate may stand twice in a matrix, which then means the sum.
+    found = matrix.tocsr().tocoo() if len(matrix.shape) == 2 else matrix.tocoo()
+    return found.coords[-1], found.data, matrix.shape[-1]
+
+
+def all_elements(value: Any) -> npt.NDArray[np.float64] | None:
+    """Return the numbers of a list, tuple or array, None where it is none of numbers."""
+    try:
+        numbers = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    return numbers if numbers.ndim == 1 else None
+
+
 def expected_dimensions(wanted: int, found: int, prefix: str = "") -> DataError:
     """Return the error for a sparse vector of other dimensions than wanted."""
     return DataError(
@@ -193,18 +223,28 @@ def expected_dimensions(wanted: int, found: int, prefix: str = "") -> DataError:
     )
 
 
-def check_dimensions(dimensions: int, prefix: str = "") -> int:
-    """Return the number of dimensions; raises DataError (22000, 54000) for one that none has."""
-    if dimensions < 1:
+def check_dimensions(dimensions: Any, prefix: str = "") -> int:
+    """Return the number of dimensions; raises DataError (22000, 54000) for one that none has.
+
+    42804 for what is no whole number.
+    """
+    try:
+        whole = operator.index(dimensions)
+    except TypeError:
+        raise DataError(
+            f"{prefix}the number of dimensions must be a whole number",
+            code=sqlstate.DATATYPE_MISMATCH,
+        ) from None
+    if whole < 1:
         raise DataError(
             f"{prefix}sparsevec must have at least 1 dimension", code=sqlstate.DATA_EXCEPTION
         )
-    if dimensions > SPARSE_DIMENSION_MAX:
+    if whole > SPARSE_DIMENSION_MAX:
         raise DataError(
             f"{prefix}sparsevec cannot have more than {SPARSE_DIMENSION_MAX} dimensions",
             code=sqlstate.PROGRAM_LIMIT_EXCEEDED,
         )
-    return int(dimensions)
+    return whole
 
 
 def canonical(
@@ -365,12 +405,17 @@ class SparseRows:
 
     def sums(self, numbers: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Return the sum over each row of one number per value, in 64 bits."""
-        result = np.zeros(len(self))
-        # reduceat gives an empty row the number after it.
-        filled = np.flatnonzero(self.counts)
-        if len(filled):
-            result[filled] = np.add.reduceat(numbers, self.offsets[filled], dtype=np.float64)
-        return result
+        return row_sums(numbers, self.offsets)
+
+
+def row_sums(numbers: npt.NDArray[Any], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return the sum of the numbers of each row, in 64 bits; row i ends where row i + 1 begins."""
+    result = np.zeros(len(offsets) - 1)
+    # reduceat gives an empty row the number after it.
+    filled = np.flatnonzero(np.diff(offsets))
+    if len(filled):
+        result[filled] = np.add.reduceat(numbers, offsets[filled], dtype=np.float64)
+    return result
 
 
 def _joined(parts: Iterable[npt.NDArray[Any]], dtype: Any) -> npt.NDArray[Any]:

@@ -57,9 +57,14 @@ def _inverse(lengths: Floats) -> Floats:
     return result
 
 
-def _cosine_distances(products: Floats, length: float) -> Floats:
-    """Turn products with unit vectors into 1 - cosine, in place; `length` is the query's."""
-    np.multiply(products, -1.0 / length if length else math.nan, out=products)
+def _negative_inverse(length: float) -> float:
+    """Return -1 / length, NaN for zero."""
+    return -1.0 / length if length else math.nan
+
+
+def _cosine_distances(products: Floats, scale: float | Floats) -> Floats:
+    """Turn products with unit vectors into 1 - cosine, in place; `scale` is `_negative_inverse`."""
+    np.multiply(products, scale, out=products)
     np.add(products, 1.0, out=products)
     np.maximum(products, 0.0, out=products)
     return np.minimum(products, 2.0, out=products)
@@ -152,7 +157,7 @@ class ExactRanker:
         rows = rows[kept]
         products = np.negative(scores[kept])
         if self.metric is Metric.COSINE:
-            return top_k(_cosine_distances(products, length), rows, k)
+            return top_k(_cosine_distances(products, _negative_inverse(length)), rows, k)
         return top_k(np.negative(products, out=products), rows, k)
 
     def nearest(self, queries: Vectors, k: int, rows: Rows | None = None) -> tuple[Rows, Floats]:
@@ -217,13 +222,10 @@ class ExactRanker:
             np.negative(distances, out=distances)
         else:
             inverse = self._inverse_lengths(np.maximum(rows, 0).reshape(-1)).reshape(rows.shape)
-            lengths = norms(queries)
-            scale = np.full(len(lengths), np.nan, dtype=np.float32)
-            np.divide(np.float32(-1), lengths, out=scale, where=lengths > 0)
-            np.multiply(distances, inverse, out=distances)
-            np.multiply(distances, scale[:, None], out=distances)
-            np.add(distances, np.float32(1), out=distances)
-            np.clip(distances, 0, 2, out=distances)
+            scales = np.array([_negative_inverse(length_of(q)) for q in queries], dtype=np.float32)
+            with np.errstate(invalid="ignore"):
+                np.multiply(distances, inverse, out=distances)
+                _cosine_distances(distances, scales[:, None])
         distances[rows < 0] = np.nan
         return distances
 
@@ -257,7 +259,7 @@ class ExactRanker:
         # An infinite length, times its inverse, is no number: such a vector has no angle.
         with np.errstate(invalid="ignore"):
             np.multiply(products, self._inverse_lengths(rows), out=products)
-            return _cosine_distances(products, length_of(query))
+            return _cosine_distances(products, _negative_inverse(length_of(query)))
 
     def _inverse_lengths(self, rows: Rows | None) -> Floats:
         """Return 1 / |x| of some rows, or all.
@@ -338,9 +340,8 @@ class ExactRanker:
         if self.metric is Metric.L2:
             squares = np.einsum("ij,ij->i", block, block)
             return np.asarray(squares - 2.0 * products + np.square(lengths)[:, None])
-        inverse = np.full(len(lengths), np.nan, dtype=np.float32)
-        np.divide(np.float32(-1), lengths, out=inverse, where=lengths > 0)
-        return np.asarray(products * self._inverse_lengths(numbers) * inverse[:, None])
+        scales = np.negative(_inverse(lengths))
+        return np.asarray(products * self._inverse_lengths(numbers) * scales[:, None])
 
 
 def _scale(metric: Metric, query_length: float, largest: float) -> float:

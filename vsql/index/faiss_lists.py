@@ -253,8 +253,9 @@ def _train(index: Any, vectors: Vectors, sample: Floats, metric: Metric) -> None
         index.sq.train(codes.extremes(vectors, metric))
         index.is_trained = True
         return
-    if isinstance(index, faiss.IndexIVFPQ) and len(sample) < 1 << index.pq.nbits:
-        sample = np.resize(sample, (1 << index.pq.nbits, sample.shape[1]))
+    if isinstance(index, faiss.IndexIVFPQ):
+        bits = index.pq.nbits
+        sample = codes.sample(vectors, codes.product_training_rows(bits), 1 << bits, metric)
     with alone():
         index.train(sample)
 

@@ -307,6 +307,10 @@ class Store:
             raise segment_file.cannot_write(path, error) from None
         return name, size, f"{checksum:08x}"
 
+    def path_of(self, file: IndexFile) -> Path | None:
+        """Return where an index file lies, None in memory."""
+        return None if self.root is None else self.root / file.name
+
     def opened(self, name: str) -> Any:
         """Return an index structure that was opened before, or None."""
         if self.root is None:
