@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from vsql.core.dense import floats
 from vsql.core.distance import Metric
 from vsql.core.protocols import Rows, Shape, Vectors
 from vsql.core.snapshot import TableSnapshot
@@ -234,8 +235,7 @@ def _matrix(queries: pa.Array, type_: SqlType) -> tuple[Any, Rows]:
     if type_.family is Family.BIT:
         return np.ascontiguousarray(vectors_of(kept)), present
     values = kept.flatten().to_numpy(zero_copy_only=False)
-    matrix = np.ascontiguousarray(values.reshape(-1, type_.dimension), dtype=np.float32)
-    return matrix, present
+    return np.ascontiguousarray(floats(values.reshape(-1, type_.dimension))), present
 
 
 def _search_all(
