@@ -147,7 +147,8 @@ class TypeCompiler(postgresql.PGTypeCompiler):
     def visit_VECTOR(self, type_: Any, **options: Any) -> str:  # SQLAlchemy's name
         return str(type_.get_col_spec())
 
-    visit_HALFVEC = visit_BIT = visit_SPARSEVEC = visit_VECTOR
+    visit_HALFVEC = visit_BFLOATVEC = visit_INT8VEC = visit_VECTOR
+    visit_BIT = visit_SPARSEVEC = visit_VECTOR
 
     def visit_enum(self, type_: Any, **options: Any) -> str:
         return str(self.visit_VARCHAR(type_, **options))

@@ -65,6 +65,8 @@ class VsqlDialect(Reflection, postgresql.PGDialect):
         **postgresql.ischema_names,
         "vector": own_types.Vector,
         "halfvec": own_types.HalfVector,
+        "bfloatvec": own_types.BFloatVector,
+        "int8vec": own_types.Int8Vector,
         "bit": own_types.Bit,
         "sparsevec": own_types.SparseVector,
     }

@@ -13,8 +13,8 @@ from sqlglot import exp
 from vsql.core.distance import Metric
 from vsql.core.schema import NO_CONSTRAINT, Check, Column, Index
 from vsql.core.snapshot import Snapshot, TableSnapshot
-from vsql.core.types import Family, SqlType
-from vsql.dialect.types import Bit, HalfVector, SparseVector, Vector
+from vsql.core.types import VECTOR_FAMILIES, Family, SqlType
+from vsql.dialect.types import BFloatVector, Bit, HalfVector, Int8Vector, SparseVector, Vector
 from vsql.grammar.parse import parse_expression
 from vsql.planner.bind import type_name
 
@@ -54,6 +54,10 @@ def reflected_type(type_: SqlType) -> types.TypeEngine[Any]:
             return Vector(dimension)
         case Family.HALFVEC, (dimension,):
             return HalfVector(dimension)
+        case Family.BFLOATVEC, (dimension,):
+            return BFloatVector(dimension)
+        case Family.INT8VEC, (dimension,):
+            return Int8Vector(dimension)
         case Family.BIT, (length,):
             return Bit(length)
         case Family.SPARSEVEC, (dimension,):
@@ -330,8 +334,10 @@ def _class_of_expression(index: Index) -> str:
     """Return the class of a key such as `CAST(e AS HALFVEC(3))`: its type is the cast's."""
     assert index.metric is not None
     key = parse_expression(index.key)
-    half = isinstance(key, exp.Cast) and type_name(key.to) == Family.HALFVEC.value
-    return f"halfvec_{index.metric.operator_class}" if half else _operator_class(index.metric)
+    family = VECTOR_FAMILIES.get(type_name(key.to)) if isinstance(key, exp.Cast) else None
+    if family is None or index.metric.over_bits:
+        return _operator_class(index.metric)
+    return f"{family.value.lower()}_{index.metric.operator_class}"
 
 
 def _names_in(index: Index, table: TableSnapshot) -> list[str | None]:

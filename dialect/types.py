@@ -56,7 +56,7 @@ class Vector(types.UserDefinedType[Any]):
     name = "VECTOR"
     __visit_name__ = "VECTOR"
     comparator_factory = _Distances
-    number: type[np.floating[Any]] = np.float32
+    number: type[np.number[Any]] | None = np.float32
 
     # Not by keyword alone: SQLAlchemy tells types apart by their positional arguments.
     def __init__(self, dim: int | None = None, as_numpy: bool = False) -> None:
@@ -66,8 +66,10 @@ class Vector(types.UserDefinedType[Any]):
     def get_col_spec(self, **options: Any) -> str:
         return self.name if self.dim is None else f"{self.name}({self.dim})"
 
-    def bind_processor(self, dialect: Any) -> _Process:
+    def bind_processor(self, dialect: Any) -> _Process | None:
         number = self.number
+        if number is None:
+            return None
 
         def process(value: Any) -> Any:
             if isinstance(value, list | tuple):
@@ -98,6 +100,23 @@ class HalfVector(Vector):
     name = "HALFVEC"
     __visit_name__ = "HALFVEC"
     number = np.float16
+
+
+class BFloatVector(Vector):
+    """BFLOATVEC(n): bfloat16; values come back as lists or arrays of float32."""
+
+    cache_ok = True
+    name = "BFLOATVEC"
+    __visit_name__ = "BFLOATVEC"
+
+
+class Int8Vector(Vector):
+    """INT8VEC(n): int8; what is no whole number of 8 bits is refused by the driver."""
+
+    cache_ok = True
+    name = "INT8VEC"
+    __visit_name__ = "INT8VEC"
+    number = None
 
 
 class Bit(types.UserDefinedType[Any]):
@@ -201,3 +220,4 @@ def _quoted(text: str) -> str:
 
 
 VECTOR, HALFVEC, BIT, SPARSEVEC = Vector, HalfVector, Bit, SparseVector
+BFLOATVEC, INT8VEC = BFloatVector, Int8Vector

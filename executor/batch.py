@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from vsql.core.dense import floats
 from vsql.core.distance import Metric
 from vsql.core.protocols import Rows, Shape, Vectors
 from vsql.core.snapshot import TableSnapshot
@@ -120,8 +121,7 @@ def _matrix(queries: pa.Array, type_: SqlType) -> tuple[Any, Rows, Rows]:
     if type_.family is Family.BIT:
         return np.ascontiguousarray(vectors_of(kept)), present, absent
     values = kept.flatten().to_numpy(zero_copy_only=False)
-    matrix = np.ascontiguousarray(values.reshape(-1, type_.dimension), dtype=np.float32)
-    return matrix, present, absent
+    return np.ascontiguousarray(floats(values.reshape(-1, type_.dimension))), present, absent
 
 
 def _search_all(

@@ -17,12 +17,14 @@ import pyarrow.compute as pc
 
 from vsql.core import sqlstate
 from vsql.core.array_text import read_array
+from vsql.core.dense import DTYPES, beyond_int8, finite, floats, stored
 from vsql.core.errors import DataError, Error, IntegrityError
 from vsql.core.schema import Column
 from vsql.core.sparse import SparseRows, SparseVector
 from vsql.core.types import Family, SqlType, is_sparse
+from vsql.executor.fields import numbers_in
 from vsql.executor.sparse_values import sparse_column, to_sparse
-from vsql.executor.vectors import not_finite, to_vector, wrong_dimension
+from vsql.executor.vectors import checked, not_finite, to_vector, wrong_dimension
 
 _BLOCK_ROWS = 16_384
 
@@ -180,7 +182,7 @@ def _json_text(value: Any, column: Column, row: int) -> str | None:
 def _vectors_from_values(values: Sequence[Any], column: Column, first_row: int) -> pa.Array:
     type_ = column.type
     missing = np.array([value is None for value in values], dtype=bool)
-    dtype = {Family.VECTOR: np.float32, Family.HALFVEC: np.float16}.get(type_.family, np.uint8)
+    dtype = DTYPES.get(type_.family, np.uint8)
     width = type_.dimension // 8 if type_.family is Family.BIT else type_.dimension
     matrix = np.zeros((len(values), width), dtype=dtype)
     for number, value in enumerate(values):
@@ -230,8 +232,8 @@ def from_arrow_column(
     type_ = column.type
     if is_sparse(array.type) and not type_.is_sparse and type_.family is not Family.JSON:
         return from_values(_sparse_values(array, type_), column, first_row)
-    if type_.family in (Family.VECTOR, Family.HALFVEC):
-        array = _float_vectors(array, column, first_row)
+    if type_.is_dense:
+        array = _dense_vectors(array, column, first_row)
     elif type_.is_sparse:
         known = sparse_column(array, type_, column.name, first_row)
         if known is None:
@@ -279,7 +281,7 @@ def _cast(array: pa.Array, column: Column, first_row: int) -> pa.Array:
         return _scalars(array.to_pylist(), column, first_row)
 
 
-def _float_vectors(array: pa.Array, column: Column, first_row: int) -> pa.Array:
+def _dense_vectors(array: pa.Array, column: Column, first_row: int) -> pa.Array:
     type_ = column.type
     if array.type == type_.arrow or pa.types.is_fixed_size_list(array.type):
         if array.type.list_size != type_.dimension:
@@ -297,36 +299,53 @@ def _float_vectors(array: pa.Array, column: Column, first_row: int) -> pa.Array:
         flat = array.flatten()
     else:
         return _vectors_from_values(array.to_pylist(), column, first_row)
-    if flat.null_count and not array.null_count:
-        row = int(flat.is_null().to_numpy(zero_copy_only=False).argmax()) // type_.dimension
-        raise DataError(
-            f'column "{column.name}", row {first_row + row}: a vector holds a NULL',
-            code=sqlstate.DATA_EXCEPTION,
-        )
-    dtype = np.float32 if type_.family is Family.VECTOR else np.float16
-    numbers = flat.to_numpy(zero_copy_only=not flat.null_count)
+    if not (pa.types.is_integer(flat.type) or pa.types.is_floating(flat.type)):
+        return _vectors_from_values(array.to_pylist(), column, first_row)
     missing = None
     if array.null_count:
         missing = array.is_null().to_numpy(zero_copy_only=False)
-    same = numbers.dtype == dtype and missing is None
-    matrix = numbers.reshape(-1, type_.dimension)
-    if not same:
-        with np.errstate(over="ignore", invalid="ignore"):
-            matrix = matrix.astype(dtype)
-        if missing is not None:
-            matrix[missing] = 0
-    _check_finite(matrix, column, first_row)
+    if flat.null_count:
+        holes = flat.is_null().to_numpy(zero_copy_only=False).reshape(-1, type_.dimension)
+        rows = np.flatnonzero(holes.any(axis=1) if missing is None else holes.any(axis=1) > missing)
+        if len(rows):
+            raise DataError(
+                f'column "{column.name}", row {first_row + int(rows[0])}: a vector holds a NULL',
+                code=sqlstate.DATA_EXCEPTION,
+            )
+    numbers = numbers_in(flat).reshape(-1, type_.dimension)
+    if missing is not None:
+        # What stands in the place of a NULL may be anything.
+        numbers = np.where(missing[:, None], numbers.dtype.type(0), numbers)
+    matrix = numbers
+    if numbers.dtype != DTYPES[type_.family]:
+        matrix = np.empty(numbers.shape, dtype=DTYPES[type_.family])
+    for start in range(0, len(numbers), _BLOCK_ROWS):
+        end = start + _BLOCK_ROWS
+        block = _stored_block(numbers[start:end], column, first_row + start)
+        if matrix is not numbers:
+            matrix[start:end] = block
     return _vector_array(matrix, type_, missing)
 
 
-def _check_finite(matrix: Any, column: Column, first_row: int) -> None:
-    for start in range(0, len(matrix), _BLOCK_ROWS):
-        block = matrix[start : start + _BLOCK_ROWS]
-        if np.isfinite(block).all():
-            continue
-        row = int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
-        where = f'column "{column.name}", row {first_row + start + row}'
-        raise not_finite(block[row], column.type, where)
+def _stored_block(numbers: Any, column: Column, first_row: int) -> Any:
+    """Return vectors as their column stores them; raises DataError for the first that does not fit.
+
+    uint16 is always the bits of a BFLOATVEC here: `vsql.executor.fields.incoming` sees to that.
+    """
+    type_, is_stored = column.type, numbers.dtype == DTYPES[column.type.family]
+    if numbers.dtype == np.uint16 and not is_stored:
+        numbers = floats(numbers)
+    if type_.family is Family.INT8VEC and not is_stored:
+        wrong = beyond_int8(numbers) | (numbers != np.rint(numbers))
+        if wrong.any():
+            row = int(np.flatnonzero(wrong.any(axis=1))[0])
+            checked(numbers[row], type_, f'column "{column.name}", row {first_row + row}')
+    block = numbers if is_stored else stored(numbers, type_.family)
+    fits = finite(block)
+    if not fits.all():
+        row = int(np.flatnonzero(~fits.all(axis=1))[0])
+        raise not_finite(block[row], type_, f'column "{column.name}", row {first_row + row}')
+    return block
 
 
 def _checked(array: pa.Array, column: Column, first_row: int) -> pa.Array:

@@ -15,7 +15,7 @@ from vsql.core.snapshot import TableSnapshot
 from vsql.core.sparse import text_of_struct
 from vsql.core.types import Family, SqlType, is_sparse
 from vsql.executor.context import Context
-from vsql.executor.fields import type_of_field
+from vsql.executor.fields import incoming, outgoing, type_of_field
 from vsql.executor.incoming import stored_batch
 from vsql.executor.keys import check_new_keys, unique_keys
 from vsql.executor.seal import add_rows, sealed_segments
@@ -227,7 +227,7 @@ def _parquet(path: Path, table: TableSnapshot, statement: CopyFrom) -> Iterator[
 
     with pq.ParquetFile(path, pre_buffer=False) as file:
         for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-            yield pa.Table.from_batches([batch])
+            yield incoming(pa.Table.from_batches([batch]))
             # What decoding took goes back, or it would add up to the file's size again.
             del batch
             pa.default_memory_pool().release_unused()
@@ -239,10 +239,10 @@ def _arrow(path: Path, table: TableSnapshot, statement: CopyFrom) -> Iterator[pa
             reader = pa.ipc.open_file(source)
         except pa.ArrowInvalid:
             for batch in pa.ipc.open_stream(source):
-                yield pa.Table.from_batches([batch])
+                yield incoming(pa.Table.from_batches([batch]))
             return
         for number in range(reader.num_record_batches):
-            yield pa.Table.from_batches([reader.get_batch(number)])
+            yield incoming(pa.Table.from_batches([reader.get_batch(number)]))
 
 
 def _csv(path: Path, table: TableSnapshot, statement: CopyFrom) -> Iterator[pa.Table]:
@@ -330,7 +330,7 @@ def copy_to(statement: CopyTo, table: pa.Table, context: Context) -> int:
     path = Path(statement.path).expanduser()
     partial = path.with_name(path.name + ".partial")
     try:
-        _WRITERS[kind](table, partial)
+        _WRITERS[kind](outgoing(table), partial)
         partial.replace(path)
     except _FILE_ERRORS as error:
         partial.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from vsql.core.errors import (
 )
 from vsql.core.schema import DYNAMIC, NO_CONSTRAINT, Column, Index, Partitioning, Table, new_id
 from vsql.core.snapshot import TableSnapshot
-from vsql.core.types import JSON, VECTOR_TYPE_NAMES, Family, SqlType, from_arrow, named
+from vsql.core.types import JSON, VECTOR_FAMILIES, Family, SqlType, from_arrow, named
 from vsql.executor.build_index import build
 from vsql.executor.context import Context
 from vsql.executor.define import (
@@ -336,7 +336,7 @@ def _key_type(node: exp.Expr, table: TableSnapshot, context: Context) -> SqlType
         for c in node.find_all(exp.Column)
     }
     found = from_arrow(context.relational().expression(node, columns, {}).type)
-    if isinstance(node, exp.Cast) and type_name(node.to) in VECTOR_TYPE_NAMES:
+    if isinstance(node, exp.Cast) and type_name(node.to) in VECTOR_FAMILIES:
         # DuckDB has one type for all vectors, of 32-bit floats.
         sizes = tuple(int(size.name) for size in node.to.expressions)
         return named(type_name(node.to), sizes)

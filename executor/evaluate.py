@@ -515,7 +515,7 @@ def _cast(node: exp.Cast, frame: Frame) -> Datum:
         return _cast_array(shredded, type_)
     value = evaluate(node.this, frame)
     if type_.is_vector:
-        return value if isinstance(value, pa.Array) else cast_to_vector(value, node.to)
+        return value if isinstance(value, pa.Array) else cast_to_vector(value, node)
     if not isinstance(value, pa.Array):
         if value is None:
             return None

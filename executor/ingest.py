@@ -13,7 +13,7 @@ from vsql.core.snapshot import TableSnapshot
 from vsql.executor.context import Context
 from vsql.executor.copy import load_batches
 from vsql.executor.define import refuse_taken_name
-from vsql.executor.fields import column_type, type_of_field
+from vsql.executor.fields import column_type, incoming, type_of_field
 from vsql.executor.written import Written
 from vsql.planner.facts import Facts
 
@@ -50,7 +50,9 @@ def ingest(
             made.append(change.DropTable(facts.require(name).table.id))
         else:
             refuse_taken_name(name, context.snapshot, None)
-        table = TableSnapshot(_table_for(name, reader.schema, temporary))
+        table = TableSnapshot(
+            _table_for(name, incoming(reader.schema.empty_table()).schema, temporary)
+        )
         made.append(change.AddTable(table.table))
     loaded = load_batches(table, _tables(reader), (), context)
     return Written((*made, *loaded.changes), loaded.count)
@@ -78,4 +80,4 @@ def _tables(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
             return
         except (pa.ArrowException, OSError, ValueError) as error:
             raise DataError(f"cannot read the batches: {str(error).splitlines()[0]}") from None
-        yield pa.Table.from_batches([batch])
+        yield incoming(pa.Table.from_batches([batch]))

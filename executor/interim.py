@@ -5,13 +5,14 @@ import os
 import numpy as np
 import numpy.typing as npt
 
+from vsql.core.dense import floats
 from vsql.core.distance import Metric
 from vsql.core.protocols import Bits, Rows
 from vsql.core.schema import Column
 from vsql.core.snapshot import TableSnapshot
 from vsql.executor.context import Context
 from vsql.executor.row_mask import RowMask
-from vsql.index.faiss_hnsw import COLUMN_FAMILIES, METRICS
+from vsql.index.faiss_hnsw import METRICS
 from vsql.storage.growing import Growing, GrowingSegment
 
 # Fewer growing rows than this are searched exactly: a graph would save nothing.
@@ -45,7 +46,7 @@ def extend_graphs(
             column = table.table.find(index.key.strip('"'))
             if column is None or index.metric not in METRICS:
                 continue
-            if column.type.family not in COLUMN_FAMILIES or index.kind == "FLAT":
+            if not column.type.is_dense or index.kind == "FLAT":
                 continue
             graph = segment.growing.graphs.get((column.id, index.metric))
             if graph is None or segment.row_count - len(graph) >= GRAPH_LAG:
@@ -66,7 +67,7 @@ def _extend(segment: GrowingSegment, column: Column, metric: Metric, threads: in
     vectors = segment.vectors(column.id)
     for start in range(len(graph), segment.row_count, _BLOCK):
         block = vectors[start : min(start + _BLOCK, segment.row_count)]
-        graph.add(np.ascontiguousarray(block, dtype=np.float32), start, threads)
+        graph.add(np.ascontiguousarray(floats(block)), start, threads)
 
 
 def candidates(

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from sqlglot import exp
 
 from vsql.core import sqlstate
+from vsql.core.dense import stored
 from vsql.core.errors import (
     DatabaseError,
     DataError,
@@ -35,7 +36,14 @@ from vsql.core.errors import (
 from vsql.core.sparse import SparseVector
 from vsql.core.types import Family, SqlType, from_arrow, is_sparse
 from vsql.executor.external import external_access_is_off
-from vsql.executor.fields import TYPE_METADATA, field_of
+from vsql.executor.fields import (
+    TYPE_METADATA,
+    field_of,
+    holds_bits,
+    incoming,
+    numbers_in,
+    with_floats,
+)
 from vsql.executor.sparse_values import is_sparse_value
 from vsql.executor.vectors import vector_parameter
 from vsql.planner.translate import to_duckdb
@@ -43,7 +51,7 @@ from vsql.planner.vector_types import column_types, vector_parameters
 
 _NO_TYPES: Mapping[str, SqlType] = {}
 # How the names of all kernels begin (`Operation.function`).
-_KERNEL = re.compile("vsql_(vector|halfvec|sparsevec)_", re.IGNORECASE)
+_KERNEL = re.compile("vsql_(vector|halfvec|bfloatvec|int8vec|sparsevec)_", re.IGNORECASE)
 _MISSING_COLUMN = re.compile(r'Referenced column "([^"]*)"|column "([^"]*)"|column named "([^"]*)"')
 _RAISED = re.compile(r"\b(42704|42P01|3F000|0A000):(.+)")
 _WRONG_SIZE = re.compile(r"Cannot cast list with length (\d+) to array with length (\d+)")
@@ -201,7 +209,7 @@ class Relational:
         relation = self._connection.sql(sql, params=bound or None)
         names = [column[1] for column in relation.description]
         table = relation.to_arrow_table()
-        return _presentable(table, [str(name) for name in names])
+        return _presentable(incoming(table), [str(name) for name in names])
 
     def expression(
         self,
@@ -241,13 +249,19 @@ class Relational:
         return self.expression(node, {}, parameters, 1)[0].as_py()
 
 
+_NARROW = (pa.float16(), pa.int8())
+"""Elements of vectors that Arrow itself widens to 32-bit floats."""
+
+
 def _readable(table: pa.Table) -> pa.Table:
-    """Return what DuckDB can read: 16-bit floats widened, 16 bytes as UUIDs, bits as bytes."""
+    """Return what DuckDB can read: vectors as 32-bit floats, 16 bytes as UUIDs, bits as bytes."""
     for number, field in enumerate(table.schema):
         column = table.column(number)
-        if pa.types.is_fixed_size_list(field.type) and pa.types.is_float16(field.type.value_type):
+        if pa.types.is_fixed_size_list(field.type) and field.type.value_type in _NARROW:
             wide = pa.list_(pa.float32(), field.type.list_size)
             table = table.set_column(number, field.name, column.cast(wide))
+        elif holds_bits(field.type):
+            table = table.set_column(number, field.name, with_floats(column))
         elif pa.types.is_list(field.type) and pa.types.is_float16(field.type.value_type):
             table = table.set_column(number, field.name, column.cast(pa.list_(pa.float32())))
         elif (
@@ -288,10 +302,24 @@ def as_vectors(table: pa.Table, vectors: tuple[tuple[int, SqlType], ...]) -> pa.
             continue
         dimension = _common_dimension(column)
         if dimension is not None:
-            fixed = SqlType(type_.family, (dimension,)).arrow
-            name = table.schema.field(number).name
-            table = table.set_column(number, name, column.cast(fixed))
+            fixed = SqlType(type_.family, (dimension,))
+            field = field_of(table.schema.field(number).name, fixed, fixed.arrow)
+            table = table.set_column(number, field, _narrowed(column, fixed))
     return table
+
+
+def _narrowed(column: pa.ChunkedArray, type_: SqlType) -> pa.ChunkedArray:
+    """Return lists of 32-bit floats, which kernels have rounded already, as the type holds them."""
+    if type_.family is not Family.BFLOATVEC:
+        return column.cast(type_.arrow)
+    whole = column.cast(SqlType(Family.VECTOR, type_.arguments).arrow).combine_chunks()
+    size = type_.dimension
+    flat = numbers_in(whole.values.slice(whole.offset * size, len(whole) * size))
+    missing = whole.is_null() if whole.null_count else None
+    bits = pa.array(stored(flat, type_.family))
+    return pa.chunked_array(
+        [pa.FixedSizeListArray.from_arrays(bits, type=type_.arrow, mask=missing)]
+    )
 
 
 def _as_sparse(table: pa.Table, number: int, type_: SqlType) -> pa.Table:

@@ -21,9 +21,9 @@ from vsql.core.sparse import (
     sparse_text,
     too_many_values,
 )
-from vsql.core.types import SPARSE_NONZERO_MAX, Family
+from vsql.core.types import SPARSE_NONZERO_MAX
 from vsql.core.vector_functions import SparseOperation
-from vsql.core.vector_text import FLOAT_MAX, check_dimension, real_text
+from vsql.core.vector_text import check_dimension
 from vsql.index.sparse_exact import distances_of_pairs
 
 # A record of a sort key: which sign the value has, where it stands, and the value itself.
@@ -101,22 +101,13 @@ def _of_lists(lists: Any) -> pa.Array:
     return _without_zeros(found)
 
 
-def _to_lists(family: Family, rows: SparseRows) -> pa.Array:
+def _to_lists(rows: SparseRows) -> pa.Array:
     for dimension in np.unique(rows.dimensions).tolist():
         check_dimension(dimension)
     offsets = np.zeros(len(rows) + 1, dtype=np.int32)
     np.cumsum(rows.dimensions, out=offsets[1:])
     dense = np.zeros(offsets[-1], dtype=np.float32)
-    values = rows.values
-    if family is Family.HALFVEC:
-        beyond = np.abs(values) >= FLOAT_MAX[family]
-        if beyond.any():
-            raise DataError(
-                f'"{real_text(str(values[beyond][0]))}" is out of range for type halfvec',
-                code=sqlstate.NUMERIC_VALUE_OUT_OF_RANGE,
-            )
-        values = values.astype(np.float16).astype(np.float32)
-    dense[np.repeat(offsets[:-1], rows.counts) + rows.indices] = values
+    dense[np.repeat(offsets[:-1], rows.counts) + rows.indices] = rows.values
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(dense))
 
 
@@ -160,8 +151,7 @@ SPARSE_KERNELS: Mapping[SparseOperation, Callable[..., pa.Array]] = {
     SparseOperation.SORT_KEY: _sort_key,
     SparseOperation.OF_VECTOR: _of_lists,
     SparseOperation.OF_ARRAY: _of_lists,
-    SparseOperation.TO_VECTOR: partial(_to_lists, Family.VECTOR),
-    SparseOperation.TO_HALFVEC: partial(_to_lists, Family.HALFVEC),
+    SparseOperation.TO_VECTOR: _to_lists,
     SparseOperation.CHECK_DIMENSION: _check_dimension,
     SparseOperation.PARSE: _parse,
     SparseOperation.SHOW: _show,

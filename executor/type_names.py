@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import numpy as np
 from sqlglot import exp
 
 from vsql.core import types
-from vsql.core.types import VECTOR_TYPE_NAMES, Family, SqlType
+from vsql.core.dense import shown
+from vsql.core.types import VECTOR_FAMILIES, Family, SqlType
 from vsql.executor.vectors import of_any_dimension, to_vector
 
 
@@ -16,8 +18,9 @@ def type_named(node: exp.DataType) -> SqlType:
     arguments = tuple(int(e.name) for e in node.expressions if e.name.isdigit())
     kind = node.args.get("kind")
     if isinstance(kind, exp.Expr):
-        if not arguments and kind.name.upper() in VECTOR_TYPE_NAMES:
-            return SqlType(Family(kind.name.upper()))
+        family = VECTOR_FAMILIES.get(kind.name.upper())
+        if not arguments and family is not None:
+            return SqlType(family)
         return types.named(kind.name, arguments)
     name = {"TIMESTAMPTZ": "TIMESTAMPTZ", "VARBINARY": "BYTEA"}.get(node.this.name, node.this.name)
     if name == "VECTOR" and not arguments:
@@ -25,11 +28,19 @@ def type_named(node: exp.DataType) -> SqlType:
     return types.named(str(name), arguments)
 
 
-def cast_to_vector(value: Any, to: exp.DataType) -> Any:
-    """Return a value cast to a vector type, which may be without a dimension; raises DataError."""
-    type_ = type_named(to)
+def cast_to_vector(value: Any, cast: exp.Cast) -> Any:
+    """Return what `cast` makes of a value; the type may be without a dimension.
+
+    Raises DataError.
+    """
+    type_ = type_named(cast.to)
     if value is None:
         return None
-    if to.expressions:
-        return to_vector(value, type_, "vector literal")
-    return of_any_dimension(value, type_.family)
+    of_vector = isinstance(cast.this.unnest(), exp.Cast) and isinstance(value, np.ndarray)
+    if of_vector and type_.family is Family.INT8VEC:
+        # What a user writes must be whole; a vector that there is already is rounded.
+        value = np.rint(value)
+    if not cast.to.expressions:
+        return of_any_dimension(value, type_.family)
+    vector = to_vector(value, type_, "vector literal")
+    return shown(vector) if type_.is_dense else vector

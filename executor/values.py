@@ -7,7 +7,7 @@ from sqlglot import exp
 
 from vsql.core import sqlstate
 from vsql.core.errors import DataError, NotSupportedError, ProgrammingError
-from vsql.core.types import VECTOR_TYPE_NAMES, SqlType
+from vsql.core.types import VECTOR_FAMILIES, SqlType
 from vsql.executor.context import Context
 from vsql.executor.type_names import cast_to_vector
 from vsql.executor.vectors import to_operand
@@ -37,8 +37,8 @@ def value_of(node: exp.Expr, context: Context) -> Any:
             return -value_of(node.this, context)
         case exp.Array():
             return [value_of(element, context) for element in node.expressions]
-        case exp.Cast() if type_name(node.to) in VECTOR_TYPE_NAMES:
-            return cast_to_vector(value_of(node.this, context), node.to)
+        case exp.Cast() if type_name(node.to) in VECTOR_FAMILIES:
+            return cast_to_vector(value_of(node.this, context), node)
         case exp.BitString():
             return node.this
         case _:

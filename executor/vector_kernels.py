@@ -2,7 +2,8 @@
 
 DuckDB calls a kernel for some thousand rows at a time. What is NULL in any argument is NULL in the
 result, and no kernel sees it. The numbers, and the errors, are pgvector's: sums in 64 bits where it
-sums in 64 bits, HALFVEC rounded to 16 bits after each operation.
+sums in 64 bits, HALFVEC rounded to 16 bits after each operation. BFLOATVEC is rounded likewise, but
+its sums once; what leaves the range of INT8VEC is an error, as with PostgreSQL's integers.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,11 +16,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vsql.core import sqlstate
+from vsql.core.dense import beyond_int8, finite, floats, stored
 from vsql.core.errors import DataError
 from vsql.core.sparse import SparseRows, row_sums
-from vsql.core.types import Family
-from vsql.core.vector_functions import NUMERIC_FAMILIES, Kind, Operation
-from vsql.core.vector_text import check_dimension, empty_vector, parse_vector, vector_text
+from vsql.core.types import DENSE, Family
+from vsql.core.vector_functions import Kind, Operation
+from vsql.core.vector_text import (
+    check_dimension,
+    empty_vector,
+    parse_vector,
+    real_text,
+    vector_text,
+)
 from vsql.executor.sparse_kernels import SPARSE_KERNELS
 
 Floats = npt.NDArray[np.float32]
@@ -29,7 +37,7 @@ Kernel = Callable[..., pa.Array]
 
 def kernels() -> Iterator[tuple[str, list[str], str, Kernel]]:
     """Yield name, parameter types, result type and kernel of every function DuckDB may call."""
-    for family in NUMERIC_FAMILIES:
+    for family in DENSE:
         for operation, kernel in _KERNELS.items():
             yield (
                 operation.function(family),
@@ -124,9 +132,9 @@ def _out_of_range(word: str) -> DataError:
 
 def _rounded(flat: npt.NDArray[Any], family: Family) -> Floats:
     """Return numbers as the family holds them; raises DataError (22003) for an overflow."""
-    if family is Family.HALFVEC:
-        flat = flat.astype(np.float16)
-    rounded: Floats = flat.astype(np.float32)
+    if family is Family.INT8VEC and beyond_int8(flat).any():
+        raise _out_of_range("overflow")
+    rounded = floats(stored(flat, family))
     if np.isinf(rounded).any():
         raise _out_of_range("overflow")
     return rounded
@@ -199,30 +207,38 @@ def _from_array(arrays: Vectors, family: Family) -> pa.Array:
     """Return arrays of numbers as vectors."""
     if len(arrays) and not arrays.dimensions.all():
         raise empty_vector()
-    floats = arrays.flat.astype(np.float32)
-    if not np.isfinite(floats).all():
-        word = "NaN" if np.isnan(floats).any() else "infinite value"
+    numbers = arrays.flat.astype(np.float32)
+    if not np.isfinite(numbers).all():
+        word = "NaN" if np.isnan(numbers).any() else "infinite value"
         message = f"{word} not allowed in {family.value.lower()}"
         raise DataError(message, code=sqlstate.DATA_EXCEPTION)
-    return _round(Vectors(floats, arrays.offsets), family)
+    if family is Family.INT8VEC and (numbers != np.rint(numbers)).any():
+        raise DataError(
+            "int8vec holds whole numbers alone",
+            code=sqlstate.DATA_EXCEPTION,
+            hint="a cast from vector rounds: ARRAY[1.5]::vector::int8vec",
+        )
+    return _round(Vectors(numbers, arrays.offsets), family)
 
 
 def _round(vectors: Vectors, family: Family) -> pa.Array:
     """Return vectors of another family as vectors of this one."""
     name = family.value.lower()
-    numbers = vectors.flat.astype(np.float16) if family is Family.HALFVEC else vectors.flat
-    beyond = np.flatnonzero(np.isinf(numbers))
+    if family is Family.INT8VEC:
+        beyond = np.flatnonzero(beyond_int8(vectors.flat))
+    else:
+        beyond = np.flatnonzero(~finite(stored(vectors.flat, family)))
     if len(beyond):
         raise DataError(
-            f'"{vectors.flat[beyond[0]]}" is out of range for type {name}',
+            f'"{real_text(str(vectors.flat[beyond[0]]))}" is out of range for type {name}',
             code=sqlstate.NUMERIC_VALUE_OUT_OF_RANGE,
         )
-    return _lists(numbers, vectors.offsets)
+    return _lists(floats(stored(vectors.flat, family)), vectors.offsets)
 
 
 def _parse(texts: pa.Array, family: Family) -> pa.Array:
-    dtype = np.float16 if family is Family.HALFVEC else np.float32
-    rows = [np.array(parse_vector(text, family), dtype=dtype) for text in texts.to_pylist()]
+    numbers = (np.array(parse_vector(text, family)) for text in texts.to_pylist())
+    rows = [floats(stored(row, family)) for row in numbers]
     offsets = np.concatenate(([0], np.cumsum([len(row) for row in rows]))).astype(np.int64)
     return _lists(np.concatenate(rows) if rows else np.empty(0), offsets)
 

@@ -2,6 +2,7 @@
 
 import array
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,19 +10,32 @@ import numpy as np
 import numpy.typing as npt
 
 from vsql.core import sqlstate
+from vsql.core.dense import (
+    DTYPES,
+    INT8_MAX,
+    INT8_MIN,
+    Stored,
+    beyond_int8,
+    finite,
+    floats,
+    shown,
+    stored,
+)
 from vsql.core.errors import DataError
 from vsql.core.sparse import SparseVector
-from vsql.core.types import Family, SqlType
+from vsql.core.types import DENSE, Family, SqlType
 from vsql.core.vector_text import empty_vector, parse_vector
 from vsql.executor.sparse_values import to_sparse
 
-_DTYPES = {Family.VECTOR: np.float32, Family.HALFVEC: np.float16}
-
 
 def to_operand(value: Any, type_: SqlType, where: str) -> Any:
-    """Return the query of a search; as `to_vector`, but for the code of bits too many or few."""
+    """Return the query of a search: what `to_vector` gives, a dense one as float32.
+
+    Bits too many or few have another code here.
+    """
     try:
-        return to_vector(value, type_, where)
+        vector = to_vector(value, type_, where)
+        return floats(vector) if type_.is_dense else vector
     except DataError as error:
         if error.sqlstate != sqlstate.STRING_DATA_LENGTH_MISMATCH:
             raise
@@ -29,12 +43,12 @@ def to_operand(value: Any, type_: SqlType, where: str) -> Any:
 
 
 def to_vector(value: Any, type_: SqlType, where: str) -> Any:
-    """Return one vector of `type_`, (dimension,), float32 (float16 for HALFVEC; bytes for BIT).
+    """Return one vector of `type_` as it is stored, (dimension,): see `vsql.core.dense`.
 
-    Of SPARSEVEC it is a SparseVector.
+    Of BIT these are bytes, of SPARSEVEC it is a SparseVector.
 
     `where` names the place for messages, as in 'column "e", row 3'. Raises DataError for a wrong
-    dimension, NaN, infinity, or a value that is no vector.
+    dimension, NaN, infinity, what INT8VEC does not hold, or a value that is no vector.
     """
     if type_.family is Family.BIT:
         return _to_bits(value, type_, where)
@@ -44,30 +58,39 @@ def to_vector(value: Any, type_: SqlType, where: str) -> Any:
         if value.dimensions() != type_.dimension:
             raise wrong_dimension(value.dimensions(), type_, where)
         value = value.to_numpy()
-    dtype = _DTYPES[type_.family]
-    if type(value) is np.ndarray and value.dtype == dtype and value.ndim == 1:
-        vector = value
-    else:
-        vector = _numbers(value, dtype, type_, where)
+    as_is = type(value) is np.ndarray and value.dtype == DTYPES[type_.family] and value.ndim == 1
+    # An array of uint16 from outside may be bits or numbers.
+    vector = value if as_is and value.dtype != np.uint16 else _numbers(value, type_, where)
     if vector.shape[0] != type_.dimension:
         if not vector.shape[0]:
             raise empty_vector(f"{where}: ")
         raise wrong_dimension(vector.shape[0], type_, where)
-    # One product tells of most vectors; it overflows for large numbers too.
-    with np.errstate(over="ignore", invalid="ignore"):
-        product = vector.dot(vector)
-    if not math.isfinite(product) and not np.isfinite(vector).all():
+    if not _is_finite(vector):
         raise not_finite(vector, type_, where)
     return vector if vector.flags.c_contiguous else np.ascontiguousarray(vector)
 
 
+def _is_finite(vector: Stored) -> bool:
+    if np.issubdtype(vector.dtype, np.floating):
+        # One product tells of most vectors; it overflows for large numbers too.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if math.isfinite(vector.dot(vector)):
+                return True
+    return bool(finite(vector).all())
+
+
 def of_any_dimension(value: Any, family: Family) -> Any:
-    """Return the vector that a text is, cast to a type without a dimension; raises DataError."""
+    """Return the vector that a text or array is, cast to a type without a dimension.
+
+    As `shown` gives it. Raises DataError.
+    """
+    if family in DENSE and isinstance(value, np.ndarray):
+        return shown(_numbers(value, SqlType(family), "vector literal"))
     if not isinstance(value, str) or family is Family.BIT:
         return value
     if family is Family.SPARSEVEC:
         return SparseVector.from_text(value)
-    return np.array(parse_vector(value, family), dtype=_DTYPES[family])
+    return shown(stored(np.array(parse_vector(value, family)), family))
 
 
 def wrong_dimension(found: int, type_: SqlType, where: str) -> DataError:
@@ -77,12 +100,12 @@ def wrong_dimension(found: int, type_: SqlType, where: str) -> DataError:
     return DataError(f"{where}: expected {type_.dimension} {unit}, got {found}", code=code)
 
 
-def not_finite(vector: npt.NDArray[Any], type_: SqlType, where: str) -> DataError:
+def not_finite(vector: Stored, type_: SqlType, where: str) -> DataError:
     """Return the error for a vector that holds NaN or infinity."""
-    position = int(np.flatnonzero(~np.isfinite(vector))[0])
+    position = int(np.flatnonzero(~finite(vector))[0])
     return DataError(
         f"{where}: NaN and infinity are not allowed in {type_}; element {position + 1} is "
-        f"{float(vector[position])}",
+        f"{float(shown(vector)[position])}",
         code=sqlstate.DATA_EXCEPTION,
     )
 
@@ -105,10 +128,9 @@ def vector_parameter(value: Any, type_: SqlType) -> Any:
             "values": sparse.values(),
         }
     if not type_.arguments:
-        numbers = _numbers(value, _DTYPES[type_.family], type_, where)
-        type_ = replace(type_, arguments=(max(len(numbers), 1),))
-        value = numbers
-    return to_vector(value, type_, where).tolist()
+        value = shown(_numbers(value, type_, where))
+        type_ = replace(type_, arguments=(max(len(value), 1),))
+    return shown(to_vector(value, type_, where)).tolist()
 
 
 def _bit_text(value: Any) -> str:
@@ -120,25 +142,29 @@ def _bit_text(value: Any) -> str:
     return "".join("1" if bit else "0" for bit in bits.tolist())
 
 
-def _numbers(value: Any, dtype: Any, type_: SqlType, where: str) -> npt.NDArray[Any]:
+def _numbers(value: Any, type_: SqlType, where: str) -> Stored:
+    """Return a vector of any dimension as `type_` stores it, its range and fractions checked."""
+    family = type_.family
     if hasattr(value, "as_py"):
         value = value.values.to_numpy() if hasattr(value, "values") else value.as_py()
     elif hasattr(value, "to_numpy"):
         # A column of a data frame, or a value class of pgvector's Python package.
         value = value.to_numpy()
     if isinstance(value, str):
-        return _parsed(value, dtype, type_, where)
+        return stored(np.array(parse_vector(value, family, f"{where}: ")), family)
     if isinstance(value, bytes | bytearray | memoryview):
-        size = np.dtype(dtype).itemsize
+        size = np.dtype(DTYPES[family]).itemsize
         if len(value) % size:
             raise DataError(f"{where}: {len(value)} bytes are no {type_}")
-        return np.frombuffer(value, dtype=dtype)
+        return np.frombuffer(value, dtype=DTYPES[family])
     if isinstance(value, array.array):
         value = np.asarray(value)
+    if family is Family.BFLOATVEC and isinstance(value, np.ndarray) and value.dtype == np.uint16:
+        raise bits_or_numbers(type_, where)
     try:
         with np.errstate(over="ignore"):
-            vector = np.asarray(value, dtype=dtype)
-    except (TypeError, ValueError):
+            vector = np.asarray(value, dtype=_READ_AS.get(family, DTYPES[family]))
+    except (TypeError, ValueError, OverflowError):
         vector = np.empty((0, 0))
     if vector.ndim != 1:
         raise DataError(
@@ -146,11 +172,45 @@ def _numbers(value: Any, dtype: Any, type_: SqlType, where: str) -> npt.NDArray[
             code=sqlstate.DATATYPE_MISMATCH,
             hint="bind a list, tuple, numpy array, array.array or bytes of numbers",
         )
-    return vector
+    return checked(vector, type_, where)
 
 
-def _parsed(text: str, dtype: Any, type_: SqlType, where: str) -> npt.NDArray[Any]:
-    return np.array(parse_vector(text, type_.family, f"{where}: "), dtype=dtype)
+_READ_AS: Mapping[Family, Any] = {Family.BFLOATVEC: np.float32, Family.INT8VEC: np.float64}
+"""What values are read as first where numpy would not round, or not refuse."""
+
+
+def checked(numbers: Stored, type_: SqlType, where: str) -> Stored:
+    """Return a vector of numbers as `type_` stores it.
+
+    Raises DataError for what INT8VEC does not hold: 22003 beyond its range, 22000 for a fraction.
+    """
+    if type_.family is not Family.INT8VEC or numbers.dtype == np.int8:
+        return stored(numbers, type_.family)
+    wrong = beyond_int8(numbers)
+    fraction = not wrong.any()
+    if fraction and np.issubdtype(numbers.dtype, np.floating):
+        wrong = numbers != np.rint(numbers)
+    places = np.flatnonzero(wrong)
+    if not len(places):
+        return stored(numbers, type_.family)
+    number = float(numbers[places[0]])
+    if not math.isfinite(number):
+        raise not_finite(numbers, type_, where)
+    what = "is no whole number" if fraction else f"is out of range, {INT8_MIN} to {INT8_MAX}"
+    raise DataError(
+        f"{where}: element {places[0] + 1} of {type_}, {number:g}, {what}",
+        code=sqlstate.DATA_EXCEPTION if fraction else sqlstate.NUMERIC_VALUE_OUT_OF_RANGE,
+        hint="an explicit cast from a vector rounds, as in e::int8vec" if fraction else None,
+    )
+
+
+def bits_or_numbers(type_: SqlType, where: str) -> DataError:
+    """Return the error for 16-bit integers where bfloat16 is wanted: they may be either."""
+    return DataError(
+        f"{where}: 16-bit unsigned integers may be numbers, or the bits of a {type_}",
+        code=sqlstate.DATATYPE_MISMATCH,
+        hint="give numbers as float32, bits as bytes",
+    )
 
 
 def _to_bits(value: Any, type_: SqlType, where: str) -> npt.NDArray[np.uint8]:

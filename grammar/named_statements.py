@@ -57,9 +57,7 @@ def _types(text: str, span: Span) -> tuple[SqlType | None, ...]:
             raise ProgrammingError("not a type", code=sqlstate.SYNTAX_ERROR, span=span)
         arguments = tuple(int(n) for n in match.group(2).split(",")) if match.group(2) else ()
         name = match.group(1)
-        vague = (
-            name.lower() in ("vector", "halfvec", "bit", "sparsevec", "unknown") and not arguments
-        )
+        vague = not arguments and name.upper() in (*types.VECTOR_FAMILIES, "UNKNOWN")
         depth = match.group(3).count("[")
         result.append(None if vague else types.named(name, arguments, depth))
     return tuple(result)

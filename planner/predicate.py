@@ -10,7 +10,7 @@ from vsql.core.errors import ProgrammingError
 from vsql.core.protocols import Comparison
 from vsql.core.schema import Column, Index
 from vsql.core.snapshot import TableSnapshot
-from vsql.core.types import VECTOR_TYPE_NAMES
+from vsql.core.types import VECTOR_FAMILIES
 from vsql.grammar.filter_names import function_name
 from vsql.grammar.matches import IN_FILTER
 from vsql.grammar.render import render
@@ -132,7 +132,7 @@ def _is_operand(node: exp.Expr) -> bool:
 
 
 def _is_vector_cast(node: exp.Cast) -> bool:
-    return type_name(node.to) in VECTOR_TYPE_NAMES
+    return type_name(node.to) in VECTOR_FAMILIES
 
 
 def _refuse_vector_comparisons(bound: exp.Expr, table: TableSnapshot) -> None:

@@ -110,6 +110,8 @@ _TYPE_OF_FAMILY: Mapping[Family, str] = {
     Family.JSON: "json",
     Family.VECTOR: "vector",
     Family.HALFVEC: "halfvec",
+    Family.BFLOATVEC: "bfloatvec",
+    Family.INT8VEC: "int8vec",
     Family.BIT: "bit",
     Family.SPARSEVEC: "sparsevec",
     Family.NULL: "text",

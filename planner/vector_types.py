@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from vsql.core.distance import METRIC_BY_FUNCTION
-from vsql.core.types import DOUBLE, TEXT, VECTOR_TYPE_NAMES, Family, SqlType, named
+from vsql.core.types import DOUBLE, TEXT, VECTOR_FAMILIES, Family, SqlType, named
 from vsql.core.vector_functions import VECTOR_FUNCTIONS, Operation
 from vsql.planner.bind import folded, qualifier, type_name
 from vsql.planner.facts import Facts
 from vsql.planner.resolve import cte_of
 
 _META = "vsql_type"
-_FAMILIES = {name: Family(name) for name in VECTOR_TYPE_NAMES}
 _BOOLEAN = SqlType(Family.BOOLEAN)
 _INTEGER = SqlType(Family.INTEGER)
 _ARRAY = SqlType(Family.ARRAY, element=SqlType(Family.REAL))
@@ -147,7 +146,7 @@ def has_vectors(tree: exp.Expr, types: Types) -> bool:
     if types.has_vectors:
         return True
     return any(
-        type_name(node.to) in _FAMILIES
+        type_name(node.to) in VECTOR_FAMILIES
         if isinstance(node, exp.Cast)
         else isinstance(node, exp.BitString)
         or node.name.lower() in METRIC_BY_FUNCTION
@@ -185,9 +184,29 @@ def outputs_of(query: exp.Expr, types: Types) -> Outputs | None:
 
 
 def common_type(types: Iterable[SqlType | None]) -> SqlType | None:
-    """Return the type that vectors beside each other take: sparse where one of them is."""
+    """Return the type that vectors beside each other take: sparse where one of them is.
+
+    Of VECTOR and HALFVEC it is the first; every other has whole numbers of 8 bits, so INT8VEC gives
+    way; BFLOATVEC and HALFVEC hold what the other does not, so they meet in VECTOR.
+    """
     known = [type_ for type_ in types if type_ is not None and type_.is_vector]
-    return next((type_ for type_ in known if type_.is_sparse), known[0] if known else None)
+    sparse = next((type_ for type_ in known if type_.is_sparse), None)
+    if sparse is not None or not known:
+        return sparse
+    floating = [type_ for type_ in known if type_.family is not Family.INT8VEC]
+    first = floating[0] if floating else known[0]
+    families = {type_.family for type_ in floating}
+    if Family.BFLOATVEC in families and len(families) > 1 and first.is_dense:
+        return SqlType(Family.VECTOR, first.arguments)
+    return first
+
+
+def outgrown(type_: SqlType) -> SqlType:
+    """Return what sums, averages and unit vectors are of: of INT8VEC, which is too narrow, VECTOR.
+
+    PostgreSQL's sum and avg of smallint are of wider types too.
+    """
+    return SqlType(Family.VECTOR, type_.arguments) if type_.family is Family.INT8VEC else type_
 
 
 def values_of(node: exp.Expr) -> Outputs:
@@ -266,7 +285,7 @@ def cast_type(to: exp.DataType) -> SqlType | None:
     Raises ProgrammingError (22023) for a dimension that no vector has.
     """
     name = type_name(to)
-    family = _FAMILIES.get(name)
+    family = VECTOR_FAMILIES.get(name)
     if family is not None:
         sizes = tuple(int(e.name) for e in to.expressions if e.name.isdigit())
         if sizes and family is not Family.BIT:
@@ -371,7 +390,8 @@ def _aggregate(node: exp.Expr) -> SqlType | None:
     inner = node.this
     if isinstance(inner, exp.Distinct):
         inner = inner.expressions[0]
-    return vector_type(inner)
+    found = vector_type(inner)
+    return None if found is None else outgrown(found)
 
 
 def _function(node: exp.Expr) -> SqlType | None:
@@ -382,12 +402,15 @@ def _function(node: exp.Expr) -> SqlType | None:
     if function is None or not arguments:
         return None
     found = common_type(map(vector_type, arguments))
-    first = sized(found or SqlType(Family.VECTOR), dimension_of(found) or _shown(arguments[0]))
+    family = function.family or (Family.VECTOR if found is None else found.family)
+    first = sized(SqlType(family), dimension_of(found) or _shown(arguments[0]))
     match function.operation:
         case None:
             return _INTEGER if name == "vector_dims" else DOUBLE
         case Operation.NORM:
             return DOUBLE
+        case Operation.NORMALIZE:
+            return outgrown(first)
         case Operation.QUANTIZE:
             return SqlType(Family.BIT, first.arguments)
         case Operation.SUBVECTOR:

@@ -2,7 +2,7 @@
 
 | vsql | DuckDB |
 |---|---|
-| VECTOR(n), HALFVEC(n) | `FLOAT[n]`; `FLOAT[]` where n is not known |
+| VECTOR(n), HALFVEC(n), BFLOATVEC(n), INT8VEC(n) | `FLOAT[n]`; `FLOAT[]` where n is not known |
 | BIT(n) | `BIT` |
 | SPARSEVEC(n) | a struct of the dimension, indices and values |
 | `a <=> b` and the other dense distances | `array_cosine_distance(a, b)`, or `list_…` |
@@ -124,7 +124,7 @@ def as_vector(node: exp.Expr, beside: SqlType, operator: str) -> exp.Expr:
     """
     inner, found = node.unnest(), type_of(node)
     if found is not None and found.is_vector:
-        if beside.is_sparse and found.family in (Family.VECTOR, Family.HALFVEC):
+        if beside.is_sparse and found.is_dense:
             return _converted(node, SqlType(Family.SPARSEVEC), found)
         if _kind(found) is _kind(beside):
             return node
@@ -148,8 +148,8 @@ def as_vector(node: exp.Expr, beside: SqlType, operator: str) -> exp.Expr:
 
 
 def _kind(type_: SqlType) -> Family:
-    """Return what a vector's family is to an operator: HALFVEC goes with VECTOR."""
-    return Family.VECTOR if type_.family is Family.HALFVEC else type_.family
+    """Return what a vector's family is to an operator: dense ones go with each other."""
+    return Family.VECTOR if type_.is_dense else type_.family
 
 
 def _of_text(text: str, type_: SqlType) -> exp.Expr:
@@ -238,9 +238,11 @@ def _function(node: exp.Expr) -> exp.Expr:
         )
     vectors, others = arguments[: function.vectors], arguments[function.vectors :]
     beside = _beside(vectors)
-    if name.startswith("halfvec_"):
-        beside = SqlType(Family.HALFVEC, beside.arguments)
+    if function.family is not None:
+        beside = SqlType(function.family, beside.arguments)
     vectors = [as_vector(vector, beside, name) for vector in vectors]
+    if function.family is not None:
+        vectors = [_rounded(vector, function.family) for vector in vectors]
     if beside.is_sparse:
         return _sparse_function(function, vectors, beside)
     if function.operation is None:
@@ -428,7 +430,7 @@ def _membership(node: exp.Expr) -> exp.Expr:
         return _among(node.this, first, "FLOAT[]") if found.family is not Family.BIT else node
     values = [as_vector(value, sized(found, None), "IN") for value in (first, *others)]
     node.set("expressions", [exp.paren(value, copy=False) for value in values])
-    if found.family in (Family.VECTOR, Family.HALFVEC):
+    if found.is_dense:
         node.set("this", _cast_to(node.this, "FLOAT[]"))
         node.set("expressions", [_cast_to(value, "FLOAT[]") for value in values])
     return node
@@ -612,7 +614,10 @@ def _cast(node: exp.Expr) -> exp.Expr:
         shown = _cast_to(node.this, "VARCHAR")
         return _resized(_sparse(SparseOperation.PARSE, sized(wanted, None), shown), wanted)
     if known is None:
-        return _fixed(node.this, wanted)
+        if wanted.family is Family.VECTOR:
+            return _fixed(node.this, wanted)
+        whole = SqlType(Family.VECTOR, wanted.arguments)
+        return _resized(_rounded(_fixed(node.this, whole), wanted.family), wanted)
     raise ProgrammingError(
         f"cannot cast type {known} to {wanted.family.value.lower()}",
         code=sqlstate.CANNOT_COERCE,
@@ -625,12 +630,12 @@ def _converted(inner: exp.Expr, wanted: SqlType, found: SqlType) -> exp.Expr:
         operation = SparseOperation.OF_VECTOR
         return _resized(_sparse(operation, sized(wanted, dimension_of(found)), inner), wanted)
     if found.is_sparse and not wanted.is_sparse:
-        half = wanted.family is Family.HALFVEC
-        operation = SparseOperation.TO_HALFVEC if half else SparseOperation.TO_VECTOR
-        dense = _sparse(operation, sized(wanted, None), inner)
+        vector = SqlType(Family.VECTOR)
+        dense = _sparse(SparseOperation.TO_VECTOR, vector, inner)
         size = dimension_of(found)
-        known = size is not None and size <= VECTOR_DIMENSION_MAX
-        return _resized(_fixed(dense, sized(wanted, size)) if known else dense, wanted)
+        if size is not None and size <= VECTOR_DIMENSION_MAX:
+            dense = _fixed(dense, sized(vector, size))
+        return _resized(_rounded(dense, wanted.family), wanted)
     return _resized(_rounded(inner, wanted.family), wanted)
 
 

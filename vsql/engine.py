@@ -25,10 +25,11 @@ from vsql.core.changes import AddSegment, Change
 from vsql.core.errors import Error, OperationalError, ProgrammingError
 from vsql.core.schema import Column
 from vsql.core.snapshot import Snapshot, TableSnapshot
-from vsql.core.types import SqlType, from_arrow
+from vsql.core.types import SqlType
 from vsql.database import Database, OpenDatabases
 from vsql.deadline import Deadline
 from vsql.executor.context import Collected, Context, ProgressReport, StagedRows
+from vsql.executor.fields import incoming, type_of_field
 from vsql.executor.interim import extend_graphs
 from vsql.executor.moments import microseconds_long, microseconds_of, version_number
 from vsql.executor.named_objects import NamedObjects
@@ -134,10 +135,11 @@ class Session:
 
     def register(self, name: str, table: pa.Table) -> None:
         """Make an Arrow table readable under a name."""
+        table = incoming(table)
         with self._lock:
             self._outside[name] = table
             self._outside_columns[name] = tuple(
-                Column(number + 1, field_.name, from_arrow(field_.type))
+                Column(number + 1, field_.name, type_of_field(field_))
                 for number, field_ in enumerate(table.schema)
             )
             self._plans.forget()

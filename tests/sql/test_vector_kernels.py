@@ -4,9 +4,8 @@ import pyarrow as pa
 import pytest
 
 import vsql
-from vsql.core.types import SPARSE_ARROW, Family
+from vsql.core.types import DENSE, SPARSE_ARROW, Family
 from vsql.core.vector_functions import (
-    NUMERIC_FAMILIES,
     SPARSE_DUCKDB,
     VECTOR_FUNCTIONS,
     Operation,
@@ -18,7 +17,7 @@ from vsql.executor.vector_kernels import kernels
 
 def test_every_operation_has_a_kernel() -> None:
     known = {name for name, *_ in kernels()}
-    dense = {operation.function(f) for operation in Operation for f in NUMERIC_FAMILIES}
+    dense = {operation.function(f) for operation in Operation for f in DENSE}
     assert known == dense | {operation.function for operation in SparseOperation}
 
 

@@ -64,9 +64,10 @@ _OPERATOR_CLASSES = {
 
 METRIC_BY_OPERATOR = {operator: metric for metric, operator in _OPERATORS.items()}
 METRIC_BY_FUNCTION = {function: metric for metric, function in _FUNCTIONS.items()}
+_PREFIXES = ("vector", "halfvec", "bfloatvec", "int8vec", "sparsevec")
 METRIC_BY_OPERATOR_CLASS = {
     f"{prefix}_{name}": metric
     for metric, name in _OPERATOR_CLASSES.items()
-    for prefix in (("bit",) if metric.over_bits else ("vector", "halfvec", "sparsevec"))
+    for prefix in (("bit",) if metric.over_bits else _PREFIXES)
 }
 """The prefix is the name of the type that the class is for."""

@@ -20,8 +20,8 @@ from vsql.core.types import SqlType
 
 Floats = npt.NDArray[np.float32]
 Vectors = npt.NDArray[Any]
-"""Vectors as a column stores them: float32 or float16, (rows, dimension); packed bits as uint8,
-(rows, bytes)."""
+"""Vectors as a column stores them: (rows, dimension) in the dtype that `vsql.core.dense` says;
+packed bits as uint8, (rows, bytes)."""
 Rows = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.uint8]
 Progress = Callable[[float], None]

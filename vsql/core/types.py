@@ -5,13 +5,15 @@ arrays, the type of an element.
 
 | type | Arrow |
 |---|---|
-| VECTOR(n), HALFVEC(n) | fixed_size_list of float32, float16 |
+| VECTOR(n), HALFVEC(n), INT8VEC(n) | fixed_size_list of float32, float16, int8 |
+| BFLOATVEC(n) | fixed_size_list of uint16, the bits of a bfloat16, for which Arrow has no type |
 | BIT(n) | fixed_size_binary of n / 8 bytes, most significant bit first |
 | SPARSEVEC(n) | struct of the dimension, ascending indices from 0, and values, none of them 0 |
 | JSON | string holding the document's text |
 | UUID | fixed_size_binary of 16 bytes |
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -50,6 +52,8 @@ class Family(Enum):
     ARRAY = "ARRAY"
     VECTOR = "VECTOR"
     HALFVEC = "HALFVEC"
+    BFLOATVEC = "BFLOATVEC"
+    INT8VEC = "INT8VEC"
     BIT = "BIT"
     SPARSEVEC = "SPARSEVEC"
     NULL = "NULL"
@@ -58,9 +62,10 @@ class Family(Enum):
 _INTEGERS = (Family.TINYINT, Family.SMALLINT, Family.INTEGER, Family.BIGINT)
 _NUMBERS = (*_INTEGERS, Family.REAL, Family.DOUBLE, Family.DECIMAL)
 _STRINGS = (Family.VARCHAR, Family.TEXT)
-_VECTORS = (Family.VECTOR, Family.HALFVEC, Family.BIT, Family.SPARSEVEC)
+DENSE = (Family.VECTOR, Family.HALFVEC, Family.BFLOATVEC, Family.INT8VEC)
+"""Vectors that hold each of their numbers: the numeric ones that are not sparse."""
+_VECTORS = (*DENSE, Family.BIT, Family.SPARSEVEC)
 _SPARSE_NUMBERS = 128
-VECTOR_TYPE_NAMES = frozenset(family.value for family in _VECTORS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,10 @@ class SqlType:
     def number_count(self) -> int:
         """How many numbers a vector holds, for estimates: of a sparse one, some hundred at most."""
         return min(self.dimension, _SPARSE_NUMBERS) if self.is_sparse else self.dimension
+
+    @property
+    def is_dense(self) -> bool:
+        return self.family in DENSE
 
     @property
     def is_sparse(self) -> bool:
@@ -156,6 +165,14 @@ _ARROW_OF_FAMILY: dict[Family, pa.DataType] = {
 }
 
 
+_ARROW_OF_ELEMENT: dict[Family, pa.DataType] = {
+    Family.VECTOR: pa.float32(),
+    Family.HALFVEC: pa.float16(),
+    Family.BFLOATVEC: pa.uint16(),
+    Family.INT8VEC: pa.int8(),
+}
+
+
 def _to_arrow(type_: SqlType) -> pa.DataType:
     match type_.family:
         case Family.ARRAY:
@@ -163,14 +180,19 @@ def _to_arrow(type_: SqlType) -> pa.DataType:
             return pa.list_(_to_arrow(type_.element))
         case Family.DECIMAL:
             return pa.decimal128(*type_.arguments)
-        case Family.VECTOR:
-            return pa.list_(pa.field("item", pa.float32(), nullable=False), type_.dimension)
-        case Family.HALFVEC:
-            return pa.list_(pa.field("item", pa.float16(), nullable=False), type_.dimension)
+        case family if family in DENSE:
+            item = pa.field("item", _ARROW_OF_ELEMENT[family], nullable=False)
+            return pa.list_(item, type_.dimension)
         case Family.BIT:
             return pa.binary(type_.dimension // 8)
         case family:
             return _ARROW_OF_FAMILY[family]
+
+
+_FAMILY_OF_ELEMENT = {
+    **{element: family for family, element in _ARROW_OF_ELEMENT.items()},
+    pa.float64(): Family.VECTOR,
+}
 
 
 def from_arrow(arrow: pa.DataType) -> SqlType:
@@ -188,9 +210,10 @@ def from_arrow(arrow: pa.DataType) -> SqlType:
             return type_
     if pa.types.is_decimal(arrow):
         return SqlType(Family.DECIMAL, (arrow.precision, arrow.scale))
-    if pa.types.is_fixed_size_list(arrow) and pa.types.is_floating(arrow.value_type):
-        half = pa.types.is_float16(arrow.value_type)
-        return SqlType(Family.HALFVEC if half else Family.VECTOR, (arrow.list_size,))
+    if pa.types.is_fixed_size_list(arrow):
+        family = _FAMILY_OF_ELEMENT.get(arrow.value_type)
+        if family is not None:
+            return SqlType(family, (arrow.list_size,))
     if pa.types.is_fixed_size_binary(arrow):
         return SqlType(Family.BYTEA)
     if _is_list(arrow):
@@ -298,9 +321,19 @@ _ALIASES: dict[str, Family] = {
     "JSONB": Family.JSON,
     "FLOAT_VECTOR": Family.VECTOR,
     "FLOAT16_VECTOR": Family.HALFVEC,
+    "BFLOAT16_VECTOR": Family.BFLOATVEC,
+    "INT8_VECTOR": Family.INT8VEC,
     "BINARY_VECTOR": Family.BIT,
     "SPARSE_FLOAT_VECTOR": Family.SPARSEVEC,
+    "FLOAT16VEC": Family.HALFVEC,
+    "BFLOAT16VEC": Family.BFLOATVEC,
+    "BINARYVEC": Family.BIT,
 }
+
+VECTOR_FAMILIES: Mapping[str, Family] = {
+    name: family for name, family in _ALIASES.items() if family in _VECTORS
+}
+"""Every name of a vector type, in upper case."""
 
 TYPE_NAMES: tuple[str, ...] = tuple(sorted(set(_ALIASES) - {"NULL"}))
 
@@ -316,24 +349,25 @@ def named(name: str, arguments: tuple[int, ...] = (), array_depth: int = 0) -> S
             hint=did_you_mean(name, TYPE_NAMES),
         )
     type_ = SqlType(family, _checked_arguments(family, arguments))
-    if array_depth and type_.is_sparse:
-        raise no_sparse_arrays()
+    if array_depth:
+        check_element(type_)
     for _ in range(array_depth):
         type_ = SqlType(Family.ARRAY, element=type_)
     return type_
 
 
-def no_sparse_arrays() -> NotSupportedError:
-    """Return the error for a column of lists of sparse vectors."""
-    return NotSupportedError(
-        "a column cannot hold arrays of sparse vectors",
-        hint="give each vector a row of its own",
-    )
+def check_element(type_: SqlType) -> None:
+    """Raise NotSupportedError for a type of which a column holds no arrays."""
+    if type_.family in (Family.SPARSEVEC, Family.BFLOATVEC):
+        name = "sparse vectors" if type_.is_sparse else type_.family.value
+        raise NotSupportedError(
+            f"a column cannot hold arrays of {name}", hint="give each vector a row of its own"
+        )
 
 
 def _checked_arguments(family: Family, arguments: tuple[int, ...]) -> tuple[int, ...]:
     match family, arguments:
-        case ((Family.VECTOR | Family.HALFVEC), (int(dimension),)):
+        case family, (int(dimension),) if family in DENSE:
             _check_range(family, "dimension", dimension, 1, VECTOR_DIMENSION_MAX)
             return arguments
         case Family.BIT, (int(length),):
@@ -344,7 +378,7 @@ def _checked_arguments(family: Family, arguments: tuple[int, ...]) -> tuple[int,
         case Family.SPARSEVEC, (int(dimension),):
             _check_range(family, "dimension", dimension, 1, SPARSE_DIMENSION_MAX)
             return arguments
-        case ((Family.VECTOR | Family.HALFVEC | Family.BIT | Family.SPARSEVEC), _):
+        case family, _ if family in _VECTORS:
             raise _bad_argument(f"{family.value} needs one argument, as in {family.value}(384)")
         case Family.DECIMAL, ():
             return (38, 10)

@@ -7,10 +7,7 @@ a `VectorFunction` is what a user writes, with pgvector's name.
 from dataclasses import dataclass
 from enum import Enum
 
-from vsql.core.types import Family
-
-NUMERIC_FAMILIES = (Family.VECTOR, Family.HALFVEC)
-
+from vsql.core.types import DENSE, Family
 
 SPARSE_DUCKDB = 'STRUCT(dimension INTEGER, indices INTEGER[], "values" FLOAT[])'
 """DuckDB's type for `vsql.core.types.SPARSE_ARROW`."""
@@ -31,7 +28,7 @@ class Kind(Enum):
 
 
 class Operation(Enum):
-    """One kernel for dense vectors, VECTOR and, rounding as 16-bit floats do, HALFVEC."""
+    """One kernel for dense vectors; its results are rounded as the family rounds."""
 
     ADD = ("add", (Kind.VECTOR, Kind.VECTOR), Kind.VECTOR)
     SUBTRACT = ("subtract", (Kind.VECTOR, Kind.VECTOR), Kind.VECTOR)
@@ -72,7 +69,6 @@ class SparseOperation(Enum):
     OF_VECTOR = ("of_vector", (Kind.VECTOR,), Kind.SPARSE)
     OF_ARRAY = ("of_array", (Kind.NUMBERS,), Kind.SPARSE)
     TO_VECTOR = ("to_vector", (Kind.SPARSE,), Kind.VECTOR)
-    TO_HALFVEC = ("to_halfvec", (Kind.SPARSE,), Kind.VECTOR)
     CHECK_DIMENSION = ("check_dimension", (Kind.SPARSE, Kind.INTEGER), Kind.SPARSE)
     PARSE = ("parse", (Kind.TEXT,), Kind.SPARSE)
     SHOW = ("show", (Kind.SPARSE,), Kind.TEXT)
@@ -93,7 +89,8 @@ class VectorFunction:
     """A function in SQL: so many vectors, then so many integers.
 
     Where `operation` is None, `planner/vectors.py` says it in DuckDB's own words; `sparse` is what
-    it is of sparse vectors, None where it takes none.
+    it is of sparse vectors, None where it takes none; `family` is what it makes of its vectors
+    first, None where they stay what they are.
     """
 
     name: str
@@ -101,6 +98,7 @@ class VectorFunction:
     operation: Operation | None = None
     integers: int = 0
     sparse: SparseOperation | None = None
+    family: Family | None = None
 
 
 _ARITHMETIC = {
@@ -121,8 +119,13 @@ VECTOR_FUNCTIONS: dict[str, VectorFunction] = {
         VectorFunction("binary_quantize", 1, Operation.QUANTIZE),
         VectorFunction("subvector", 1, Operation.SUBVECTOR, integers=2),
         *(
-            VectorFunction(f"{family.value.lower()}_{word}", 2, operation)
-            for family in NUMERIC_FAMILIES
+            VectorFunction(
+                f"{family.value.lower()}_{word}",
+                2,
+                operation,
+                family=None if family is Family.VECTOR else family,
+            )
+            for family in DENSE
             for word, operation in _ARITHMETIC.items()
         ),
     )

@@ -7,8 +7,13 @@ from vsql.core import sqlstate
 from vsql.core.errors import DataError
 from vsql.core.types import VECTOR_DIMENSION_MAX, Family
 
-FLOAT_MAX = {Family.VECTOR: 3.4028235677973366e38, Family.HALFVEC: 65520.0}
-"""Numbers from here on round to infinity in the type."""
+LIMITS = {
+    Family.VECTOR: (-3.4028235677973366e38, 3.4028235677973366e38),
+    Family.HALFVEC: (-65520.0, 65520.0),
+    Family.BFLOATVEC: (-3.3961775292304957e38, 3.3961775292304957e38),
+    Family.INT8VEC: (-129.0, 128.0),
+}
+"""Numbers up to the first and from the second on are beyond the type: they round to infinity."""
 
 # From these on PostgreSQL writes a REAL with an exponent.
 _FIXED_MIN, _FIXED_MAX = 1e-4, 1e6
@@ -17,8 +22,8 @@ _FIXED_MIN, _FIXED_MAX = 1e-4, 1e6
 def parse_vector(text: str, family: Family, prefix: str = "") -> list[float]:
     """Return the elements, unrounded; `prefix` begins every message.
 
-    Raises DataError: 22P02 for text that is no vector, 22003 for a number beyond the type's range,
-    22000 for NaN, infinity or no element, 54000 for too many.
+    Raises DataError: 22P02 for text that is no vector, or of a fraction for INT8VEC, 22003 for a
+    number beyond the type's range, 22000 for NaN, infinity or no element, 54000 for too many.
     """
     stripped = text.strip(" \t\n\r\v\f")
     if not (stripped.startswith("[") and stripped.endswith("]")):
@@ -35,23 +40,34 @@ def parse_vector(text: str, family: Family, prefix: str = "") -> list[float]:
     except ValueError:
         raise _invalid(stripped, family, prefix) from None
     check_dimension(len(numbers), prefix)
-    limit = FLOAT_MAX[family]
-    if not (max(numbers) < limit and min(numbers) > -limit) or math.isnan(sum(numbers)):
-        _refuse_special(parts, numbers, limit, family, prefix)
+    low, high = LIMITS[family]
+    if not (max(numbers) < high and min(numbers) > low) or math.isnan(sum(numbers)):
+        _refuse_special(parts, numbers, family, prefix)
+    if family is Family.INT8VEC:
+        _refuse_fractions(parts, numbers, prefix)
     return numbers
 
 
-def _refuse_special(
-    parts: list[str], numbers: list[float], limit: float, family: Family, prefix: str
-) -> None:
+def _refuse_fractions(parts: list[str], numbers: list[float], prefix: str) -> None:
+    for part, number in zip(parts, numbers, strict=True):
+        if not number.is_integer():
+            raise DataError(
+                f'{prefix}"{part.strip()[:40]}" is no whole number, and int8vec holds these alone',
+                code=sqlstate.INVALID_TEXT_REPRESENTATION,
+                hint="a cast from vector rounds: '[1.5]'::vector::int8vec",
+            )
+
+
+def _refuse_special(parts: list[str], numbers: list[float], family: Family, prefix: str) -> None:
     name = family.value.lower()
+    low, high = LIMITS[family]
     for part, number in zip(parts, numbers, strict=True):
         shown = part.strip()
         # "nan", "inf" and "infinity" have an n, no number does.
         if "n" in shown.lower():
             word = "NaN" if math.isnan(number) else "infinite value"
             raise DataError(f"{prefix}{word} not allowed in {name}", code=sqlstate.DATA_EXCEPTION)
-        if abs(number) >= limit:
+        if not low < number < high:
             raise DataError(
                 f'{prefix}"{shown[:40]}" is out of range for type {name}',
                 code=sqlstate.NUMERIC_VALUE_OUT_OF_RANGE,

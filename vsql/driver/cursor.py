@@ -12,6 +12,7 @@ from vsql.core.types import SqlType
 from vsql.driver.rows import Row, arrow_reader, numpy_columns, rows_of
 from vsql.engine import Session
 from vsql.executor.context import shown_parameter
+from vsql.executor.fields import outgoing
 from vsql.executor.result import Result
 from vsql.grammar.parse import Parsed
 
@@ -267,7 +268,7 @@ class Cursor:
     def _table(self) -> pa.Table:
         table = self._with_rows().table
         assert table is not None
-        return table
+        return outgoing(table)
 
     def _fetched(self) -> list[Row]:
         if self._rows is None:

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from vsql.core.dense import shown
 from vsql.core.errors import InterfaceError
 from vsql.core.schema import Column
 from vsql.core.sparse import SparseRows, SparseVector
 from vsql.core.types import Family, SqlType
+from vsql.executor.fields import numbers_in
 from vsql.executor.result import Result
 from vsql.executor.take import Picked, PickedRows, from_numpy
 
@@ -58,8 +60,8 @@ def _some(part: Picked, column: Column) -> list[Any]:
 
 
 def _values(column: Any, type_: SqlType) -> list[Any]:
-    if type_.family in (Family.VECTOR, Family.HALFVEC):
-        return [None if v is None else v for v in _vectors(column)]
+    if type_.is_dense:
+        return _vectors(column)
     if type_.is_sparse:
         return _sparse_vectors(column)
     return _as_python(column.to_pylist(), type_)
@@ -83,8 +85,8 @@ def _vectors(column: pa.ChunkedArray) -> list[Any]:
     result: list[Any] = []
     for chunk in column.chunks:
         width = chunk.type.list_size
-        flat = chunk.values.slice(chunk.offset * width, len(chunk) * width)
-        matrix = np.array(flat.to_numpy(zero_copy_only=False)).reshape(-1, width)
+        flat = numbers_in(chunk.values.slice(chunk.offset * width, len(chunk) * width))
+        matrix = np.array(shown(flat)).reshape(-1, width)
         valid = chunk.is_valid().to_pylist() if chunk.null_count else [True] * len(chunk)
         result.extend(row if ok else None for row, ok in zip(matrix, valid, strict=True))
     return result
@@ -103,7 +105,7 @@ def numpy_columns(table: pa.Table, types: tuple[SqlType, ...]) -> dict[str, Any]
     """Return each column as a numpy array; vectors without NULL as a matrix."""
     result: dict[str, Any] = {}
     for name, column, type_ in zip(table.column_names, table.columns, types, strict=True):
-        if type_.family in (Family.VECTOR, Family.HALFVEC) and not column.null_count:
+        if type_.is_dense and not column.null_count:
             vectors = _vectors(column)
             result[name] = np.stack(vectors) if vectors else np.empty((0, type_.dimension))
         elif type_.is_sparse:

@@ -37,7 +37,7 @@ NUMBER = _of(
 )
 DATETIME = _of("DATETIME", "DATE", "TIME", "TIMESTAMP", "TIMESTAMPTZ", "INTERVAL")
 ROWID = _of("ROWID")
-VECTOR = _of("VECTOR", "VECTOR", "HALFVEC", "BIT", "SPARSEVEC")
+VECTOR = _of("VECTOR", "VECTOR", "HALFVEC", "BFLOATVEC", "INT8VEC", "BIT", "SPARSEVEC")
 
 Date = datetime.date
 Time = datetime.time

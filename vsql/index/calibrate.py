@@ -17,6 +17,7 @@ import time
 import faiss
 import numpy as np
 
+from vsql.core.dense import floats
 from vsql.core.distance import Metric
 from vsql.core.protocols import Bits, Floats, Rows, Shape, Vectors, VectorSearcher
 from vsql.core.snapshot import CurvePoint
@@ -38,6 +39,8 @@ _RECALL_ENOUGH = 0.9995
 """Past this recall further effort cannot show; measuring it would only cost time."""
 
 
+# Squares of large numbers are infinite, as faiss has them.
+@np.errstate(over="ignore", invalid="ignore")
 def measure(
     searcher: VectorSearcher,
     vectors: Vectors,
@@ -129,7 +132,7 @@ def _moved_bits(
 
 def _directions(vectors: Vectors, metric: Metric) -> Floats:
     """Return a float32 copy, normalised under cosine."""
-    copy = np.array(vectors, dtype=np.float32, order="C")
+    copy = np.array(floats(vectors), order="C")
     if metric is Metric.COSINE:
         faiss.normalize_L2(copy)
     return copy

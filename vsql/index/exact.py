@@ -1,7 +1,7 @@
 """Exact distances, straight from the column's memory.
 
 The final word on nearness: indexes propose rows, this module ranks them. float32 vectors are read
-in place by row number; float16 ones and bits are gathered in blocks.
+in place by row number; other numbers and bits are gathered in blocks.
 """
 
 import math
@@ -10,6 +10,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from vsql.core.dense import floats
 from vsql.core.distance import Metric
 from vsql.core.protocols import Floats, Rows, Vectors
 from vsql.index.openmp import use_threads
@@ -45,7 +46,7 @@ def norms(vectors: Vectors) -> Floats:
     """Return the Euclidean norm of each row, (rows,) float32, computed in blocks."""
     result = np.empty(len(vectors), dtype=np.float32)
     for start, end in blocks(len(vectors), vectors.shape[1]):
-        block = vectors[start:end].astype(np.float32, copy=False)
+        block = floats(vectors[start:end])
         np.sqrt(np.einsum("ij,ij->i", block, block), out=result[start:end])
     return result
 
@@ -93,8 +94,8 @@ def top_k(distances: Floats, rows: Rows, k: int) -> tuple[Rows, Floats]:
 class ExactRanker:
     """Exact distances from queries to the vectors of one segment; safe to share among threads.
 
-    `vectors` is (rows, dimension) float32 or float16, C-contiguous; for HAMMING and JACCARD
-    (rows, bytes) uint8. `known_norms` saves computing the norms that COSINE needs.
+    `vectors` is (rows, dimension) as `vsql.core.dense` stores them, C-contiguous; for HAMMING and
+    JACCARD (rows, bytes) uint8. `known_norms` saves computing the norms that COSINE needs.
     Values: L2 is Euclidean, INNER_PRODUCT is negated, COSINE is 1 - cos and NaN for a zero
     vector; cosines are clamped to [-1, 1], as pgvector does.
     """
@@ -283,7 +284,9 @@ class ExactRanker:
         result = np.empty(count, dtype=np.float32)
         for start, end in blocks(count, self.dimension):
             block = self._vectors[start:end] if rows is None else self._vectors[rows[start:end]]
-            result[start:end] = self._measure(prepared, block)
+            # Products of large numbers are infinite, as faiss has them.
+            with np.errstate(over="ignore", invalid="ignore"):
+                result[start:end] = self._measure(prepared, block)
         if self.metric in (Metric.INNER_PRODUCT, Metric.COSINE):
             return self._finished(result, prepared, rows)
         return result
@@ -297,15 +300,15 @@ class ExactRanker:
             sizes = _differing(np.zeros_like(query), block) + int(np.bitwise_count(query).sum())
             both = (sizes - _differing(query, block)) >> 1
             return np.where(both == 0, 1.0, 1.0 - both / np.maximum(sizes - both, 1))
-        floats: Floats = block.astype(np.float32, copy=False)
+        numbers = floats(block)
         if self.metric is Metric.L1:
             return np.asarray(
-                faiss.pairwise_distances(query[None], floats, metric=faiss.METRIC_L1)[0]
+                faiss.pairwise_distances(query[None], numbers, metric=faiss.METRIC_L1)[0]
             )
         if self.metric is Metric.L2:
-            difference = floats - query
+            difference = numbers - query
             return np.asarray(np.sqrt(np.einsum("ij,ij->i", difference, difference)))
-        return np.asarray(floats @ query)
+        return np.asarray(numbers @ query)
 
     def _candidates(self, queries: Floats, k: int, rows: Rows | None) -> list[Rows]:
         """Return for each query a superset of its exact top `k`, found by matrix products.
@@ -322,9 +325,10 @@ class ExactRanker:
         for start, end in blocks(count, max(self.dimension, len(queries))):
             numbers = np.arange(start, end) if rows is None else rows[start:end]
             block = self._vectors[start:end] if rows is None else self._vectors[numbers]
-            floats = block.astype(np.float32, copy=False)
-            largest = max(largest, float(norms(floats).max()))
-            matrix = self._scores(queries, lengths, floats, numbers)
+            stored = floats(block)
+            largest = max(largest, float(norms(stored).max()))
+            with np.errstate(over="ignore", invalid="ignore"):
+                matrix = self._scores(queries, lengths, stored, numbers)
             for number, row in enumerate(matrix):
                 slack = rounding * _scale(self.metric, float(lengths[number]), largest)
                 merged = np.concatenate([scores[number], row])

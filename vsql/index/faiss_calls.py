@@ -15,6 +15,7 @@ import faiss
 import numpy as np
 
 from vsql.core import sqlstate
+from vsql.core.dense import floats
 from vsql.core.distance import Metric
 from vsql.core.errors import OperationalError
 from vsql.core.protocols import Bits, Floats, Progress, Rows, Vectors
@@ -197,8 +198,8 @@ def prepared(vectors: Vectors, metric: Metric) -> Floats:
     if metric.over_bits:
         return np.unpackbits(vectors, axis=1).astype(np.float32)
     if metric is not Metric.COSINE:
-        return np.ascontiguousarray(vectors, dtype=np.float32)
-    copy = np.array(vectors, dtype=np.float32, order="C")
+        return np.ascontiguousarray(floats(vectors))
+    copy = np.array(floats(vectors), order="C")
     # Zero vectors, which stand for NULL, stay zero.
     faiss.normalize_L2(copy)
     return copy

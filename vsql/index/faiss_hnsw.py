@@ -30,11 +30,10 @@ from vsql.core.protocols import (
     Vectors,
     WordOption,
 )
-from vsql.core.types import Family, SqlType
+from vsql.core.types import SqlType
 from vsql.index import codes
 
 METRICS = frozenset({Metric.COSINE, Metric.INNER_PRODUCT, Metric.L2})
-COLUMN_FAMILIES = frozenset({Family.VECTOR, Family.HALFVEC})
 FLOAT_DIMENSIONS = 32
 """Vectors shorter than this are kept as floats: codes would save little and blur much."""
 _BLOCK_ROWS = 8_192
@@ -105,7 +104,7 @@ class GraphKind:
 
     def supports(self, type_: SqlType, metric: Metric) -> bool:
         """Whether the column is numeric and the metric one that faiss's graph knows."""
-        return type_.family in COLUMN_FAMILIES and metric in METRICS
+        return type_.is_dense and metric in METRICS
 
     def build(
         self,

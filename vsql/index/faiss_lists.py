@@ -36,7 +36,7 @@ from vsql.core.protocols import (
 )
 from vsql.core.types import SqlType
 from vsql.index import codes, probing
-from vsql.index.faiss_hnsw import COLUMN_FAMILIES, FLOAT_DIMENSIONS, METRICS
+from vsql.index.faiss_hnsw import FLOAT_DIMENSIONS, METRICS
 from vsql.index.probing import Counts, Probing
 
 _SCANN_BITS = 4
@@ -187,7 +187,7 @@ class ListsKind:
 
     def supports(self, type_: SqlType, metric: Metric) -> bool:
         """Whether the column is numeric and the metric one that the codes know."""
-        return type_.family in COLUMN_FAMILIES and metric in METRICS
+        return type_.is_dense and metric in METRICS
 
     def build(
         self,

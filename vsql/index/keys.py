@@ -22,14 +22,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vsql.core.protocols import Comparison, Condition
-from vsql.core.types import Family, SqlType
+from vsql.core.types import DENSE, Family, SqlType
 
 _INDEXABLE = frozenset(Family) - {
     Family.INTERVAL,
     Family.JSON,
     Family.ARRAY,
-    Family.VECTOR,
-    Family.HALFVEC,
+    *DENSE,
     Family.BIT,
     Family.SPARSEVEC,
     Family.NULL,

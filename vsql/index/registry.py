@@ -234,7 +234,7 @@ def _check_metric(type_: SqlType, metric: Metric) -> None:
         raise ProgrammingError(
             f"{metric.function} is not defined for {type_}",
             code=sqlstate.WRONG_OBJECT_TYPE,
-            hint="use hamming or jaccard for BIT, the others for VECTOR, HALFVEC and SPARSEVEC",
+            hint="use hamming or jaccard for BIT, the others for vectors of numbers",
         )
 
 

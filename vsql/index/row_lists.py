@@ -29,7 +29,7 @@ from vsql.core.protocols import (
     Shape,
     Vectors,
 )
-from vsql.core.types import Family, SqlType
+from vsql.core.types import DENSE, Family, SqlType
 from vsql.index import codes, probing
 from vsql.index.probing import Counts, Probing
 
@@ -221,7 +221,7 @@ class RowListsKind:
 
 IVF_FLAT = RowListsKind(
     "IVF_FLAT",
-    frozenset({Family.VECTOR, Family.HALFVEC}),
+    frozenset(DENSE),
     frozenset({Metric.COSINE, Metric.INNER_PRODUCT, Metric.L2}),
 )
 BIN_IVF_FLAT = RowListsKind(

@@ -6,9 +6,9 @@ from pygments.lexers.sql import PostgresLexer
 from pygments.token import Keyword, Name, _TokenType, is_token_subtype
 
 _WORDS = (
-    "vector halfvec sparsevec autoindex hnsw hnsw_sq ivf_flat ivf_sq8 ivf_pq scann flat inverted"
-    " bitmap btree optimize flush describe show indexes search params lateral upsert"
-    " vector_cosine_ops vector_l2_ops vector_ip_ops json explain analyze"
+    "vector halfvec bfloatvec int8vec sparsevec autoindex hnsw hnsw_sq ivf_flat ivf_sq8 ivf_pq"
+    " scann flat inverted bitmap btree optimize flush describe show indexes search params lateral"
+    " upsert vector_cosine_ops vector_l2_ops vector_ip_ops json explain analyze"
 )
 _FUNCTIONS = (
     "l2_distance cosine_distance negative_inner_product inner_product l1_distance hamming_distance"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from vsql.core.dense import DTYPES
 from vsql.core.distance import Metric
 from vsql.core.protocols import Bits, Rows
 from vsql.core.schema import Column, Table
@@ -30,7 +31,6 @@ from vsql.storage.segment import (
 
 _ROOM = 1.5
 _CAPACITY_MIN = 64
-_DTYPES = {Family.VECTOR: np.float32, Family.HALFVEC: np.float16, Family.BIT: np.uint8}
 ReadBatch = Callable[[int], pa.RecordBatch]
 
 
@@ -101,7 +101,7 @@ class Growing:
             total = self._batch_starts[-1]
             if buffer is None or len(buffer) < total:
                 capacity = max(_CAPACITY_MIN, int(total * _ROOM))
-                larger = np.zeros((capacity, width), dtype=_DTYPES[type_.family])
+                larger = np.zeros((capacity, width), dtype=DTYPES.get(type_.family, np.uint8))
                 if buffer is not None:
                     larger[:filled] = buffer[:filled]
                 buffer = self._vectors[column_id] = larger

@@ -187,8 +187,7 @@ def vectors_of(array: pa.Array) -> Vectors:
     dimension = array.type.list_size
     # Straight from the buffer: Arrow's own `to_numpy` imports pandas first.
     values = array.values
-    dtype = np.float16 if pa.types.is_float16(values.type) else np.float32
-    raw = np.frombuffer(values.buffers()[1], dtype=dtype)
+    raw = np.frombuffer(values.buffers()[1], dtype=values.type.to_pandas_dtype())
     start = values.offset + array.offset * dimension
     view: Vectors = raw[start : start + len(array) * dimension].reshape(-1, dimension)
     return view

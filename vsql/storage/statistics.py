@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vsql.core.statistics import TEXT_MAX, ColumnStatistics, PathStatistics
-from vsql.core.types import BIGINT, BOOLEAN, DOUBLE, TEXT, Family, SqlType
+from vsql.core.types import BIGINT, BOOLEAN, DENSE, DOUBLE, TEXT, Family, SqlType
 from vsql.storage.path_values import Kind, PathValues
 
 SAMPLE_ROWS = 30_000
@@ -19,8 +19,7 @@ COMMON_VALUES = 32
 BUCKETS = 64
 _PLAIN = (
     Family.JSON,
-    Family.VECTOR,
-    Family.HALFVEC,
+    *DENSE,
     Family.BIT,
     Family.SPARSEVEC,
     Family.INTERVAL,
