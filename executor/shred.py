@@ -16,7 +16,8 @@ from vsql.executor.remainder import Relational
 from vsql.grammar.json_paths import pointer_of
 from vsql.storage.path_values import TYPES, Kind, PathValues
 
-# A path is kept in columns where this share of the documents has it, and so many paths at most.
+# A path is kept in columns where this share of the documents has it, and so many paths at most;
+# so many are also looked for at a time.
 _SHARE_MIN = 0.02
 _PATHS_MAX = 64
 _SAMPLE_ROWS = 1_000
@@ -61,7 +62,8 @@ def all_paths(documents: pa.Array, relational: Relational) -> tuple[list[str], b
             return list(found)[:_INDEXED_PATHS_MAX], False
         # What is an object in some documents and a scalar in others counts as a leaf: look below.
         mixed = [steps for steps in leaves if steps != above]
-        pending.extend(steps for steps in mixed if _has_objects(documents, steps, relational))
+        for start in range(0, len(mixed), _PATHS_MAX):
+            pending.extend(_with_objects(documents, mixed[start : start + _PATHS_MAX], relational))
     return list(found), complete
 
 
@@ -75,10 +77,15 @@ def _structure(documents: pa.Array, above: tuple[str, ...], relational: Relation
     return {} if found is None else json.loads(found)
 
 
-def _has_objects(documents: pa.Array, steps: tuple[str, ...], relational: Relational) -> bool:
-    pointer = quoted(pointer_of(steps))
-    query = f"SELECT bool_or(json_type(document, {pointer}) = 'OBJECT') FROM vsql_documents"
-    return bool(ask(query, documents, relational).column(0)[0].as_py())
+def _with_objects(
+    documents: pa.Array, paths: list[tuple[str, ...]], relational: Relational
+) -> list[tuple[str, ...]]:
+    """Return the paths below which some document has an object; each is parsed once for all."""
+    wanted = ", ".join(quoted(pointer_of(steps)) for steps in paths)
+    shown = ", ".join(f"bool_or(t[{n}] = 'OBJECT')" for n in range(1, len(paths) + 1))
+    query = f"SELECT {shown} FROM (SELECT json_type(document, [{wanted}]) AS t FROM vsql_documents)"
+    found = ask(query, documents, relational)
+    return [steps for n, steps in enumerate(paths) if found.column(n)[0].as_py()]
 
 
 def _leaves(structure: Any, steps: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
