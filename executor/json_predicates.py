@@ -88,8 +88,8 @@ def compare(kind: type[exp.Expr], values: PathValues, constant: Any, rest: Rest)
             _compare_numbers(truth, kind, values, constant)
             rows = values.rows_of(Kind.NUMBER)
             if len(rows):
-                for places, numbers in WideIntegers.of_texts(rest(values, (Kind.NUMBER,), 0).texts):
-                    truth.tell_rows(rows[places], numbers.compare(kind, constant))
+                texts = rest(values, (Kind.NUMBER,), 0).texts
+                truth.tell_rows(rows, _compare_large(kind, texts, constant))
         case "string" | "boolean":
             part = values.parts.get(Kind.STRING if isinstance(constant, str) else Kind.BOOLEAN)
             if part is not None:
@@ -133,6 +133,22 @@ def _compare_integers(kind: type[exp.Expr], part: pa.Array, constant: Any) -> pa
         answer = pa.scalar(bool(_OPERATORS[kind](0, constant)))
         return pc.if_else(part.is_valid(), answer, pa.scalar(None, pa.bool_()))
     return getattr(pc, KERNELS[kind])(part, pa.scalar(constant, pa.int64()))
+
+
+def _compare_large(kind: type[exp.Expr], texts: pa.Array, constant: float) -> Flags:
+    """Compare integers beyond 64 bits, as text: beside one of 64 bits the sign decides."""
+    answers: Flags
+    if isinstance(constant, float):
+        answers = getattr(pc, KERNELS[kind])(texts.cast(pa.float64()), constant).to_numpy(False)
+    elif is_64_bit(constant):
+        compared = _OPERATORS[kind]
+        negative = pc.starts_with(texts, "-").to_numpy(zero_copy_only=False)
+        answers = np.where(negative, compared(-1, 0), compared(1, 0))
+    else:
+        answers = np.zeros(len(texts), dtype=bool)
+        for rows, numbers in WideIntegers.of_texts(texts):
+            answers[rows] = numbers.compare(kind, constant)
+    return answers
 
 
 def membership(values: PathValues, constants: list[Any], rest: Rest) -> pa.Array:
