@@ -94,10 +94,10 @@ def nested_values(
     documents: pa.Array, pointer: str, levels: int, relational: Relational
 ) -> NestedValues:
     """Return the values of one path with their lists opened `levels` deep."""
-    path = quoted(pointer or "$")
+    # The document is parsed once for both: the second time there is only the value.
     query = (
-        f"SELECT json_type(document, {path}), json_extract_string(document, {path}) "
-        "FROM vsql_documents"
+        "SELECT json_type(found), json_extract_string(found, '$') FROM "
+        f"(SELECT json_extract(document, {quoted(pointer or '$')}) AS found FROM vsql_documents)"
     )
     found = ask(query, documents, relational)
     types, texts = (found.column(number).combine_chunks() for number in (0, 1))
