@@ -17,7 +17,7 @@ from vsql.executor import row_mask
 from vsql.executor.context import Context
 from vsql.executor.frame import Frame
 from vsql.executor.index_lookup import find_rows
-from vsql.executor.prune import is_excluded
+from vsql.executor.prune import is_excluded, takes_all
 from vsql.executor.row_mask import RowMask
 from vsql.planner.nodes import Conjunct
 from vsql.storage.segment import OpenSegment
@@ -100,6 +100,8 @@ def _evaluate(
     count = segment.row_count
     for conjunct in conjuncts:
         context.check_interrupt()
+        if takes_all(conjunct, table, segment.facts, context):
+            continue
         answer = _by_index(conjunct, table, segment, context)
         if answer is None:
             answer = row_mask.of_boolean(passing(conjunct, table, segment, context))

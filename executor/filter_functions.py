@@ -1,10 +1,8 @@
 """The filter language's own functions over a frame; `vsql.grammar.filter` defines them.
 
-JSON is read as typed columns, see `vsql.executor.json_values`. Everything runs in Arrow's kernels,
-but for integer arithmetic that leaves 64 bits and for whole lists: that is done in Python.
+JSON is read as typed columns, see `vsql.executor.json_values`; everything runs in kernels.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
-from vsql.core import sqlstate
-from vsql.core.errors import DataError, NotSupportedError, ProgrammingError
-from vsql.core.protocols import Rows
+from vsql.core import sqlstate, types
+from vsql.core.errors import NotSupportedError, ProgrammingError
 from vsql.executor import json_predicates as json_is
 from vsql.executor.evaluate import (
     calculate,
@@ -24,7 +21,16 @@ from vsql.executor.evaluate import (
     evaluate_condition,
 )
 from vsql.executor.frame import Frame
-from vsql.executor.json_values import documents, is_json, path_values
+from vsql.executor.json_arithmetic import (
+    Calculated,
+    calculated,
+    calculated_integers,
+    checked_operand,
+    nothing_calculated,
+)
+from vsql.executor.json_constants import KERNELS
+from vsql.executor.json_lists import list_compare, list_contains
+from vsql.executor.json_values import is_json, path_values, rest_of
 from vsql.grammar.filter_names import (
     ARRAY_LENGTH,
     CONTAINS,
@@ -35,18 +41,6 @@ from vsql.grammar.filter_names import (
 )
 from vsql.grammar.json_paths import root_of
 from vsql.storage.path_values import Kind, PathValues
-
-_Values = list[Any]
-"""One Python value per row, where integers leave 64 bits; None where there is none."""
-
-_KERNELS: dict[type[exp.Expr], str] = {
-    exp.EQ: "equal",
-    exp.NEQ: "not_equal",
-    exp.LT: "less",
-    exp.LTE: "less_equal",
-    exp.GT: "greater",
-    exp.GTE: "greater_equal",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +63,7 @@ def filter_function(node: exp.Anonymous, frame: Frame) -> pa.Array:
         return frame.elements
     if name == EXISTS:
         path = node.expressions[0].unnest()
-        return json_is.exists(path_values(path, frame), _documents(path, frame))
+        return json_is.exists(path_values(path, frame), rest_of(path, frame))
     if name is not None and name in CONTAINS.values():
         return _contains(name, node, frame)
     if name is not None and name.startswith("vsql_match_"):
@@ -79,10 +73,6 @@ def filter_function(node: exp.Anonymous, frame: Frame) -> pa.Array:
     )
 
 
-def _documents(path: exp.Expr, frame: Frame) -> json_is.Documents:
-    return lambda rows: documents(path, frame, rows)
-
-
 def _leaf(leaf: exp.Expr, frame: Frame) -> pa.Array:
     operand = leaf.this.unnest()
     if isinstance(leaf, exp.In) and not leaf.expressions:
@@ -90,32 +80,25 @@ def _leaf(leaf: exp.Expr, frame: Frame) -> pa.Array:
     values = _operand(operand, frame)
     if isinstance(values, PathValues):
         return _json_leaf(leaf, operand, values, frame)
-    if isinstance(leaf, exp.In):
-        assert isinstance(values, list)
-        return _booleans(map(json_is.membership_test(_constants(leaf, frame)), values))
     constant = _constant(leaf.expression, frame)
-    if isinstance(values, list):
-        return _booleans(map(json_is.comparison(type(leaf), constant), values))
+    if isinstance(values, Calculated):
+        return json_is.compare_calculated(type(leaf), values, constant)
     if pa.types.is_list(values.type):
-        return json_is.list_compare(type(leaf), values, constant)
+        return list_compare(type(leaf), values, constant)
     if pa.types.is_float32(values.type) and constant is not None:
         constant = pa.scalar(constant, pa.float32())
-    return compare_values(_KERNELS[type(leaf)], values, constant, frame)
+    return compare_values(KERNELS[type(leaf)], values, constant, frame)
 
 
 def _json_leaf(leaf: exp.Expr, path: exp.Expr, values: PathValues, frame: Frame) -> pa.Array:
     if isinstance(leaf, exp.In):
-        return json_is.membership(values, _constants(leaf, frame), _documents(path, frame))
+        return json_is.membership(values, _constants(leaf, frame), rest_of(path, frame))
     constant = _constant(leaf.expression, frame)
     if isinstance(leaf, exp.Like | exp.RegexpLike):
         if not isinstance(constant, str):
             raise ProgrammingError("a pattern is a string", code=sqlstate.DATATYPE_MISMATCH)
         return json_is.pattern(type(leaf), values, constant)
-    return json_is.compare(type(leaf), values, constant, _documents(path, frame))
-
-
-def _booleans(values: Iterable[bool | None]) -> pa.Array:
-    return pa.array(list(values), pa.bool_())
+    return json_is.compare(type(leaf), values, constant, rest_of(path, frame))
 
 
 def _constant(node: exp.Expr, frame: Frame) -> Any:
@@ -142,8 +125,8 @@ def _in_nothing(operand: exp.Expr, frame: Frame) -> pa.Array:
     return pc.if_else(known, pa.scalar(False), pa.scalar(None, pa.bool_()))
 
 
-def _operand(node: exp.Expr, frame: Frame) -> pa.Array | PathValues | _Values:
-    """Return a leaf's left side; a list where it is arithmetic that leaves 64 bits."""
+def _operand(node: exp.Expr, frame: Frame) -> pa.Array | PathValues | Calculated:
+    """Return a leaf's left side."""
     node = node.unnest()
     if is_json(node, frame):
         return path_values(node, frame)
@@ -154,48 +137,32 @@ def _operand(node: exp.Expr, frame: Frame) -> pa.Array | PathValues | _Values:
     return evaluate(node, frame)
 
 
-def _lengths(node: exp.Expr, frame: Frame) -> pa.Array | PathValues:
+def _lengths(node: exp.Expr, frame: Frame) -> pa.Array | Calculated:
     if is_json(node, frame):
-        return json_is.lengths(path_values(node, frame), _documents(node, frame))
+        return Calculated(json_is.lengths(path_values(node, frame), rest_of(node, frame)))
     return pc.list_value_length(evaluate(node, frame)).cast(pa.int64())
 
 
-def _calculated(node: exp.Binary, frame: Frame) -> pa.Array | PathValues | _Values:
+def _calculated(node: exp.Binary, frame: Frame) -> pa.Array | Calculated:
     operand = node.this.unnest()
-    values, constant = _operand(operand, frame), _constant(node.expression, frame)
+    constant = _constant(node.expression, frame)
     if constant is None:
-        return [None] * frame.length
-    if isinstance(values, PathValues):
-        return json_is.calculated(node, values, constant, _operand_of_rows(operand, frame))
-    if isinstance(values, list):
-        return [json_is.result(node, value, constant) for value in values]
-    if pa.types.is_float32(values.type):
-        return calculate(type(node), values, pa.scalar(constant, pa.float32()))
-    try:
-        return calculate(type(node), values.cast(pa.int64()), pa.scalar(constant, pa.int64()))
-    except DataError as error:
-        if error.sqlstate != sqlstate.NUMERIC_VALUE_OUT_OF_RANGE:
-            raise
-        return [json_is.result(node, value, constant) for value in values.to_pylist()]
-
-
-def _operand_of_rows(operand: exp.Expr, frame: Frame) -> json_is.Documents:
-    """Return how to read the left side of arithmetic row by row, itself arithmetic or not."""
-
-    def values(rows: Rows) -> list[Any]:
-        node = operand.unnest()
-        if isinstance(node, exp.Binary) and not isinstance(node, exp.JSONExtract):
-            constant = _constant(node.expression, frame)
-            below = _operand_of_rows(node.this, frame)(rows)
-            return [json_is.result(node, value, constant) for value in below]
-        if isinstance(node, exp.Anonymous):
-            found = _lengths(node.expressions[0].unnest(), frame)
-            assert isinstance(found, PathValues)
-            numbers: list[Any] = found.parts[Kind.INTEGER].take(pa.array(rows)).to_pylist()
-            return numbers
-        return documents(node, frame, rows)
-
-    return values
+        return nothing_calculated(frame.length)
+    constant = checked_operand(constant)
+    if is_json(operand, frame):
+        return calculated(
+            type(node), path_values(operand, frame), constant, rest_of(operand, frame)
+        )
+    values = evaluate(operand, frame)
+    if pa.types.is_floating(values.type):
+        return calculate(type(node), values, pa.scalar(constant, values.type))
+    if isinstance(constant, float):
+        raise ProgrammingError(
+            f"{types.from_arrow(values.type)} does not calculate with a float",
+            code=sqlstate.DATATYPE_MISMATCH,
+        )
+    found = calculated_integers(type(node), values, constant)
+    return found if found.wide else found.values.parts[Kind.INTEGER]
 
 
 def _contains(name: str, node: exp.Anonymous, frame: Frame) -> pa.Array:
@@ -206,11 +173,11 @@ def _contains(name: str, node: exp.Anonymous, frame: Frame) -> pa.Array:
         raise ProgrammingError(f"{name} needs a list", code=sqlstate.DATATYPE_MISMATCH)
     every = name != CONTAINS["_any"]
     if not is_json(target, frame):
-        return json_is.list_contains(evaluate(target, frame), wanted, every=every)
+        return list_contains(evaluate(target, frame), wanted, every=every)
     if not wanted:
         return pa.repeat(pa.scalar(every), frame.length)
     values = path_values(target, frame)
-    return json_is.contains(values, wanted, _documents(target, frame), every=every)
+    return json_is.contains(values, wanted, rest_of(target, frame), every=every)
 
 
 def _match(name: str, node: exp.Anonymous, frame: Frame) -> pa.Array:

@@ -40,7 +40,7 @@ def leaf_keys(documents: pa.Array, relational: Relational) -> pa.Array:
     for start in range(0, len(pointers), _PATHS_AT_A_TIME):
         some = pointers[start : start + _PATHS_AT_A_TIME]
         for pointer, values in extract(documents, some, relational).items():
-            for rows, texts in _postings(pointer, values):
+            for rows, texts in _postings(pointer, values, relational):
                 owners.append(rows)
                 keys.append(texts)
     if not complete and len(documents):
@@ -58,12 +58,14 @@ def leaf_keys(documents: pa.Array, relational: Relational) -> pa.Array:
     )
 
 
-def _postings(pointer: str, values: PathValues) -> Iterator[tuple[Any, pa.Array]]:
+def _postings(
+    pointer: str, values: PathValues, relational: Relational
+) -> Iterator[tuple[Any, pa.Array]]:
     for kind, tag in _TAGS.items():
         if kind in values.parts:
             part = values.parts[kind]
             rows = values.rows_of(kind)
-            yield rows, _keyed(pointer, tag, _text(part.take(pa.array(rows)), kind))
+            yield rows, _keyed(pointer, tag, _text(part.take(pa.array(rows)), kind, relational))
     for kind, tag in _ELEMENT_TAGS.items():
         if kind in values.parts:
             part = values.parts[kind]
@@ -75,10 +77,16 @@ def _postings(pointer: str, values: PathValues) -> Iterator[tuple[Any, pa.Array]
         yield rows, pa.array([_other(pointer)] * len(rows))
 
 
-def _text(part: pa.Array, kind: Kind) -> pa.Array:
+def _text(part: pa.Array, kind: Kind, relational: Relational) -> pa.Array:
     if kind is Kind.DOUBLE:
-        # A whole double has the key of the integer that it equals.
-        return pa.array([_number(value) for value in part.to_pylist()], pa.string())
+        # A whole double has the key of the integer that it equals; DuckDB writes the others as
+        # Python does. Past _EXACT_MAX none is looked up.
+        query = (
+            f"SELECT CASE WHEN v = trunc(v) AND abs(v) <= {_EXACT_MAX} THEN v::BIGINT::VARCHAR "
+            "ELSE v::VARCHAR END FROM vsql_doubles"
+        )
+        answer = relational.query(query, {"vsql_doubles": pa.table({"v": part})}, {})
+        return answer.column(0).combine_chunks()
     return part.cast(pa.string())
 
 

@@ -4,8 +4,7 @@ Paths that a sealed segment keeps shredded are read from its file; others are ex
 immutable segment and kept while there is room.
 """
 
-import json
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +16,7 @@ from vsql.core.schema import Column
 from vsql.core.types import Family, SqlType
 from vsql.executor.context import Context, column_of
 from vsql.executor.frame import Frame
+from vsql.executor.nested_values import NestedValues, nested_values
 from vsql.executor.shred import extract
 from vsql.grammar.json_paths import key_pointer, pointer_of, root_of, steps_of
 from vsql.storage.path_values import TYPES, Kind, PathValues
@@ -27,6 +27,9 @@ _AS_WRITTEN = (
     *(Kind.DOUBLE, Kind.INTEGERS, Kind.STRINGS),
     *(Kind.OBJECT, Kind.ARRAY, Kind.NUMBER),
 )
+
+Rest = Callable[[PathValues, tuple[Kind, ...], int], NestedValues]
+"""Return values of some kinds, in the order of their rows, with lists opened so many deep."""
 
 
 def is_json(node: exp.Expr, frame: Frame) -> bool:
@@ -65,24 +68,30 @@ def _extracted(column: Column, pointer: str, segment: OpenSegment, context: Cont
     return extract(column_of(segment, column), [pointer], context.relational())[pointer]
 
 
-def documents(node: exp.Expr, frame: Frame, rows: Rows) -> list[Any]:
-    """Return the Python value of a path in some rows of the frame."""
+def rest_of(node: exp.Expr, frame: Frame) -> Rest:
+    """Return how to read what the columns of a path leave out."""
     steps = steps_of(node)
     assert steps is not None
-    texts = frame.column(root_of(node).name).take(pa.array(rows)).to_pylist()
-    return [None if text is None else _below(json.loads(text), steps) for text in texts]
+    column, pointer = frame.table.column(root_of(node).name), pointer_of(steps)
 
+    def read(rows: Rows, levels: int) -> NestedValues:
+        found = column_of(frame.segment, column).take(pa.array(rows))
+        return nested_values(found, pointer, levels, frame.context.relational())
 
-def _below(value: Any, steps: list[str | int]) -> Any:
-    """Follow a JSON pointer: "0" is a key of an object and a place in an array."""
-    for step in map(str, steps):
-        if isinstance(value, dict):
-            value = value.get(step)
-        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            return None
-    return value
+    def rest(values: PathValues, kinds: tuple[Kind, ...], levels: int) -> NestedValues:
+        rows = values.rows_of(*kinds)
+        segment = frame.segment
+        if frame.rows is not None:
+            return read(frame.rows[rows], levels)
+        if segment.facts is None:
+            return read(rows, levels)
+        key = ("rest", segment.id, column.id, pointer, kinds, levels)
+        found: NestedValues = frame.context.resources.derived.find(
+            key, lambda: read(rows, levels), lambda nested: nested.byte_size
+        )
+        return found
+
+    return rest
 
 
 def text_of(node: exp.JSONExtractScalar, frame: Frame) -> pa.Array | None:

@@ -1,4 +1,7 @@
-"""Which segments a predicate leaves out before one row is read: by partition and by zone map."""
+"""Which segments a predicate leaves out, or takes whole, before one row is read.
+
+By partition and by zone map.
+"""
 
 import math
 from collections.abc import Iterator
@@ -50,6 +53,31 @@ def is_excluded(
     return False
 
 
+def takes_all(
+    conjunct: Conjunct, table: TableSnapshot, facts: SegmentFacts | None, context: Context
+) -> bool:
+    """Whether every row of a sealed segment passes; False where that is not known.
+
+    Told of whole numbers: these have an order without NaN and are kept in full.
+    """
+    found = _compared(conjunct.expression, context)
+    if facts is None or found is None:
+        return False
+    kind, name, value = found
+    column = table.table.find(name)
+    if column is None or not column.type.is_integer or type(value) not in (int, float):
+        return False
+    known = facts.statistics.get(column.id)
+    if known is None or known.nulls or known.minimum is None:
+        return False
+    return bool(
+        (kind is exp.LT and known.maximum < value)
+        or (kind is exp.LTE and known.maximum <= value)
+        or (kind is exp.GT and known.minimum > value)
+        or (kind is exp.GTE and known.minimum >= value)
+    )
+
+
 def pruned_count(
     conjuncts: tuple[Conjunct, ...], table: TableSnapshot, context: Context
 ) -> tuple[int, int]:
@@ -83,21 +111,30 @@ def _bounds(node: exp.Expr, context: Context) -> Iterator[_Bound]:
 
 
 def _comparison(node: exp.Expr, context: Context) -> Iterator[_Bound]:
-    column, constant = node.this, node.expression
+    found = _compared(node, context)
+    if found is None:
+        return
+    kind, name, value = found
+    if kind is exp.EQ:
+        yield name, value, value, [value]
+    elif kind in (exp.LT, exp.LTE):
+        yield name, None, value, None
+    else:
+        yield name, value, None, None
+
+
+def _compared(node: exp.Expr, context: Context) -> tuple[type[exp.Expr], str, Any] | None:
+    """Return `column <operator> constant`: the operator, the column's name and the value."""
     kind: type[exp.Expr] = type(node)
+    if kind not in _FLIPPED:
+        return None
+    column, constant = node.this, node.expression
     if not isinstance(column, exp.Column):
         column, constant, kind = constant, column, _FLIPPED[kind]
     if not isinstance(column, exp.Column) or not is_constant(constant):
-        return
+        return None
     value = _value(constant, context)
-    if value is None:
-        return
-    if kind is exp.EQ:
-        yield column.name, value, value, [value]
-    elif kind in (exp.LT, exp.LTE):
-        yield column.name, None, value, None
-    else:
-        yield column.name, value, None, None
+    return None if value is None else (kind, column.name, value)
 
 
 def _value(node: exp.Expr, context: Context) -> Any:

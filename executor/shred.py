@@ -5,19 +5,19 @@ language and a key in another.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from vsql.core.protocols import Rows
+from vsql.executor.json_types import ask, quoted, typed
 from vsql.executor.remainder import Relational
 from vsql.grammar.json_paths import pointer_of
 from vsql.storage.path_values import TYPES, Kind, PathValues
 
-# A path is kept in columns where this share of the documents has it, and so many paths at most.
+# A path is kept in columns where this share of the documents has it, and so many paths at most;
+# so many are also looked for at a time.
 _SHARE_MIN = 0.02
 _PATHS_MAX = 64
 _SAMPLE_ROWS = 1_000
@@ -27,19 +27,6 @@ _INDEXED_PATHS_MAX = 4_000
 _DEPTH_MAX = 8
 # Documents parsed at a time: what lies between text and columns stays small.
 _CHUNK_ROWS = 32_768
-
-_TYPE_NAMES = pa.array(
-    ["NULL", "BOOLEAN", "BIGINT", "UBIGINT", "DOUBLE", "VARCHAR", "ARRAY", "OBJECT"]
-)
-_KIND_OF_TYPE = np.array(
-    [
-        *(Kind.NULL, Kind.BOOLEAN, Kind.INTEGER, Kind.INTEGER),
-        *(Kind.DOUBLE, Kind.STRING, Kind.ARRAY, Kind.OBJECT, Kind.ABSENT),
-    ],
-    dtype=np.uint8,
-)
-_INT64_MAX = 2**63 - 1
-_DIGITS = r"^-?[0-9]+$"
 
 
 def frequent_paths(documents: pa.Array, relational: Relational) -> list[str]:
@@ -75,24 +62,30 @@ def all_paths(documents: pa.Array, relational: Relational) -> tuple[list[str], b
             return list(found)[:_INDEXED_PATHS_MAX], False
         # What is an object in some documents and a scalar in others counts as a leaf: look below.
         mixed = [steps for steps in leaves if steps != above]
-        pending.extend(steps for steps in mixed if _has_objects(documents, steps, relational))
+        for start in range(0, len(mixed), _PATHS_MAX):
+            pending.extend(_with_objects(documents, mixed[start : start + _PATHS_MAX], relational))
     return list(found), complete
 
 
 def _structure(documents: pa.Array, above: tuple[str, ...], relational: Relational) -> Any:
-    pointer = _quoted(pointer_of(above) or "$")
+    pointer = quoted(pointer_of(above) or "$")
     query = (
         f"SELECT json_group_structure(json_extract(document, {pointer}))::VARCHAR "
         f"FROM vsql_documents WHERE json_type(document, {pointer}) = 'OBJECT'"
     )
-    found = _ask(query, documents, relational).column(0)[0].as_py()
+    found = ask(query, documents, relational).column(0)[0].as_py()
     return {} if found is None else json.loads(found)
 
 
-def _has_objects(documents: pa.Array, steps: tuple[str, ...], relational: Relational) -> bool:
-    pointer = _quoted(pointer_of(steps))
-    query = f"SELECT bool_or(json_type(document, {pointer}) = 'OBJECT') FROM vsql_documents"
-    return bool(_ask(query, documents, relational).column(0)[0].as_py())
+def _with_objects(
+    documents: pa.Array, paths: list[tuple[str, ...]], relational: Relational
+) -> list[tuple[str, ...]]:
+    """Return the paths below which some document has an object; each is parsed once for all."""
+    wanted = ", ".join(quoted(pointer_of(steps)) for steps in paths)
+    shown = ", ".join(f"bool_or(t[{n}] = 'OBJECT')" for n in range(1, len(paths) + 1))
+    query = f"SELECT {shown} FROM (SELECT json_type(document, [{wanted}]) AS t FROM vsql_documents)"
+    found = ask(query, documents, relational)
+    return [steps for n, steps in enumerate(paths) if found.column(n)[0].as_py()]
 
 
 def _leaves(structure: Any, steps: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -135,95 +128,20 @@ def _joined(chunks: Sequence[PathValues]) -> PathValues:
     return PathValues(kinds, parts)
 
 
-def _ask(query: str, documents: pa.Array, relational: Relational) -> pa.Table:
-    if not pa.types.is_string(documents.type):
-        documents = documents.cast(pa.string())
-    return relational.query(query, {"vsql_documents": pa.table({"document": documents})}, {})
-
-
 def _extract_chunk(
     documents: pa.Array, pointers: Sequence[str], relational: Relational
 ) -> dict[str, PathValues]:
-    paths = [_quoted(pointer or "$") for pointer in pointers]
+    paths = [quoted(pointer or "$") for pointer in pointers]
     wanted = f"[{', '.join(paths)}]"
     shown = ", ".join(f"t[{n}], s[{n}]" for n in range(1, len(paths) + 1))
     query = (
         f"SELECT {shown} FROM (SELECT json_type(document, {wanted}) AS t, "
         f"json_extract_string(document, {wanted}) AS s FROM vsql_documents)"
     )
-    found = _ask(query, documents, relational)
+    found = ask(query, documents, relational)
     result: dict[str, PathValues] = {}
     for number, pointer in enumerate(pointers):
         types = found.column(2 * number).combine_chunks()
         texts = found.column(2 * number + 1).combine_chunks()
-        result[pointer] = _values(types, texts, relational)
+        result[pointer], _ = typed(types, texts, relational)
     return result
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _values(types: pa.Array, texts: pa.Array, relational: Relational) -> PathValues:
-    found = pc.fill_null(pc.index_in(types, value_set=_TYPE_NAMES), len(_TYPE_NAMES))
-    kinds = _KIND_OF_TYPE[found.to_numpy(zero_copy_only=False)]
-    kinds[_beyond_64_bits(kinds, types, texts)] = Kind.NUMBER
-    parts: dict[Kind, pa.Array] = {}
-    lists = np.flatnonzero(kinds == Kind.ARRAY)
-    if len(lists):
-        parts.update(_lists(kinds, lists, texts, relational))
-    for kind in (Kind.BOOLEAN, Kind.INTEGER, Kind.DOUBLE, Kind.STRING):
-        mask = kinds == kind
-        if mask.any():
-            own = texts if mask.all() else pc.if_else(pa.array(mask), texts, None)
-            parts[kind] = own if kind is Kind.STRING else own.cast(TYPES[kind])
-    return PathValues(kinds, parts)
-
-
-def _beyond_64_bits(kinds: Any, types: pa.Array, texts: pa.Array) -> Rows:
-    """Return the rows of integers that no BIGINT holds; DuckDB calls the largest ones DOUBLE."""
-    rows: list[Rows] = []
-    unsigned = pc.fill_null(pc.equal(types, "UBIGINT"), False).to_numpy(zero_copy_only=False)
-    if unsigned.any():
-        places = np.flatnonzero(unsigned)
-        numbers = texts.take(pa.array(places)).cast(pa.uint64()).to_numpy()
-        rows.append(places[numbers > _INT64_MAX])
-    places = np.flatnonzero(kinds == Kind.DOUBLE)
-    if len(places):
-        digits = pc.match_substring_regex(texts.take(pa.array(places)), _DIGITS)
-        rows.append(places[digits.to_numpy(zero_copy_only=False)])
-    return np.concatenate(rows) if rows else np.empty(0, np.int64)
-
-
-def _lists(
-    kinds: Any, rows: Rows, texts: pa.Array, relational: Relational
-) -> Mapping[Kind, pa.Array]:
-    """Give lists of only strings, or of only integers, a kind and a column of their own."""
-    query = (
-        "SELECT json_type(document, '$[*]'), json_extract_string(document, '$[*]') "
-        "FROM vsql_documents"
-    )
-    found = _ask(query, texts.take(pa.array(rows)), relational)
-    types, values = (found.column(number).combine_chunks() for number in (0, 1))
-    lengths = pc.list_value_length(types).to_numpy()
-    element_types, elements = types.flatten(), values.flatten()
-    strings = _all_of(pc.equal(element_types, "VARCHAR"), lengths)
-    whole = pc.is_in(element_types, value_set=pa.array(["BIGINT", "UBIGINT"]))
-    small = pc.less(pc.utf8_length(elements), 19)
-    integers = _all_of(pc.and_(whole, pc.fill_null(small, False)), lengths) & (lengths > 0)
-    parts: dict[Kind, pa.Array] = {}
-    for kind, own in ((Kind.STRINGS, strings), (Kind.INTEGERS, integers)):
-        if own.any():
-            kinds[rows[own]] = kind
-            taken = values.take(pa.array(np.flatnonzero(own))).cast(TYPES[kind])
-            places = np.full(len(kinds), -1, dtype=np.int64)
-            places[rows[own]] = np.arange(int(own.sum()))
-            parts[kind] = taken.take(pa.array(places, mask=places < 0))
-    return parts
-
-
-def _all_of(flags: pa.Array, lengths: Any) -> Any:
-    """Return for each list whether all its elements pass."""
-    passed = np.concatenate(([0], np.cumsum(flags.to_numpy(zero_copy_only=False))))
-    ends = np.cumsum(lengths)
-    return passed[ends] - passed[ends - lengths] == lengths

@@ -149,6 +149,27 @@ def test_sql(condition: str, ids: list[int], flush: bool) -> None:
         assert [row[0] for row in rows] == ids
 
 
+NUMBERS = (
+    ('m["n"] == -9223372036854775808', [0]),
+    ('m["n"] in [-9223372036854775808]', [0]),
+    ('m["n"] in [0]', [1]),
+    ('m["n"] > 1.5', [2, 4]),
+    ('m["n"] + 0.5 < 0', [0, 3]),
+    ('m["n"] / -9223372036854775807 == -1', [4]),
+    ('m["n"] in [9223372036854775808.0]', [4]),
+    ('(m["n"] & -1) > 9223372036854775807', [2]),
+)
+
+
+@pytest.mark.parametrize(("text", "ids"), NUMBERS)
+@pytest.mark.parametrize("flush", [False, True])
+def test_numbers_at_the_ends_of_their_types(text: str, ids: list[int], flush: bool) -> None:
+    numbers = (-(2**63), -0.0, 10**400, -(10**400), 2.0**63)
+    with _loaded([{"n": number} for number in numbers], copies=1, flush=flush) as connection:
+        rows = connection.execute(f"SELECT id FROM t WHERE matches('{text}') ORDER BY id")
+        assert [row[0] for row in rows] == ids
+
+
 def test_a_cast_that_fails_says_so() -> None:
     with _loaded([{"n": 1}, {"n": "one"}], copies=1, flush=True) as connection:
         with pytest.raises(vsql.DataError) as caught:

@@ -118,6 +118,33 @@ def test_values_are_bound(
 
 
 @pytest.mark.parametrize(
+    ("condition", "value", "outcome"),
+    [
+        ("vsql_filter(small + $1 = 8)", 1, [1]),
+        ("vsql_filter(small + $1 = 8)", None, []),
+        ("vsql_filter(small + $1 = 8)", "1", "42804"),
+        ("vsql_filter(small + $1 = 8)", True, "42804"),
+        ("vsql_filter(small + $1 = 8)", 1.0, "42804"),
+        ("vsql_filter(small + $1 = 8)", 2**70, "22003"),
+        ("vsql_filter((meta -> 'a') + $1 = 2)", 1.0, [1, 2]),
+        ("vsql_filter((meta -> 'a') + $1 = 2)", "1", "42804"),
+        ("vsql_filter((meta -> 'a') + $1 = 2)", 2**70, "22003"),
+        ("vsql_filter((meta -> 'a') % $1 = 0)", float("inf"), "42804"),
+        ("vsql_filter((meta -> 'a') > $1)", -(2**70), [1, 2]),
+    ],
+)
+def test_values_of_arithmetic_are_checked_when_it_runs(
+    connection: Connection, condition: str, value: Any, outcome: Any
+) -> None:
+    if isinstance(outcome, list):
+        assert _ids(connection, condition, (value,)) == outcome
+        return
+    with pytest.raises(vsql.DatabaseError) as caught:
+        _ids(connection, condition, (value,))
+    assert caught.value.sqlstate == outcome
+
+
+@pytest.mark.parametrize(
     ("condition", "underlined"),
     [
         ("matches('tag = 1')", "="),

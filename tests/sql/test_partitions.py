@@ -1,5 +1,6 @@
 """Partitions, clustering and expiry: what is read, and what is left out."""
 
+import operator
 import time
 from typing import Any
 
@@ -114,6 +115,27 @@ def test_zone_maps_never_lose_a_row(connection: Any) -> None:
         if number is not None:
             found = connection.execute("SELECT id FROM t WHERE n = ?", (number,)).fetchall()
             assert found == [(id_,)]
+
+
+OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+@pytest.mark.parametrize("symbol", OPERATORS)
+def test_a_segment_passes_whole_only_where_every_row_does(connection: Any, symbol: str) -> None:
+    connection.execute("SET segment_rows = 10")
+    connection.execute("CREATE TABLE t (id INT, n INT)")
+    rows = [(i, None if i % 10 == 5 else i) for i in range(30)]
+    connection.executemany("INSERT INTO t VALUES (?, ?)", rows)
+    connection.execute("OPTIMIZE TABLE t FULL")
+    connection.execute("DELETE FROM t WHERE id = 3")
+    for bound in (-1, 0, 9, 10, 19, 29, 30, 9.5):
+        passing = [row for row in rows if row[0] != 3 and OPERATORS[symbol](row[0], bound)]
+        for condition, count in (
+            (f"id {symbol} {bound}", len(passing)),
+            (f"n {symbol} {bound}", sum(n is not None for _, n in passing)),
+        ):
+            query = f"SELECT count(*) FROM t WHERE {condition}"
+            assert connection.execute(query).fetchone() == (count,), query
 
 
 def test_rows_expire(connection: Any) -> None:
