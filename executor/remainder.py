@@ -41,7 +41,7 @@ _NO_TYPES: Mapping[str, SqlType] = {}
 # How the names of all kernels begin (`Operation.function`).
 _KERNEL = re.compile("vsql_(vector|halfvec|sparsevec)_", re.IGNORECASE)
 _MISSING_COLUMN = re.compile(r'Referenced column "([^"]*)"|column "([^"]*)"|column named "([^"]*)"')
-_RAISED = re.compile(r"\b(42704|42P01|3F000|0A000):(.+)")
+_RAISED = re.compile(r"\AInvalid Input Error: (42704|42P01|3F000|0A000):(.+)")
 _WRONG_SIZE = re.compile(r"Cannot cast list with length (\d+) to array with length (\d+)")
 _MISSING_FUNCTION = re.compile(r"Function with name (\S+) does not exist")
 _SUGGESTION = re.compile(r'Did you mean "([^"]*)"|Candidate bindings: (.*)')
@@ -113,11 +113,15 @@ class Relational:
                     self._kept[name] = table
                 else:
                     registered += made
+            # A kernel's error that TRY() swallowed is none of this query's.
+            self._raised = None
             try:
                 return self._run(sql, parameters)
             except duckdb.Error as error:
                 raised, self._raised = self._raised, None
-                raise raised or translated(error) from None
+                if raised is not None and raised.message in str(error):
+                    raise raised from None
+                raise translated(error) from None
             finally:
                 for name in registered:
                     self._connection.unregister(name)
@@ -390,7 +394,7 @@ def _uuids(column: pa.ChunkedArray) -> pa.Array:
 def translated(error: duckdb.Error) -> DatabaseError:
     """Return vsql's error for one of DuckDB's."""
     text = str(error)
-    raised = _RAISED.search(text)
+    raised = _RAISED.match(text)
     if raised is not None:
         return _error_of(*raised.groups())
     message = text.split("\n\nLINE", 1)[0].split(": ", 1)[-1].splitlines()[0] or text

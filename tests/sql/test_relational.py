@@ -263,6 +263,7 @@ ERRORS: tuple[tuple[str, type[vsql.Error], str, str], ...] = (
     ("SELECT 2147483647::int + 1::int", vsql.DataError, "22003", "verflow"),
     ("SELECT 99999999999::int", vsql.DataError, "22003", "out of range"),
     ("SELECT 'x'::int", vsql.DataError, "22P02", "x"),
+    ("SELECT 'x 42P01:gone'::int", vsql.DataError, "22P02", "42P01"),
     ("SELECT '2024-02-30'::date", vsql.DataError, "22008", "2024-02-30"),
     ("SELECT (SELECT id FROM t)", vsql.ProgrammingError, "21000", "one row"),
     ("SELECT format('%d', 1)", vsql.ProgrammingError, "22023", "%d"),
