@@ -14,10 +14,11 @@ from sqlglot import exp
 
 from vsql.core.distance import Metric
 from vsql.core.schema import Column
-from vsql.planner.bind import distance_of, folded, qualifier
+from vsql.planner.bind import distance_of, folded, qualifier, quoted
 from vsql.planner.facts import Facts
 from vsql.planner.scope import vector_columns
 from vsql.planner.select import Ordering, Single, resolve_output, single_table
+from vsql.planner.stars import hide_from_stars
 
 OUTER_ROW = "vsql_outer_row"
 INNER_ROW = "vsql_inner_row"
@@ -36,9 +37,9 @@ class LateralSearch:
     query_column: str
     ordinal: str = INNER_ROW
 
-    def replace(self, input_name: str, columns: tuple[str, ...], distance: str) -> None:
+    def replace(self, input_name: str, distance: str) -> None:
         """Put the batch's result in the place of the lateral query."""
-        _replace_lateral(self, input_name, columns, distance)
+        _replace_lateral(self, input_name, distance)
 
 
 def find_lateral_searches(select: exp.Select, facts: Facts) -> Iterator[LateralSearch]:
@@ -139,16 +140,14 @@ def _reads_outer(inner: exp.Expr, single: Single, ordering: Ordering, outer: str
     return inner.find(exp.Window, exp.AggFunc) is not None
 
 
-def _replace_lateral(
-    search: LateralSearch, input_name: str, columns: tuple[str, ...], distance: str
-) -> None:
+def _replace_lateral(search: LateralSearch, input_name: str, distance: str) -> None:
     inner, single = search.single.tree, search.single
     for output in inner.expressions:
         for node in list(output.find_all(exp.Anonymous)):
             found = distance_of(node)
             if found is not None and search.ordering.query in (found[1], found[2]):
                 node.replace(_column(distance, single.alias))
-    _write_stars_out(inner, columns, single.alias)
+    hide_from_stars(inner, {single.alias: (distance, search.ordinal)})
     inner.append("expressions", _column(search.ordinal, single.alias))
     inner.set("from_", exp.From(this=exp.to_table(input_name).as_(single.alias)))
     for clause in ("where", "limit", "offset", "order"):
@@ -163,28 +162,8 @@ def _replace_lateral(
     joined = exp.Join(this=derived, on=on, side=side) if side else exp.Join(this=derived, on=on)
     search.join.replace(joined)
     search.outer.meta["vsql_ordinal"] = OUTER_ROW
-    _hide_row_numbers(search.select, outer_alias, folded(alias))
-
-
-def _write_stars_out(inner: exp.Select, columns: tuple[str, ...], alias: str) -> None:
-    outputs: list[exp.Expr] = []
-    for output in inner.expressions:
-        outputs.extend([_column(c, alias) for c in columns] if output.is_star else [output])
-    inner.set("expressions", outputs)
-
-
-def _hide_row_numbers(select: exp.Select, outer: str, inner: str) -> None:
-    for output in select.expressions:
-        star = output if isinstance(output, exp.Star) else output.this
-        if not isinstance(star, exp.Star):
-            continue
-        table = qualifier(output) if isinstance(output, exp.Column) else None
-        hidden = {None: (OUTER_ROW, INNER_ROW), outer: (OUTER_ROW,), inner: (INNER_ROW,)}
-        names = hidden.get(table, ())
-        star.set("except_", [exp.to_identifier(name, quoted=True) for name in names])
+    hide_from_stars(search.select, {outer_alias: (OUTER_ROW,), folded(alias): (search.ordinal,)})
 
 
 def _column(name: str, table: str) -> exp.Column:
-    return exp.column(
-        exp.to_identifier(name, quoted=True), table=exp.to_identifier(table, quoted=True)
-    )
+    return exp.column(quoted(name), table=quoted(table))

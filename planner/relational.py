@@ -21,6 +21,7 @@ from vsql.planner.bind import (
     conjuncts_of,
     folded,
     qualifier,
+    quoted,
     span_of,
     type_name,
 )
@@ -53,11 +54,12 @@ from vsql.planner.select import (
     single_table,
     top_k,
 )
+from vsql.planner.stars import hide_from_stars
 from vsql.planner.system_catalog import relations, type_of
 from vsql.planner.system_functions import mentions_system, replace_system_functions
 from vsql.planner.translate import to_duckdb
 from vsql.planner.vector_types import outputs_of, relation_types, vector_parameters
-from vsql.planner.widening import DISTANCE, Lift, find_widenable, widen
+from vsql.planner.widening import ACROSS_ROWS, DISTANCE, Lift, find_widenable, widen
 
 INPUT_PREFIX = "vsql_input_"
 
@@ -122,9 +124,8 @@ def plan_remainder(
             outputs = _needed_outputs(lateral.single, lateral.ordering)
             search = top_k(lateral.single, lateral.ordering, outputs, settings, ranges=False)
             search = replace(search, query=exp.null())
-            names = tuple(output.name for output in outputs[:-1])
             batch = BatchTopK(lateral.outer_table, lateral.query_column, search, lateral.ordinal)
-            lateral.replace(inputs.add(batch), names, DISTANCE)
+            lateral.replace(inputs.add(batch), DISTANCE)
     for select in list(tree.find_all(exp.Select)):
         _replace_search(select, facts, settings, lift, inputs)
     refuse_fusion(tree)
@@ -258,21 +259,18 @@ def _replace_search(
     name = inputs.add(plan)
     original = ordering_of(single)
     assert original is not None
-    replace_distances(
-        select, single, original, exp.column(exp.to_identifier(DISTANCE, quoted=True))
-    )
+    replace_distances(select, single, original, exp.column(quoted(DISTANCE)))
     select.set("from_", exp.From(this=exp.to_table(name).as_(single.alias)))
     for clause in ("where", "limit", "offset"):
         select.set(clause, None)
-    ordinal = exp.column(exp.to_identifier(ORDINAL, quoted=True))
+    ordinal = exp.column(quoted(ORDINAL))
     select.set("order", exp.Order(expressions=[exp.Ordered(this=ordinal, nulls_first=False)]))
-    _hide(select, single, (DISTANCE, ORDINAL))
+    hide_from_stars(select, {single.alias: (DISTANCE, ORDINAL)})
 
 
 def _is_search(select: exp.Select) -> bool:
     """A search's outputs must not look across rows: those would count rows beyond the limit."""
-    across = (exp.Window, exp.AggFunc, exp.UDTF, exp.Explode)
-    return not any(node.find(*across) for node in select.expressions)
+    return not any(node.find(*ACROSS_ROWS) for node in select.expressions)
 
 
 def _needed_outputs(single: Single, ordering: Ordering | Fused) -> tuple[Output, ...]:
@@ -296,23 +294,6 @@ def replace_distances(
         for node in list(output.find_all(exp.Anonymous)):
             if ordering.is_value(node, single.columns):
                 node.replace(by.copy())
-
-
-def _hide(select: exp.Select, single: Single, names: tuple[str, ...]) -> None:
-    """Write stars out, so that the input's own columns do not show."""
-    outputs: list[exp.Expr] = []
-    for output in select.expressions:
-        if output.is_star:
-            outputs.extend(_column(c, single.alias) for c in single.columns)
-        else:
-            outputs.append(output)
-    select.set("expressions", outputs)
-
-
-def _column(column: Column, table: str) -> exp.Column:
-    return exp.column(
-        exp.to_identifier(column.name, quoted=True), table=exp.to_identifier(table, quoted=True)
-    )
 
 
 def _replace_table(

@@ -18,7 +18,7 @@ from sqlglot import exp
 
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import DOUBLE
-from vsql.planner.bind import conjuncts_of, folded, qualifier
+from vsql.planner.bind import conjuncts_of, folded, qualifier, quoted
 from vsql.planner.facts import Facts
 from vsql.planner.nodes import DEPTH, ORDINAL, Output, Subquery, TopK, Widening
 from vsql.planner.predicate import plan_predicate
@@ -26,6 +26,7 @@ from vsql.planner.resolve import is_cte
 from vsql.planner.scope import is_standalone, named_columns, outer_names
 from vsql.planner.select import Ordering, Single, ordering_of, resolve_output, top_k
 from vsql.planner.semi_join import semi_joins
+from vsql.planner.stars import hide_from_stars
 
 DISTANCE = "vsql_distance"
 Lift = Callable[[exp.Select], tuple[exp.Select, tuple[Subquery, ...]]]
@@ -35,7 +36,8 @@ _CLAUSES = frozenset(
     {"expressions", "from_", "joins", "where", "order", "limit", "offset", "with_", "kind", "hint"}
     | {"operation_modifiers"}
 )
-_ACROSS_ROWS = (exp.AggFunc, exp.Window, exp.UDTF, exp.Explode)
+ACROSS_ROWS = (exp.AggFunc, exp.Window, exp.UDTF, exp.Explode)
+"""Outputs that a search cannot have: they would count rows beyond its limit."""
 _RANKS = (exp.RowNumber, exp.Rank, exp.DenseRank)
 
 
@@ -72,7 +74,7 @@ def find_widenable(select: exp.Expr, facts: Facts) -> Widenable | None:
     if any(value for name, value in select.args.items() if name not in _CLAUSES):
         return None
     source, order = select.args.get("from_"), select.args.get("order")
-    if source is None or order is None or any(e.find(*_ACROSS_ROWS) for e in select.expressions):
+    if source is None or order is None or any(e.find(*ACROSS_ROWS) for e in select.expressions):
         return None
     if isinstance(source.this, exp.Subquery) and not select.args.get("joins"):
         found = _grouped(select, source.this, facts)
@@ -182,8 +184,8 @@ def _grouped(select: exp.Select, derived: exp.Subquery, facts: Facts) -> Widenab
 def _ranks_by(inner: exp.Select, ordering: Ordering, single: Single) -> bool:
     """Whether every window counts nearer rows, and nothing else looks across rows."""
     windows = [w for e in inner.expressions for w in e.find_all(exp.Window)]
-    across = [n for e in inner.expressions for n in e.find_all(*_ACROSS_ROWS)]
-    inside = [n for w in windows for n in w.find_all(*_ACROSS_ROWS)]
+    across = [n for e in inner.expressions for n in e.find_all(*ACROSS_ROWS)]
+    inside = [n for w in windows for n in w.find_all(*ACROSS_ROWS)]
     if len(across) != len(inside):
         return False
     return all(
@@ -224,7 +226,7 @@ def widen(
         synthetic.set("where", exp.Where(this=exp.and_(*pushed, copy=False)))
     distance = exp.Anonymous(
         this=found.ordering.metric.function,
-        expressions=[exp.column(_quoted(found.ordering.column.name)), found.ordering.query.copy()],
+        expressions=[exp.column(quoted(found.ordering.column.name)), found.ordering.query.copy()],
     )
     synthetic.set("order", exp.Order(expressions=[exp.Ordered(this=distance, nulls_first=False)]))
     synthetic.set("limit", exp.Limit(expression=exp.Placeholder(this=DEPTH)))
@@ -237,9 +239,9 @@ def widen(
     plan = replace(top_k(single, ordering, outputs, settings), subqueries=subqueries)
     name = add(plan)
     if scope is found.select:
-        key = exp.column(_quoted(ORDINAL), table=_quoted(alias))
+        key = exp.column(quoted(ORDINAL), table=quoted(alias))
         scope.set("order", exp.Order(expressions=[exp.Ordered(this=key, nulls_first=False)]))
-    _hide(found)
+    hide_from_stars(scope, {alias: (DISTANCE, ORDINAL)})
     replacement = exp.to_table(name).as_(alias, quoted=True)
     if found.table.args.get("joins"):
         replacement.set("joins", found.table.args["joins"])
@@ -282,7 +284,7 @@ def _name_distances(found: Widenable) -> None:
             continue
         own = [c for c in node.find_all(exp.Column) if folded(c.this) == found.ordering.column.name]
         if own and qualifier(own[0]) in (None, found.alias):
-            node.replace(exp.column(_quoted(DISTANCE), table=_quoted(found.alias)))
+            node.replace(exp.column(quoted(DISTANCE), table=quoted(found.alias)))
 
 
 def _outputs(found: Widenable) -> tuple[Output, ...]:
@@ -292,20 +294,3 @@ def _outputs(found: Widenable) -> tuple[Output, ...]:
         Output(c.name, c.type, c.name) for c in columns if needed is None or c.name in needed
     )
     return (*outputs, Output(DISTANCE, DOUBLE, None))
-
-
-def _hide(found: Widenable) -> None:
-    """Keep the search's own columns out of stars."""
-    hidden = (DISTANCE, ORDINAL)
-    for output in found.scope.expressions:
-        star = output.this if isinstance(output, exp.Column) else output
-        if not isinstance(star, exp.Star):
-            continue
-        owner = qualifier(output) if isinstance(output, exp.Column) else None
-        if owner in (None, found.alias):
-            kept = star.args.get("except_") or []
-            star.set("except_", [*kept, *map(_quoted, hidden)])
-
-
-def _quoted(name: str) -> exp.Identifier:
-    return exp.to_identifier(name, quoted=True)

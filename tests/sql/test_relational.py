@@ -131,6 +131,28 @@ QUERIES: tuple[tuple[str, Rows], ...] = (
         "SELECT u.w FROM t JOIN u USING (id) ORDER BY t.e <-> '[0, 1]' LIMIT 1",
         [("y",)],
     ),
+    # Stars show neither what orders a search nor what the planner adds, and keep what they say.
+    ("SELECT *, id + 1 FROM u ORDER BY id LIMIT 1", [(1, "x", 2)]),
+    ("SELECT * EXCLUDE (a, e) FROM t ORDER BY e <-> '[0, 1]' LIMIT 1", [(2, "a", 2)]),
+    ("SELECT t.* EXCLUDE (g, a, e), 7 FROM t ORDER BY e <-> '[0, 1]' LIMIT 1", [(2, 2, 7)]),
+    (
+        "SELECT * EXCLUDE (a, e) REPLACE (n + 5 AS n) FROM t ORDER BY e <-> '[0, 1]' LIMIT 1",
+        [(2, "a", 7)],
+    ),
+    (
+        "SELECT * EXCLUDE (a, e), e <-> '[0, 1]' FROM t WHERE n + 1 = 3",
+        [(2, "a", 2, 0.0)],
+    ),
+    (
+        "SELECT t.* EXCLUDE (a, e), u.* FROM t JOIN u ON u.id = t.id WHERE e <-> '[0, 1]' < 1",
+        [(2, "a", 2, 2, "y")],
+    ),
+    (
+        "SELECT x.* EXCLUDE (a, e), l.* FROM t x,"
+        " LATERAL (SELECT * EXCLUDE (a, e, g) FROM t ORDER BY t.e <-> x.e LIMIT 1) l"
+        " WHERE x.id < 3 ORDER BY x.id",
+        [(1, "a", 1, 1, 1), (2, "a", 2, 2, 2)],
+    ),
 )
 
 
@@ -285,7 +307,7 @@ ERRORS: tuple[tuple[str, type[vsql.Error], str, str], ...] = (
 
 
 # What PostgreSQL does not have, or does.
-OURS = ("QUALIFY", "WITH d AS (DELETE")
+OURS = ("QUALIFY", "EXCLUDE", "WITH d AS (DELETE")
 
 
 @pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR")
