@@ -4,6 +4,7 @@ Inputs are Arrow tables that DuckDB reads in place. Its own errors become vsql's
 divides integers as PostgreSQL does, loads no extension, and lives as long as its session.
 """
 
+import datetime
 import inspect
 import re
 import threading
@@ -37,6 +38,8 @@ from vsql.executor.vectors import vector_parameter
 from vsql.planner.translate import to_duckdb
 from vsql.planner.vector_types import column_types, vector_parameters
 
+# When the server began, PostgreSQL would say: vsql serves from within this process.
+_STARTED = datetime.datetime.now(datetime.UTC)
 _NO_TYPES: Mapping[str, SqlType] = {}
 # How the names of all kernels begin (`Operation.function`).
 _KERNEL = re.compile("vsql_(vector|halfvec|sparsevec)_", re.IGNORECASE)
@@ -60,6 +63,7 @@ class Relational:
         self._connection.execute("SET integer_division = true")
         self._connection.execute("SET TimeZone = 'UTC'")
         self._connection.execute("SET VARIABLE vsql_database = ?", [database])
+        self._connection.execute("SET VARIABLE vsql_started = ?", [_STARTED])
         self._lock = threading.RLock()
         self._raised: Error | None = None
         self._kept: dict[str, pa.Table] = {}
