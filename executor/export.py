@@ -165,7 +165,7 @@ def _index_statements(table: TableSnapshot) -> list[str]:
             continue
         plain = index.key.startswith('"') and index.key.count('"') == 2
         key = index.key if plain else f"({index.key})"
-        column = table.table.find(index.key.strip('"'))
+        column = table.table.key_column(index)
         metric = "" if index.metric is None else f" {_operator_class(index.metric, column)}"
         options = ", ".join(f"{name} = {value}" for name, value in index.options.items())
         with_ = f" WITH ({options})" if options else ""

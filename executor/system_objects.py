@@ -229,12 +229,9 @@ class SystemObjects:
 
 def key_parts(index: Index, table: Table) -> tuple[str, ...]:
     """Return the parts of an index's key: names of columns, or one expression."""
-    if index.unique:
-        return index.key_columns
-    if index.leading_key != index.key:
-        return tuple(part.strip().strip('"') for part in index.key[1:-1].split(","))
-    name = index.key.strip('"')
-    return (name,) if table.find(name) is not None else (index.key,)
+    names = index.key_columns
+    is_known = bool(names) and all(table.find(name) is not None for name in names)
+    return names if is_known else (index.key,)
 
 
 def quoted(name: str) -> str:

@@ -409,11 +409,11 @@ def _create_index(node: _Node, text: str) -> st.CreateIndex:
     names, table = _trees(node, "name"), _tree(node, "table_name")
     key_node = _tree(node, "index_key")
     first = key_node.children[0]
-    source = f'"{_name(first)}"' if first.data == "name" else _source(first, text)
     columns = _names(key_node)
+    written = ['"' + column.replace('"', '""') + '"' for column in columns]
+    source = written[0] if first.data == "name" else _source(first, text)
     if len(columns) > 1 and not _tokens(node, "UNIQUE"):
-        written = [column.replace('"', '""') for column in columns]
-        source = "(" + ", ".join(f'"{column}"' for column in written) + ")"
+        source = f"({', '.join(written)})"
     classes = _tokens(key_node, "WORD")
     using = _tree(node, "using")
     with_ = _tree(node, "with")

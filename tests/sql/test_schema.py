@@ -207,3 +207,18 @@ def test_a_name_that_means_another_column_now() -> None:
         connection.execute("ALTER TABLE t RENAME COLUMN a TO c")
         connection.execute("ALTER TABLE t RENAME COLUMN b TO a")
         assert connection.execute(count).fetchone() == (10,)
+
+
+def test_keys_of_columns_with_odd_names() -> None:
+    with vsql.connect(autocommit=True) as connection:
+        run = connection.execute
+        run('CREATE TABLE t ("a, b" INT, "c""d" INT, PRIMARY KEY ("a, b", "c""d"))')
+        run('CREATE INDEX i ON t ("c""d")')
+        run("INSERT INTO t VALUES (1, 2)")
+        with pytest.raises(vsql.IntegrityError):
+            run("INSERT INTO t VALUES (1, 2)")
+        run("OPTIMIZE TABLE t FULL")
+        assert run('SELECT "a, b" FROM t WHERE "c""d" = 2').fetchall() == [(1,)]
+        run('ALTER TABLE t RENAME COLUMN "a, b" TO "x, ""y"')
+        run("INSERT INTO t VALUES (1, 3)")
+        assert run('SELECT "x, ""y" FROM t ORDER BY 1').fetchall() == [(1,), (1,)]
