@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import BIGINT
+from vsql.executor.coerce import typed_parameter
 from vsql.executor.context import Context
 from vsql.executor.dictionaries import dictionaries
 from vsql.executor.fields import field_of
@@ -19,7 +20,6 @@ from vsql.executor.scan import pick
 from vsql.executor.take import Picked, take_column
 from vsql.executor.topk import run_batch
 from vsql.executor.values import query_vector
-from vsql.executor.vectors import vector_parameter
 from vsql.executor.widening import widened
 from vsql.planner.nodes import (
     ORDINAL,
@@ -58,8 +58,8 @@ class RemainderOperator:
         own = None if widening is None else widening.search
         inputs = {n: self._input(n, source, context) for n, source in plan.inputs if n != own}
         bound = {key: context.parameter(key) for key in plan.parameters}
-        for key, type_ in plan.vector_parameters:
-            bound[key] = vector_parameter(bound[key], type_)
+        for key, type_ in plan.typed_parameters:
+            bound[key] = typed_parameter(bound[key], type_)
         if widening is None:
             table = context.relational().query(plan.sql, inputs, bound, self._kept)
         else:

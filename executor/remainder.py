@@ -31,12 +31,14 @@ from vsql.core.errors import (
 )
 from vsql.core.sparse import SparseVector
 from vsql.core.types import Family, SqlType, from_arrow, is_sparse
+from vsql.executor.coerce import typed_parameter
 from vsql.executor.external import external_access_is_off
 from vsql.executor.fields import TYPE_METADATA, field_of
 from vsql.executor.sparse_values import is_sparse_value
-from vsql.executor.vectors import vector_parameter
+from vsql.planner.array_text import read_array_text
+from vsql.planner.bind import folded
 from vsql.planner.translate import to_duckdb
-from vsql.planner.vector_types import column_types, vector_parameters
+from vsql.planner.vector_types import column_types, typed_parameters
 
 # When the server began, PostgreSQL would say: vsql serves from within this process.
 _STARTED = datetime.datetime.now(datetime.UTC)
@@ -209,12 +211,14 @@ class Relational:
         `types` are those of columns of which Arrow does not tell: BIT(128) is 16 bytes, as a UUID.
         """
         known = {name: types.get(name) or from_arrow(a.type) for name, a in columns.items()}
-        tree = to_duckdb(node.copy(), column_types(known))
+        tree = node.copy()
+        read_array_text(tree, lambda column: known.get(folded(column.this)))
+        tree = to_duckdb(tree, column_types(known))
         used = {p.name for p in tree.find_all(exp.Placeholder)}
         bound = {name: value for name, value in parameters.items() if name in used}
-        for name, type_ in vector_parameters(tree):
+        for name, type_ in typed_parameters(tree):
             if name in bound:
-                bound[name] = vector_parameter(bound[name], type_)
+                bound[name] = typed_parameter(bound[name], type_)
         if columns:
             fields = [field_of(name, known[name], array.type) for name, array in columns.items()]
             table = pa.Table.from_arrays(list(columns.values()), schema=pa.schema(fields))

@@ -10,6 +10,7 @@ A search keeps its own select list: `SELECT upper(name), d FROM t ORDER BY e <=>
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from sqlglot import exp
 
@@ -17,6 +18,7 @@ from vsql.core import sqlstate
 from vsql.core.errors import ProgrammingError
 from vsql.core.schema import Column
 from vsql.core.types import DOUBLE, named
+from vsql.planner.array_text import read_array_text
 from vsql.planner.bind import (
     conjuncts_of,
     folded,
@@ -45,7 +47,7 @@ from vsql.planner.nodes import (
 )
 from vsql.planner.predicate import plan_predicate
 from vsql.planner.resolve import is_cte
-from vsql.planner.scope import is_standalone, named_columns, outer_names
+from vsql.planner.scope import is_standalone, named_columns, outer_names, stored_type
 from vsql.planner.select import (
     Ordering,
     Single,
@@ -58,7 +60,7 @@ from vsql.planner.stars import hide_from_stars
 from vsql.planner.system_catalog import relations, type_of
 from vsql.planner.system_functions import mentions_system, replace_system_functions
 from vsql.planner.translate import to_duckdb
-from vsql.planner.vector_types import outputs_of, relation_types, vector_parameters
+from vsql.planner.vector_types import outputs_of, relation_types, typed_parameters
 from vsql.planner.widening import ACROSS_ROWS, DISTANCE, Lift, find_widenable, widen
 
 INPUT_PREFIX = "vsql_input_"
@@ -107,6 +109,7 @@ def plan_remainder(
     _name_outputs(tree)
     if mentions_system(tree):
         tree = replace_system_functions(tree)
+    read_array_text(tree, partial(stored_type, facts=facts))
     types = relation_types(tree, facts)
     shown = outputs_of(tree, types) or ()
     widening = None
@@ -140,7 +143,7 @@ def plan_remainder(
         tuple(inputs.found),
         parameters,
         vectors=tuple((n, t) for n, (_, t) in enumerate(shown) if t is not None and t.is_vector),
-        vector_parameters=vector_parameters(tree),
+        typed_parameters=typed_parameters(tree),
         widening=widening,
     )
 
