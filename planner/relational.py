@@ -108,7 +108,7 @@ def plan_remainder(
         _check_distinct_order(select)
     _name_outputs(tree)
     if mentions_system(tree):
-        tree = replace_system_functions(tree)
+        tree = replace_system_functions(tree, facts)
     read_array_text(tree, partial(stored_type, facts=facts))
     types = relation_types(tree, facts)
     shown = outputs_of(tree, types) or ()

@@ -221,6 +221,36 @@ QUERIES: tuple[tuple[str, list[tuple[Any, ...]]], ...] = (
     ),
     (f"SELECT count(*) {_INFORMATION}.triggers", [(0,)]),
     (
+        "SELECT 'ITEMS'::regclass, 'Shop.Orders'::regclass, to_regclass('\"Items\"'),"
+        " to_regclass('PUBLIC.\"items\"'), 'INT4'::regtype, 'PUBLIC'::regnamespace",
+        [("items", "shop.orders", None, "items", "integer", "public")],
+    ),
+    (
+        "SELECT pg_relation_size('items') = pg_relation_size('items'::regclass),"
+        " pg_total_relation_size('shop.orders') >= 0, pg_table_size('Items') >= 0,"
+        " pg_indexes_size('items') >= 0, pg_relation_size('items', 'main') >= 0,"
+        " pg_relation_size(NULL)",
+        [(True, True, True, True, True, None)],
+    ),
+    (
+        "SELECT pg_relation_size(relname::text) >= 0, relname::regclass FROM pg_class"
+        " WHERE relname = 'items'",
+        [(True, "items")],
+    ),
+    (
+        "SELECT roles, typreceive FROM (VALUES ('{a}', 0)) AS v(roles, typreceive), pg_namespace"
+        " WHERE roles = '{a}' AND typreceive = 0 AND nspname = 'public'",
+        [("{a}", 0)],
+    ),
+    ("SELECT typname FROM pg_type WHERE typreceive = 0 AND oid < 30", []),
+    (
+        "SELECT conname FROM pg_constraint WHERE conkey = '{1,2}' AND connamespace > 13000"
+        " ORDER BY 1",
+        [("odd_pkey",), ("orders_pkey",)],
+    ),
+    ("SELECT count(*) FROM pg_policy WHERE polroles = '{0}' OR polroles <> '{}'", [(0,)]),
+    ("SELECT pg_type_is_visible(23), pg_has_role(current_user, 'USAGE')", [(True, True)]),
+    (
         f"SELECT table_name, is_updatable IS NOT NULL {_INFORMATION}.views"
         " WHERE table_schema = 'public'",
         [("cheap", True)],
@@ -325,6 +355,10 @@ def test_a_table_of_the_same_name_comes_first(connection: Connection) -> None:
     ("sql", "code"),
     [
         ("SELECT 'nothing'::regclass", "42P01"),
+        ("SELECT '\"ITEMS\"'::regclass", "42P01"),
+        ("SELECT pg_relation_size('nothing')", "42P01"),
+        ("SELECT has_nothing(1)", "42883"),
+        ("SELECT nothing_is_visible(1), 'items'::regclass", "42883"),
         ("SELECT * FROM pg_catalog.pg_nothing", "42P01"),
         ("SELECT * FROM information_schema.nothing", "42P01"),
         ("SELECT nothing FROM pg_class", "42703"),
