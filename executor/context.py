@@ -124,7 +124,7 @@ class Context:
     trace: Trace | None = None
     progress: ProgressReport | None = None
     describes: bool = False
-    """Whether only outputs are wanted: the catalogs, which describe views, have no rows then."""
+    """Whether only outputs are wanted: tables have no rows then, nor the catalogs."""
 
     def table(self, name: str) -> TableSnapshot:
         return self.snapshot.tables[name]

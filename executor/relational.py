@@ -135,7 +135,7 @@ def _outer_vectors(batch: BatchTopK, context: Context) -> Any:
 
 def _table_input(source: TableInput, context: Context) -> pa.Table:
     table = context.table(source.table)
-    picked = pick(source.conjuncts, table, context)
+    picked = [] if context.describes else pick(source.conjuncts, table, context)
     arrays, fields = [], []
     for name in source.columns:
         column = table.table.column(name)

@@ -337,7 +337,8 @@ _ALTERATIONS: dict[str, Any] = {
 
 def _create_view(node: _Node, text: str) -> st.CreateView:
     name, columns = _tree(node, "table_name"), _tree(node, "name_list")
-    query = _source(_tree(node, "query"), text)
+    query_node = _tree(node, "query")
+    query = _source(query_node, text)
     parse_query(query)
     return st.CreateView(
         name=_table(name),
@@ -346,6 +347,7 @@ def _create_view(node: _Node, text: str) -> st.CreateView:
         or_replace=bool(_tokens(node, "REPLACE")),
         if_not_exists=_tree(node, "if_not_exists") is not None,
         span=_span(name),
+        query_span=_span(query_node),
     )
 
 
