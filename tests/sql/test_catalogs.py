@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import vsql
 from tests.real_postgres import real_postgres
 from vsql.driver.connection import Connection
+from vsql.executor import system_objects, system_rows
 
 SETUP = (
     "CREATE SCHEMA shop",
@@ -317,6 +319,37 @@ def test_oids_stay(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE b (id int PRIMARY KEY)")
         connection.commit()
     assert set(before) < set(oids())
+
+
+def test_oids_stay_where_two_would_be_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    same = SimpleNamespace(digest=lambda: bytes(4))
+    monkeypatch.setattr(system_objects, "blake2b", lambda *_, **__: same)
+    oids = "SELECT relname, oid FROM pg_class WHERE oid >= 100000"
+    with vsql.connect(autocommit=True) as connection:
+        connection.execute("CREATE TABLE a (id int)")
+        connection.execute("CREATE TABLE b (id int)")
+        before = dict(connection.execute(oids).fetchall())
+        connection.execute("DROP TABLE a")
+        connection.execute("UNDROP TABLE a")
+        assert dict(connection.execute(oids).fetchall()) == before
+
+
+def test_the_catalogs_are_gathered_once_for_a_statement(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+
+    class Counted(system_objects.SystemObjects):
+        def __init__(self, context: Any) -> None:
+            made.append(context)
+            super().__init__(context)
+
+    monkeypatch.setattr(system_rows, "SystemObjects", Counted)
+    connection.execute(
+        "SELECT * FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.oid = 'items'::regclass"
+    )
+    assert len(made) == 1
 
 
 def test_a_view_over_nothing_is_listed_without_columns(connection: Connection) -> None:
