@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from vsql.core.bits import are_set
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import BIGINT
 from vsql.executor.coerce import typed_parameter
@@ -160,14 +161,14 @@ def _distances(
     query = query_vector(computed.query, column.type, column.name, context)
     chunks = []
     for part in picked:
-        rows = np.arange(part.segment.row_count) if part.rows is None else part.rows
+        rows = part.numbers
         if query is None:
             chunks.append(pa.nulls(len(rows), pa.float64()))
             continue
         ranker = ranker_of(context, part.segment, column, computed.metric)
         distances = ranker.distances(query, rows).astype(np.float64)
         valid = part.segment.vector_bits(column.id)
-        missing = None if valid is None else (valid[rows >> 3] >> (rows & 7) & 1) == 0
+        missing = None if valid is None else ~are_set(valid, rows)
         chunks.append(pa.array(distances, mask=missing, from_pandas=False))
     return pa.chunked_array(chunks, type=pa.float64())
 

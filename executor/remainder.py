@@ -242,12 +242,7 @@ def _readable(table: pa.Table) -> pa.Table:
     """Return what DuckDB can read: 16-bit floats widened, 16 bytes as UUIDs, bits as bytes."""
     for number, field in enumerate(table.schema):
         column = table.column(number)
-        if pa.types.is_fixed_size_list(field.type) and pa.types.is_float16(field.type.value_type):
-            wide = pa.list_(pa.float32(), field.type.list_size)
-            table = table.set_column(number, field.name, column.cast(wide))
-        elif pa.types.is_list(field.type) and pa.types.is_float16(field.type.value_type):
-            table = table.set_column(number, field.name, column.cast(pa.list_(pa.float32())))
-        elif (
+        if (
             pa.types.is_fixed_size_binary(field.type)
             and field.type.byte_width == 16
             and not _is_bit(field)
