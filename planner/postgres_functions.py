@@ -8,12 +8,15 @@ import functools
 import os
 import re
 from collections.abc import Callable
+from typing import Any
 
 from sqlglot import exp, parse_one
 
 from vsql.core import sqlstate
+from vsql.core.array_text import read_array
 from vsql.core.errors import DataError, NotSupportedError, ProgrammingError
 from vsql.core.version import VERSION
+from vsql.planner.bind import span_of
 
 _FOUND = "CASE WHEN regexp_matches(_1, _2) THEN regexp_extract(_1, _2, {group}) END"
 _QUOTED = "'''' || replace(CAST(_1 AS VARCHAR), '''', '''''') || ''''"
@@ -54,9 +57,6 @@ SERVER_VERSION = f"PostgreSQL 18.0 (vsql {VERSION})"
 """What version() says: clients look for PostgreSQL's number, and choose their SQL by it."""
 # Set on the executor's connection, since it is the database's, not the statement's.
 _DATABASE = "getvariable('vsql_database')"
-# The brackets of an array's text; what stands in quotes stays.
-_BRACES = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]')
-_BRACKETS = {"{": "[", "}": "]"}
 
 # What is written without parentheses of its own.
 _OPERATORS = (exp.Binary, exp.Unary, exp.Between, exp.In)
@@ -244,12 +244,34 @@ def _cast(node: exp.Expr) -> exp.Expr:
     kind, value = node.args["to"], node.this
     if kind.this is exp.DataType.Type.ARRAY and isinstance(value, exp.Literal):
         if value.is_string and value.name.lstrip().startswith("{"):
-            value.set("this", _BRACES.sub(lambda m: _BRACKETS.get(m[0], m[0]), value.name))
+            node.set("this", _array(value))
         return node
     sized = kind.this in (exp.DataType.Type.VARCHAR, exp.DataType.Type.CHAR) and kind.expressions
     if not sized:
         return node
     return filled(f"left(CAST(_1 AS VARCHAR), {kind.expressions[0].name})", node.this)
+
+
+def _array(text: exp.Literal) -> exp.Expr:
+    try:
+        return _elements(read_array(text.name))
+    except ValueError:
+        raise DataError(
+            f"malformed array literal: {text.name!r}",
+            code=sqlstate.INVALID_TEXT_REPRESENTATION,
+            span=span_of(text),
+            hint="""an array looks like '{1,2}' or '{a,"b c",NULL}'""",
+        ) from None
+
+
+def _elements(items: list[Any]) -> exp.Expr:
+    found: list[exp.Expr] = []
+    for item in items:
+        if isinstance(item, list):
+            found.append(_elements(item))
+        else:
+            found.append(exp.null() if item is None else exp.Literal.string(item))
+    return exp.Array(expressions=found)
 
 
 def _division(node: exp.Expr) -> exp.Expr:
