@@ -25,12 +25,22 @@ def read_array_text(tree: exp.Expr, type_of: Callable[[exp.Column], SqlType | No
     """
     for node in tree.find_all(*_OPERATORS):
         operands = [operand.unnest() for operand in node.iter_expressions()]
-        types = [type_of(one) for one in operands if isinstance(one, exp.Column)]
+        untyped = [one for one in operands if _is_untyped(one)]
+        if not untyped:
+            continue
+        types = (type_of(one) for one in operands if isinstance(one, exp.Column))
         array = next((t for t in types if t is not None and t.family is Family.ARRAY), None)
         if array is None:
             continue
-        for one in operands:
-            if isinstance(one, exp.Literal) and one.is_string:
+        for one in untyped:
+            if isinstance(one, exp.Literal):
                 one.replace(exp.cast(one.copy(), str(array), dialect="postgres"))
-            elif isinstance(one, exp.Placeholder) and not one.name.startswith(SUBQUERY_PREFIX):
+            else:
                 with_type(one, array)
+
+
+def _is_untyped(node: exp.Expr) -> bool:
+    if isinstance(node, exp.Placeholder):
+        # A subquery's value has a type of its own.
+        return not node.name.startswith(SUBQUERY_PREFIX)
+    return isinstance(node, exp.Literal) and node.is_string
