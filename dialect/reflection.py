@@ -342,8 +342,5 @@ def _class_of_expression(index: Index) -> str:
 
 def _names_in(index: Index, table: TableSnapshot) -> list[str | None]:
     """Return the columns of an index, None for an expression."""
-    names = index.key_columns
-    if not index.unique and index.leading_key != index.key:
-        names = tuple(part.strip().strip('"') for part in index.key[1:-1].split(","))
-    known = [name if table.table.find(name) is not None else None for name in names]
-    return known if all(known) else [None]
+    known = [n if table.table.find(n) is not None else None for n in index.key_columns]
+    return known if known and all(known) else [None]

@@ -179,7 +179,9 @@ def _drop_column(one: st.DropColumn, table: TableSnapshot, context: Context) -> 
     properties = dict(owner.properties)
     if one.name in properties.get("cluster_by", "").split(","):
         del properties["cluster_by"]
-    dropped = [change.DropIndex(owner.id, i.id) for i in table.indexes if _reads(i, one.name)]
+    dropped = [
+        change.DropIndex(owner.id, i.id) for i in table.indexes if one.name in columns_read(i)
+    ]
     altered = _altered(table, columns=columns, checks=checks, properties=properties)
     return (*dropped, altered)
 
@@ -188,8 +190,9 @@ def _names(text: str) -> set[str]:
     return {column.name for column in parse_expression(text).find_all(exp.Column)}
 
 
-def _reads(index: Index, name: str) -> bool:
-    return name in index.key_columns if index.unique else name in _names(index.key)
+def columns_read(index: Index) -> set[str]:
+    """Return the names of the columns that the key of an index reads."""
+    return set(index.key_columns) or _names(index.key)
 
 
 def _rename_column(
@@ -235,7 +238,7 @@ def _rename_column(
     )
     indexes = []
     for index in table.indexes:
-        if not _reads(index, one.name):
+        if one.name not in columns_read(index):
             continue
         if index.unique:
             keys = [one.new_name if n == one.name else n for n in index.key_columns]
@@ -261,7 +264,7 @@ def _set_type(one: st.SetType, table: TableSnapshot, context: Context) -> tuple[
     widened = _is_wider(column.type, one.type)
     if widened and column.type.arrow == one.type.arrow:
         return (change.AlterTable(after.table),)
-    indexed = [i for i in table.indexes if _reads(i, one.name)]
+    indexed = [i for i in table.indexes if one.name in columns_read(i)]
     if widened and not indexed:
         return (change.AlterTable(after.table),)
     # The rows must be checked or converted: they are written again under the new type.

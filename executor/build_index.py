@@ -33,7 +33,7 @@ def build(
     index: Index, table: TableSnapshot, facts: SegmentFacts, context: Context
 ) -> tuple[Change, ...]:
     """Return the index files of one index over one segment."""
-    column = table.table.find(index.key.strip('"'))
+    column = table.table.key_column(index)
     (segment,) = context.segments(TableSnapshot(table.table, (facts,), table.indexes))
     files: list[Change] = []
     if index.metric is not None:
@@ -77,8 +77,8 @@ def _build_vector(
 ) -> IndexFile:
     from vsql.index.calibrate import measure
 
-    assert index.metric is not None
-    column = table.table.column(index.key.strip('"'))
+    column = table.table.key_column(index)
+    assert index.metric is not None and column is not None
     kind = registry.vector_kind(name)
     vectors = segment.vectors(column.id)
     threads = context.settings["threads"] or os.cpu_count() or 1
@@ -122,7 +122,7 @@ def _keys(index: Index, table: TableSnapshot, segment: OpenSegment, context: Con
 
         names = index.key_columns
         return key_of([column_of(segment, table.table.column(name)) for name in names])
-    column = table.table.find(index.key.strip('"'))
+    column = table.table.key_column(index)
     if column is not None and column.type.family is Family.JSON:
         from vsql.executor.json_leaves import leaf_keys
 

@@ -24,7 +24,13 @@ from vsql.core.sparse import SparseRows, SparseVector
 from vsql.core.types import Family, SqlType, is_sparse
 from vsql.executor.fields import numbers_in
 from vsql.executor.sparse_values import sparse_column, to_sparse
-from vsql.executor.vectors import checked, not_finite, to_vector, wrong_dimension
+from vsql.executor.vectors import (
+    checked,
+    not_finite,
+    to_vector,
+    vector_parameter,
+    wrong_dimension,
+)
 
 _BLOCK_ROWS = 16_384
 
@@ -106,6 +112,23 @@ def _one(value: Any, column: Column, row: int) -> Any:
         if number
         else sqlstate.INVALID_TEXT_REPRESENTATION,
     )
+
+
+def typed_parameter(value: Any, type_: SqlType) -> Any:
+    """Return a parameter that stands for a vector or an array in DuckDB's SQL; raises DataError.
+
+    Text of an array becomes its elements; any other array is one already.
+    """
+    if type_.family is not Family.ARRAY:
+        return vector_parameter(value, type_)
+    if not isinstance(value, str):
+        return value
+    try:
+        return _converted(value, type_)
+    except (ValueError, TypeError, OverflowError, decimal.InvalidOperation):
+        raise DataError(
+            f"{value!r} is not a valid {type_}", code=sqlstate.INVALID_TEXT_REPRESENTATION
+        ) from None
 
 
 def _converted(value: Any, type_: SqlType) -> Any:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -29,6 +29,7 @@ _RANKER_BYTES = 1024 * 1024 * 1024
 # Less than this and it can't run a join at all.
 _RELATIONAL_BYTES_MIN = 32 * 1024 * 1024
 
+T = TypeVar("T")
 ProgressReport = Callable[[str, float], None]
 
 
@@ -147,7 +148,17 @@ class Context:
     trace: Trace | None = None
     progress: ProgressReport | None = None
     describes: bool = False
-    """Whether only outputs are wanted: the catalogs, which describe views, have no rows then."""
+    """Whether only outputs are wanted: tables have no rows then, nor the catalogs."""
+
+    _made: dict[Any, tuple[Snapshot, Any]] = field(default_factory=dict)
+
+    def once(self, make: "Callable[[Context], T]") -> T:
+        """Return what `make` makes of this run, made once for its snapshot."""
+        known = self._made.get(make)
+        if known is None or known[0] is not self.snapshot:
+            known = self._made[make] = (self.snapshot, make(self))
+        found: T = known[1]
+        return found
 
     def table(self, name: str) -> TableSnapshot:
         return self.snapshot.tables[name]

@@ -16,9 +16,11 @@ import pyarrow.compute as pc
 from sqlglot import exp
 
 from vsql.core import sqlstate, types
+from vsql.core.array_text import read_array
 from vsql.core.distance import METRIC_BY_FUNCTION, Metric
 from vsql.core.errors import DatabaseError, DataError, ProgrammingError
 from vsql.core.types import Family, SqlType
+from vsql.executor.coerce import typed_parameter
 from vsql.executor.context import column_of
 from vsql.executor.frame import Frame
 from vsql.executor.json_values import cast_of, text_of
@@ -157,19 +159,8 @@ def _comparison(kernel: str, node: exp.Expr, frame: Frame) -> Datum:
     if isinstance(right, exp.Any):
         return _any(kernel, node, frame)
     if _is_array(node.this, frame) or _is_array(right, frame):
-        return _derived(_with_array_text(node, frame), frame)
+        return _derived(node, frame)
     return _compare(kernel, node.this, right, frame)
-
-
-def _with_array_text(node: exp.Expr, frame: Frame) -> exp.Expr:
-    """`column = '{1,2}'`: text is read as the column's type."""
-    for side, other in (("this", "expression"), ("expression", "this")):
-        column, text = node.args[side].unnest(), node.args[other].unnest()
-        if isinstance(column, exp.Column) and isinstance(text, exp.Literal) and text.is_string:
-            type_ = frame.table.column(column.name).type
-            node = node.copy()
-            node.set(other, exp.cast(text.copy(), str(type_), dialect="postgres"))
-    return node
 
 
 def _is_array(node: exp.Expr, frame: Frame) -> bool:
@@ -495,10 +486,12 @@ def _any_element(lists: pa.Array, matches: pa.Array) -> pa.Array:
 
 def _array_operator(node: exp.Expr, frame: Frame) -> pa.Array:
     lists, wanted = evaluate(node.this, frame), evaluate(node.expression, frame)
-    if isinstance(lists, list | tuple | np.ndarray) and isinstance(node, exp.ArrayOverlaps):
+    if isinstance(lists, list | tuple | np.ndarray | str) and isinstance(node, exp.ArrayOverlaps):
         lists, wanted = wanted, lists
     _check_list(lists)
-    values = list(wanted)
+    if wanted is None:
+        return pa.nulls(frame.length, pa.bool_())
+    values = _elements(wanted)
     contains_all = isinstance(node, exp.ArrayContainsAll)
     result = pa.repeat(pa.scalar(contains_all), frame.length)
     combine = pc.and_kleene if contains_all else pc.or_kleene
@@ -506,6 +499,15 @@ def _array_operator(node: exp.Expr, frame: Frame) -> pa.Array:
         constant = constant_of(value, lists.type.value_type)
         result = combine(result, _any_element(lists, pc.equal(lists.values, constant)))
     return result
+
+
+def _elements(wanted: Any) -> list[Any]:
+    try:
+        return read_array(wanted) if isinstance(wanted, str) else list(wanted)
+    except ValueError:
+        raise DataError(
+            f"malformed array literal: {wanted!r}", code=sqlstate.INVALID_TEXT_REPRESENTATION
+        ) from None
 
 
 def _cast(node: exp.Cast, frame: Frame) -> Datum:
@@ -519,6 +521,8 @@ def _cast(node: exp.Cast, frame: Frame) -> Datum:
     if not isinstance(value, pa.Array):
         if value is None:
             return None
+        if type_.family is Family.ARRAY:
+            return typed_parameter(value, type_)
         scalar = pa.scalar(value) if not isinstance(value, str) else None
         if scalar is None:
             return value if type_.is_string else _parsed(value, type_.arrow).as_py()

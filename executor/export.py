@@ -9,15 +9,17 @@ from sqlglot import exp
 
 from vsql.core import sqlstate
 from vsql.core.distance import Metric
-from vsql.core.errors import OperationalError
-from vsql.core.schema import Column, Partitioning
+from vsql.core.errors import Error, OperationalError
+from vsql.core.schema import Column, NamedObject, Partitioning
 from vsql.core.snapshot import TableSnapshot
 from vsql.executor.context import Context
 from vsql.executor.copy import copy_to
 from vsql.executor.scan import pick
 from vsql.executor.seal import batch_of
+from vsql.grammar.parse import parse_query
 from vsql.grammar.utility_statements import CopyTo
 from vsql.planner.facts import Facts
+from vsql.planner.resolve import table_name
 
 SCRIPT = "database.sql"
 _FILE = re.compile(r"^(COPY .* FROM ')([^'/]+\.parquet)(';)$", re.MULTILINE)
@@ -46,14 +48,39 @@ def export_database(path: str, facts: Facts, context: Context) -> int:
             after += [*_index_statements(table), *_comments(table)]
         for named in context.snapshot.named("alias").values():
             after.append(f"CREATE ALIAS {relation(named.name)} FOR {relation(named.body)};")
-        for named in context.snapshot.named("view").values():
-            after.append(f"CREATE VIEW {relation(named.name)} AS {named.body};")
+        after += _views(context)
         (folder / SCRIPT).write_text("\n".join([*before, *after]) + "\n", encoding="utf-8")
     except OSError as error:
         raise OperationalError(
             f'cannot write the export "{path}": {error.strerror or error}', code=sqlstate.IO_ERROR
         ) from None
     return len(tables)
+
+
+def _views(context: Context) -> list[str]:
+    """Return the statements that make the views, each behind those that it reads.
+
+    A view over what is gone cannot be made: its statement is a comment, so that nothing is lost.
+    """
+    views = context.snapshot.named("view")
+    done: dict[str, str] = {}
+
+    def add(view: NamedObject, around: frozenset[str]) -> None:
+        for table in parse_query(view.body).find_all(exp.Table):
+            read = views.get(table_name(table))
+            if read is not None and read.name not in {*done, *around}:
+                add(read, around | {read.name})
+        text = f"CREATE VIEW {relation(view.name)} AS {view.body};"
+        try:
+            context.host.outputs_of(view.body)
+        except Error as error:
+            text = "\n".join(f"-- {line}" for line in (error.message, *text.splitlines()))
+        done[view.name] = text
+
+    for view in views.values():
+        if view.name not in done:
+            add(view, frozenset((view.name,)))
+    return list(done.values())
 
 
 def script_of(path: str) -> str:
@@ -165,7 +192,7 @@ def _index_statements(table: TableSnapshot) -> list[str]:
             continue
         plain = index.key.startswith('"') and index.key.count('"') == 2
         key = index.key if plain else f"({index.key})"
-        column = table.table.find(index.key.strip('"'))
+        column = table.table.key_column(index)
         metric = "" if index.metric is None else f" {_operator_class(index.metric, column)}"
         options = ", ".join(f"{name} = {value}" for name, value in index.options.items())
         with_ = f" WITH ({options})" if options else ""

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vsql.core import sqlstate
+from vsql.core.bits import are_set
 from vsql.core.errors import DataError, ProgrammingError, did_you_mean
 from vsql.core.protocols import Rows
 from vsql.executor.context import Context
@@ -75,10 +76,7 @@ class FusionOperator:
 
     def _found(self, nearest: Nearest) -> _Found:
         starts = dict(zip(map(id, self._segments), self._starts.tolist(), strict=False))
-        parts = [
-            (np.arange(p.segment.row_count) if p.rows is None else p.rows) + starts[id(p.segment)]
-            for p in nearest.picked
-        ]
+        parts = [part.numbers + starts[id(part.segment)] for part in nearest.picked]
         rows = np.concatenate(parts) if parts else np.empty(0, np.int64)
         if nearest.order is not None:
             rows = rows[nearest.order]
@@ -105,7 +103,7 @@ class FusionOperator:
             own = rows[places] - start
             valid = segment.vector_bits(column.id)
             if valid is not None and len(own):
-                kept = (valid[own >> 3] >> (own & 7) & 1).astype(bool)
+                kept = are_set(valid, own)
                 places, own = places[kept], own[kept]
             if len(own):
                 ranker = ranker_of(context, segment, column, search.metric)
@@ -138,7 +136,7 @@ class FusionOperator:
         self, picked: list[Picked], order: Rows, rows: Rows, k: int, context: Context
     ) -> tuple[list[Picked], Rows]:
         """Add matching rows that no search gave, since their vectors are NULL: they sort last."""
-        count = sum(len(part.rows) for part in picked if part.rows is not None)
+        count = sum(part.count for part in picked)
         for segment, start in zip(self._segments, self._starts[:-1], strict=True):
             missing = self._missing(segment, int(start), rows, context)[: k - len(order)]
             if len(missing):
@@ -209,7 +207,8 @@ def _arc_tangent(distances: Scores, given: Scores) -> Scores:
 def _as_it_is(distances: Scores, given: Scores) -> Scores:
     """The distance; a NULL counts as the farthest that the search gave."""
     finite = given[np.isfinite(given)]
-    return np.where(np.isnan(distances), finite.max(initial=0.0), distances)
+    farthest = finite.max() if len(finite) else 0.0
+    return np.where(np.isnan(distances), farthest, distances)
 
 
 _NORMALISED: dict[str, Callable[[Scores, Scores], Scores]] = {

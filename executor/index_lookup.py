@@ -140,7 +140,7 @@ def _condition(
 
     column = table.table.find(conjunct.columns[0]) if len(conjunct.columns) == 1 else None
     index = next(i for i in table.indexes if i.id in wanted.index_ids)
-    plain = column is not None and index.leading_key.strip('"') == column.name
+    plain = column is not None and index.key_columns[:1] == (column.name,)
 
     def values_of(nodes: tuple[Any, ...]) -> list[Any] | None:
         values = constants(list(nodes), frame)

@@ -14,6 +14,7 @@ from vsql.executor.system_objects import (
     Constraint,
     Relation,
     SystemObjects,
+    largest_of,
 )
 from vsql.planner.system_catalog import type_of
 
@@ -98,13 +99,12 @@ def _is_nullable(column: Column, relation: Relation) -> bool:
 def _identity(column: Column) -> Row:
     if column.identity is None:
         return {"is_identity": "NO", "identity_cycle": "NO"}
-    largest = 2 ** (8 * type_of(column.type).length - 1) - 1
     return {
         "is_identity": "YES",
         "identity_generation": "ALWAYS" if column.identity == "always" else "BY DEFAULT",
         "identity_start": "1",
         "identity_increment": "1",
-        "identity_maximum": str(largest),
+        "identity_maximum": str(largest_of(column)),
         "identity_minimum": "1",
         "identity_cycle": "NO",
     }
@@ -170,35 +170,30 @@ def _views(objects: SystemObjects) -> Iterator[Row]:
 
 
 def _constraint(one: Constraint, objects: SystemObjects) -> Row:
+    return _named(one.name, one.relation, objects)
+
+
+def _named(name: str, relation: Relation, objects: SystemObjects) -> Row:
     return {
         "constraint_catalog": objects.database,
-        "constraint_schema": one.relation.namespace.name,
-        "constraint_name": one.name,
+        "constraint_schema": relation.namespace.name,
+        "constraint_name": name,
     }
 
 
 def _table_constraints(objects: SystemObjects) -> Iterator[Row]:
-    for one in objects.constraints:
-        yield {
-            **_constraint(one, objects),
-            **_place(one.relation, objects),
-            "constraint_type": _CONSTRAINT_WORDS[one.kind],
-            "is_deferrable": "NO",
-            "initially_deferred": "NO",
-            "enforced": "YES",
-            "nulls_distinct": "YES" if one.kind == "u" else None,
-        }
+    every = [(one.name, one.relation, one.kind) for one in objects.constraints]
     # NOT NULL is a check to the standard.
-    for relation, _, name in _not_null(objects):
+    every += [(name, relation, "c") for relation, _, name in _not_null(objects)]
+    for name, relation, kind in every:
         yield {
-            "constraint_catalog": objects.database,
-            "constraint_schema": relation.namespace.name,
-            "constraint_name": name,
+            **_named(name, relation, objects),
             **_place(relation, objects),
-            "constraint_type": "CHECK",
+            "constraint_type": _CONSTRAINT_WORDS[kind],
             "is_deferrable": "NO",
             "initially_deferred": "NO",
             "enforced": "YES",
+            "nulls_distinct": "YES" if kind == "u" else None,
         }
 
 
@@ -215,12 +210,8 @@ def _check_constraints(objects: SystemObjects) -> Iterator[Row]:
         if one.check is not None:
             yield {**_constraint(one, objects), "check_clause": f"({one.check.condition})"}
     for relation, column, name in _not_null(objects):
-        yield {
-            "constraint_catalog": objects.database,
-            "constraint_schema": relation.namespace.name,
-            "constraint_name": name,
-            "check_clause": f"{column.name} IS NOT NULL",
-        }
+        clause = f"{column.name} IS NOT NULL"
+        yield {**_named(name, relation, objects), "check_clause": clause}
 
 
 def _key_column_usage(objects: SystemObjects) -> Iterator[Row]:

@@ -43,7 +43,7 @@ def extend_graphs(
         if any(part.id in context.staged.batches for part in segment.parts):
             continue
         for index in table.indexes:
-            column = table.table.find(index.key.strip('"'))
+            column = table.table.key_column(index)
             if column is None or index.metric not in METRICS:
                 continue
             if not column.type.is_dense or index.kind == "FLAT":

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from vsql.catalog.conflicts import conflict
 from vsql.core import sqlstate
+from vsql.core.bits import is_set
 from vsql.core.errors import IntegrityError
 from vsql.core.protocols import Rows
 from vsql.core.snapshot import Snapshot, TableSnapshot
@@ -138,7 +139,7 @@ def _is_live(segment: GrowingSegment) -> Callable[[int], bool]:
     live, count = segment.live, segment.row_count
     if live is None:
         return lambda row: row < count
-    return lambda row: row < count and bool(live[row >> 3] >> (row & 7) & 1)
+    return lambda row: row < count and is_set(live, row)
 
 
 def _without_dead(rows: Rows, segment: OpenSegment) -> Rows:

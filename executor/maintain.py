@@ -116,7 +116,7 @@ def missing_indexes(table: TableSnapshot, context: Context) -> tuple[Change, ...
     staged: list[Change] = []
     for segment in table.sealed:
         for index in table.indexes:
-            column = table.table.find(index.key.strip('"'))
+            column = table.table.key_column(index)
             if index.metric is not None and column is not None:
                 wanted = registry.structures_for(index.kind, column.type, index.metric)
             else:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from vsql.core import changes as change
 from vsql.core import sqlstate
 from vsql.core.changes import Change
-from vsql.core.errors import NotSupportedError, ProgrammingError, did_you_mean
+from vsql.core.errors import Error, NotSupportedError, ProgrammingError, did_you_mean
 from vsql.core.schema import NamedObject, new_id
 from vsql.executor.context import Context
 from vsql.executor.define import refuse_taken_name
@@ -73,16 +73,23 @@ def drop_schema(statement: st.DropSchema, facts: Facts, context: Context) -> tup
 
 
 def create_view(statement: st.CreateView, facts: Facts, context: Context) -> tuple[Change, ...]:
-    """Return the changes of CREATE VIEW; raises ProgrammingError (42P07)."""
+    """Return the changes of CREATE VIEW; raises ProgrammingError (42P07), or as its query does."""
     known = context.snapshot.objects.get(("view", statement.name))
     if known is not None and statement.if_not_exists:
         return ()
     if known is None or not statement.or_replace:
         refuse_taken_name(statement.name, context.snapshot, statement.span)
-    body = statement.query
+    body, before = statement.query, ""
     if statement.columns:
         names = ", ".join('"' + name.replace('"', '""') + '"' for name in statement.columns)
-        body = f"SELECT * FROM ({body}) AS vsql_view ({names})"
+        before = "SELECT * FROM ("
+        body = f"{before}{body}) AS vsql_view ({names})"
+    try:
+        context.host.outputs_of(body)
+    except Error as error:
+        if error.span is not None and error.statement is None:
+            error.span = error.span.moved(statement.query_span.start - len(before))
+        raise
     identity = known.id if known is not None else new_id()
     return (change.PutObject(NamedObject(identity, "view", statement.name, body)),)
 

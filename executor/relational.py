@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from vsql.core.bits import are_set
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import BIGINT
 from vsql.executor.batch import run_batch
+from vsql.executor.coerce import typed_parameter
 from vsql.executor.context import Context
 from vsql.executor.dictionaries import dictionaries
 from vsql.executor.fields import field_of
@@ -19,7 +21,6 @@ from vsql.executor.result import Result, table_result
 from vsql.executor.scan import pick
 from vsql.executor.take import Picked, take_column
 from vsql.executor.values import query_vector
-from vsql.executor.vectors import vector_parameter
 from vsql.executor.widening import widened
 from vsql.planner.nodes import (
     ORDINAL,
@@ -62,8 +63,8 @@ class RemainderOperator:
             if name != own:
                 inputs[name] = self._input(name, source, inputs, context)
         bound = {key: context.parameter(key) for key in plan.parameters}
-        for key, type_ in plan.vector_parameters:
-            bound[key] = vector_parameter(bound[key], type_)
+        for key, type_ in plan.typed_parameters:
+            bound[key] = typed_parameter(bound[key], type_)
         if widening is None:
             table = context.relational().query(plan.sql, inputs, bound, self._kept)
         else:
@@ -136,7 +137,7 @@ def _read_rows(source: Any, context: Context) -> pa.Table:
 
 def _table_input(source: TableInput, context: Context) -> pa.Table:
     table = context.table(source.table)
-    picked = pick(source.conjuncts, table, context)
+    picked = [] if context.describes else pick(source.conjuncts, table, context)
     arrays, fields = [], []
     for name in source.columns:
         column = table.table.column(name)
@@ -161,14 +162,14 @@ def _distances(
     query = query_vector(computed.query, column.type, column.name, context)
     chunks = []
     for part in picked:
-        rows = np.arange(part.segment.row_count) if part.rows is None else part.rows
+        rows = part.numbers
         if query is None:
             chunks.append(pa.nulls(len(rows), pa.float64()))
             continue
         ranker = ranker_of(context, part.segment, column, computed.metric)
         distances = ranker.distances(query, rows).astype(np.float64)
         valid = part.segment.vector_bits(column.id)
-        missing = None if valid is None else (valid[rows >> 3] >> (rows & 7) & 1) == 0
+        missing = None if valid is None else ~are_set(valid, rows)
         chunks.append(pa.array(distances, mask=missing, from_pandas=False))
     return pa.chunked_array(chunks, type=pa.float64())
 

@@ -5,6 +5,7 @@ divides integers as PostgreSQL does, loads no extension, and lives as long as it
 """
 
 import contextlib
+import datetime
 import inspect
 import re
 import tempfile
@@ -35,6 +36,7 @@ from vsql.core.errors import (
 )
 from vsql.core.sparse import SparseVector
 from vsql.core.types import Family, SqlType, from_arrow, is_sparse
+from vsql.executor.coerce import typed_parameter
 from vsql.executor.external import external_access_is_off
 from vsql.executor.fields import (
     TYPE_METADATA,
@@ -45,15 +47,18 @@ from vsql.executor.fields import (
     with_floats,
 )
 from vsql.executor.sparse_values import is_sparse_value
-from vsql.executor.vectors import vector_parameter
+from vsql.planner.array_text import read_array_text
+from vsql.planner.bind import folded
 from vsql.planner.translate import to_duckdb
-from vsql.planner.vector_types import column_types, vector_parameters
+from vsql.planner.vector_types import column_types, typed_parameters
 
+# When the server began, PostgreSQL would say: vsql serves from within this process.
+_STARTED = datetime.datetime.now(datetime.UTC)
 _NO_TYPES: Mapping[str, SqlType] = {}
 # How the names of all kernels begin (`Operation.function`).
 _KERNEL = re.compile("vsql_(vector|halfvec|bfloatvec|int8vec|sparsevec)_", re.IGNORECASE)
 _MISSING_COLUMN = re.compile(r'Referenced column "([^"]*)"|column "([^"]*)"|column named "([^"]*)"')
-_RAISED = re.compile(r"\b(42704|42P01|3F000|0A000):(.+)")
+_RAISED = re.compile(r"\AInvalid Input Error: (42704|42P01|3F000|0A000):(.+)")
 _WRONG_SIZE = re.compile(r"Cannot cast list with length (\d+) to array with length (\d+)")
 _MISSING_FUNCTION = re.compile(r"Function with name (\S+) does not exist")
 _SUGGESTION = re.compile(r'Did you mean "([^"]*)"|Candidate bindings: (.*)')
@@ -74,6 +79,7 @@ class Relational:
         self._connection.execute("SET integer_division = true")
         self._connection.execute("SET TimeZone = 'UTC'")
         self._connection.execute("SET VARIABLE vsql_database = ?", [database])
+        self._connection.execute("SET VARIABLE vsql_started = ?", [_STARTED])
         self._lock = threading.RLock()
         self._raised: Error | None = None
         self._kept: dict[str, pa.Table] = {}
@@ -136,11 +142,15 @@ class Relational:
                     self._kept[name] = table
                 else:
                     registered += made
+            # A kernel's error that TRY() swallowed is none of this query's.
+            self._raised = None
             try:
                 return self._run(sql, parameters)
             except duckdb.Error as error:
                 raised, self._raised = self._raised, None
-                raise raised or translated(error) from None
+                if raised is not None and raised.message in str(error):
+                    raise raised from None
+                raise translated(error) from None
             finally:
                 for name in registered:
                     self._connection.unregister(name)
@@ -224,12 +234,14 @@ class Relational:
         `types` are those of columns of which Arrow does not tell: BIT(128) is 16 bytes, as a UUID.
         """
         known = {name: types.get(name) or from_arrow(a.type) for name, a in columns.items()}
-        tree = to_duckdb(node.copy(), column_types(known))
+        tree = node.copy()
+        read_array_text(tree, lambda column: known.get(folded(column.this)))
+        tree = to_duckdb(tree, column_types(known))
         used = {p.name for p in tree.find_all(exp.Placeholder)}
         bound = {name: value for name, value in parameters.items() if name in used}
-        for name, type_ in vector_parameters(tree):
+        for name, type_ in typed_parameters(tree):
             if name in bound:
-                bound[name] = vector_parameter(bound[name], type_)
+                bound[name] = typed_parameter(bound[name], type_)
         if columns:
             fields = [field_of(name, known[name], array.type) for name, array in columns.items()]
             table = pa.Table.from_arrays(list(columns.values()), schema=pa.schema(fields))
@@ -262,8 +274,6 @@ def _readable(table: pa.Table) -> pa.Table:
             table = table.set_column(number, field.name, column.cast(wide))
         elif holds_bits(field.type):
             table = table.set_column(number, field.name, with_floats(column))
-        elif pa.types.is_list(field.type) and pa.types.is_float16(field.type.value_type):
-            table = table.set_column(number, field.name, column.cast(pa.list_(pa.float32())))
         elif (
             pa.types.is_fixed_size_binary(field.type)
             and field.type.byte_width == 16
@@ -433,7 +443,7 @@ def _uuids(column: pa.ChunkedArray) -> pa.Array:
 def translated(error: duckdb.Error) -> DatabaseError:
     """Return vsql's error for one of DuckDB's."""
     text = str(error)
-    raised = _RAISED.search(text)
+    raised = _RAISED.match(text)
     if raised is not None:
         return _error_of(*raised.groups())
     message = text.split("\n\nLINE", 1)[0].split(": ", 1)[-1].splitlines()[0] or text

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from vsql.core.bits import are_set
 from vsql.core.protocols import Bits, Rows
 
 
@@ -35,9 +36,7 @@ class RowMask:
 
     def contains(self, rows: Rows) -> npt.NDArray[np.bool_]:
         """Return a boolean array: which of `rows` are in it."""
-        found = (self.bits[rows >> 3] >> (rows & 7).astype(np.uint8)) & 1
-        inside: npt.NDArray[np.bool_] = found.astype(bool)
-        return inside
+        return are_set(self.bits, rows)
 
 
 def of_boolean(array: pa.Array) -> RowMask:

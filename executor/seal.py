@@ -209,7 +209,4 @@ def combined(array: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 def with_rows(picked: Iterable[Picked]) -> list[Picked]:
     """Return picked rows with their numbers written out."""
-    return [
-        Picked(p.segment, np.arange(p.segment.row_count) if p.rows is None else p.rows)
-        for p in picked
-    ]
+    return [Picked(part.segment, part.numbers) for part in picked]

@@ -24,6 +24,7 @@ from vsql.planner.system_catalog import SystemRelation, relations, type_of
 OWNER, OWNER_NAME = 10, "vsql"
 PUBLIC, CATALOG, INFORMATION, TEMPORARY = 2200, 11, 13000, 13100
 _FIRST_OID = 100_000
+_Key = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Relation:
         """The name as regclass prints it: with its schema where that goes not without saying."""
         if self.namespace.oid in (PUBLIC, CATALOG, TEMPORARY):
             return quoted(self.name)
-        return f"{quoted(self.namespace.name)}.{quoted(self.name)}"
+        return self.qualified
 
     @property
     def qualified(self) -> str:
@@ -94,7 +95,6 @@ class SystemObjects:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._taken: set[int] = set()
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -110,7 +110,7 @@ class SystemObjects:
     @functools.cached_property
     def namespaces(self) -> tuple[Namespace, ...]:
         named = self._context.snapshot.named("schema").values()
-        own = [Namespace(self._oid("schema", o.id), o.name, o.comment) for o in named]
+        own = [Namespace(self._oids["schema", o.id], o.name, o.comment) for o in named]
         return (
             Namespace(CATALOG, "pg_catalog", "system catalog schema"),
             Namespace(PUBLIC, "public", "standard public schema"),
@@ -131,7 +131,7 @@ class SystemObjects:
             found.extend(self._of_table(table))
         for view in self._context.snapshot.named("view").values():
             namespace, name = self._place(view.name)
-            oid = self._oid("view", view.id)
+            oid = self._oids["view", view.id]
             found.append(Relation(oid, name, namespace, "v", self._outputs(view), view=view))
         return tuple(found)
 
@@ -141,34 +141,66 @@ class SystemObjects:
         return tuple(one for relation in tables for one in self._constraints(relation))
 
     @functools.cached_property
+    def indexed(self) -> Mapping[int, tuple[Relation, ...]]:
+        """The indexes of each table that has any, by the table's oid."""
+        found: dict[int, tuple[Relation, ...]] = {}
+        for relation in self.own:
+            if relation.kind == "i" and relation.owner is not None:
+                known = found.get(relation.owner.oid, ())
+                found[relation.owner.oid] = (*known, relation)
+        return found
+
+    @functools.cached_property
     def _system(self) -> tuple[Relation, ...]:
-        by_name = {namespace.name: namespace for namespace in self.namespaces}
         return tuple(
-            Relation(system.oid, name, by_name[schema], system.kind, system.columns, system=system)
+            Relation(
+                system.oid, name, self._by_name[schema], system.kind, system.columns, system=system
+            )
             for system in relations().values()
             for schema, _, name in (system.name.partition("."),)
             if not name.startswith("vsql_")
         )
 
-    def _oid(self, kind: str, *key: object) -> int:
-        digest = blake2b(repr((kind, *key)).encode(), digest_size=4).digest()
-        oid = _FIRST_OID + int.from_bytes(digest, "big") % (2**31 - 2 * _FIRST_OID)
-        while oid in self._taken:
-            oid += 1
-        self._taken.add(oid)
-        return oid
+    @functools.cached_property
+    def _by_name(self) -> Mapping[str, Namespace]:
+        return {namespace.name: namespace for namespace in self.namespaces}
+
+    @functools.cached_property
+    def _oids(self) -> Mapping[_Key, int]:
+        """Every object's number: where two would have the same, their ids say which gives way."""
+        found: dict[_Key, int] = {}
+        taken: set[int] = set()
+        for key in sorted(self._keys(), key=repr):
+            oid = _hashed(key)
+            while oid in taken:
+                oid += 1
+            taken.add(oid)
+            found[key] = oid
+        return found
+
+    def _keys(self) -> Iterator[_Key]:
+        snapshot = self._context.snapshot
+        for kind in ("schema", "view"):
+            yield from ((kind, one.id) for one in snapshot.named(kind).values())
+        for table in snapshot.tables.values():
+            yield "table", table.table.id
+            for index in table.indexes:
+                yield "index", index.id
+                yield "constraint", index.id
+            yield from (("sequence", c.id) for c in table.table.columns if c.identity is not None)
+            yield from (("check", table.table.id, check.name) for check in table.table.checks)
 
     def _place(self, qualified: str) -> tuple[Namespace, str]:
         schema, dot, name = qualified.rpartition(".")
         wanted = schema if dot else "public"
-        return next(n for n in self.namespaces if n.name == wanted), name
+        return self._by_name[wanted], name
 
     def _of_table(self, table: TableSnapshot) -> Iterator[Relation]:
         definition = table.table
         namespace, name = self._place(definition.name)
         if definition.temporary:
-            namespace = next(n for n in self.namespaces if n.oid == TEMPORARY)
-        oid = self._oid("table", definition.id)
+            namespace = self._by_name["pg_temp_1"]
+        oid = self._oids["table", definition.id]
         relation = Relation(oid, name, namespace, "r", definition.columns, table)
         yield relation
         for index in table.indexes:
@@ -176,12 +208,12 @@ class SystemObjects:
                 found if found is not None else Column(0, "expr", BIGINT)
                 for found in (definition.find(part) for part in key_parts(index, definition))
             )
-            own = self._oid("index", index.id)
+            own = self._oids["index", index.id]
             name = index.name.rpartition(".")[2]
             yield Relation(own, name, namespace, "i", columns, index=index, owner=relation)
         for column in definition.columns:
             if column.identity is not None:
-                own = self._oid("sequence", column.id)
+                own = self._oids["sequence", column.id]
                 name = f"{relation.name}_{column.name}_seq"
                 yield Relation(own, name, namespace, "S", (column,), owner=relation)
 
@@ -196,7 +228,7 @@ class SystemObjects:
     def _constraints(self, relation: Relation) -> Iterator[Constraint]:
         assert relation.table is not None
         table = relation.table.table
-        for index in (r for r in self.own if r.owner is relation and r.index is not None):
+        for index in self.indexed.get(relation.oid, ()):
             assert index.index is not None
             if not index.index.unique or NO_CONSTRAINT in index.index.options:
                 continue
@@ -205,7 +237,7 @@ class SystemObjects:
             words = "PRIMARY KEY" if is_primary else "UNIQUE"
             shown = ", ".join(map(quoted, columns))
             yield Constraint(
-                self._oid("constraint", index.oid),
+                self._oids["constraint", index.index.id],
                 index.name,
                 "p" if is_primary else "u",
                 relation,
@@ -217,7 +249,7 @@ class SystemObjects:
             condition = parse_expression(check.condition)
             names = dict.fromkeys(folded(c.this) for c in condition.find_all(exp.Column))
             yield Constraint(
-                self._oid("check", table.id, check.name),
+                self._oids["check", table.id, check.name],
                 check.name,
                 "c",
                 relation,
@@ -227,14 +259,23 @@ class SystemObjects:
             )
 
 
+def _hashed(key: _Key) -> int:
+    # What an object would have by itself.
+    digest = blake2b(repr(key).encode(), digest_size=4).digest()
+    return _FIRST_OID + int.from_bytes(digest, "big") % (2**31 - 2 * _FIRST_OID)
+
+
 def key_parts(index: Index, table: Table) -> tuple[str, ...]:
     """Return the parts of an index's key: names of columns, or one expression."""
-    if index.unique:
-        return index.key_columns
-    if index.leading_key != index.key:
-        return tuple(part.strip().strip('"') for part in index.key[1:-1].split(","))
-    name = index.key.strip('"')
-    return (name,) if table.find(name) is not None else (index.key,)
+    names = index.key_columns
+    is_known = bool(names) and all(table.find(name) is not None for name in names)
+    return names if is_known else (index.key,)
+
+
+def largest_of(sequence: Column) -> int:
+    """Return the last number that a column's sequence has."""
+    bits = 8 * type_of(sequence.type).length
+    return (1 << (bits - 1)) - 1
 
 
 def quoted(name: str) -> str:

@@ -5,6 +5,7 @@ type's empty value: 0, false, or NULL for text, arrays and times. Relations with
 are empty: vsql has no triggers, policies or publications.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -29,10 +30,11 @@ from vsql.executor.system_objects import (
     index_definition,
     key_definitions,
     key_parts,
+    largest_of,
 )
 from vsql.index import registry
 from vsql.planner.nodes import SystemInput
-from vsql.planner.system_catalog import modifier_of, relations, type_of, types
+from vsql.planner.system_catalog import modifier_of, relations, type_named, type_of, types
 
 Row = dict[str, Any]
 _CLASS, _EXTENSION = 1259, 16399
@@ -51,7 +53,7 @@ def system_rows(source: SystemInput, context: Context) -> pa.Table:
     """Return the columns of a relation of the catalogs that a query reads."""
     relation = relations()[source.relation]
     make = None if context.describes else _ROWS.get(source.relation)
-    rows = [] if make is None else list(make(SystemObjects(context)))
+    rows = [] if make is None else list(make(context.once(SystemObjects)))
     by_name = {column.name: column for column in relation.columns}
     wanted = [by_name[name] for name in source.columns]
     # The standard's views say NULL for what does not apply, and nothing else.
@@ -89,8 +91,7 @@ def _methods() -> dict[str, int]:
 
 def _classes(objects: SystemObjects) -> Iterator[Row]:
     methods = _methods()
-    checks = [one.relation.oid for one in objects.constraints if one.kind == "c"]
-    owners = {r.owner.oid for r in objects.own if r.kind == "i" and r.owner is not None}
+    checks = Counter(one.relation.oid for one in objects.constraints if one.kind == "c")
     for relation in objects.relations:
         segments = relation.table.segments if relation.table is not None else ()
         method = 0
@@ -108,11 +109,11 @@ def _classes(objects: SystemObjects) -> Iterator[Row]:
             "relfilenode": relation.oid if relation.kind in "riS" else 0,
             "relpages": sum(s.byte_size for s in segments) // _PAGE_BYTES,
             "reltuples": float(relation.table.live_count) if relation.table is not None else 0.0,
-            "relhasindex": relation.oid in owners,
+            "relhasindex": relation.oid in objects.indexed,
             "relpersistence": "t" if is_temporary else "p",
             "relkind": relation.kind,
             "relnatts": len(relation.columns),
-            "relchecks": checks.count(relation.oid),
+            "relchecks": checks[relation.oid],
             "relhasrules": relation.kind == "v",
             "relispopulated": True,
             "relreplident": "n" if relation.system is not None else "d",
@@ -277,7 +278,7 @@ def _sequences(objects: SystemObjects) -> Iterator[Row]:
                 "seqtypid": type_of(column.type).oid,
                 "seqstart": 1,
                 "seqincrement": 1,
-                "seqmax": 2 ** (8 * type_of(column.type).length - 1) - 1,
+                "seqmax": largest_of(column),
                 "seqmin": 1,
                 "seqcache": 1,
             }
@@ -422,13 +423,20 @@ def _operator_classes(objects: SystemObjects) -> Iterator[Row]:
 
 
 def _type_oid(name: str) -> int:
-    return next(type_.oid for type_ in types() if type_.name == name)
+    found = type_named(name)
+    assert found is not None, name
+    return found.oid
+
+
+def _distances() -> Iterator[tuple[int, Metric, int]]:
+    """Yield a number for each distance, the distance, and the oid of what it compares."""
+    for number, metric in enumerate(Metric):
+        yield number, metric, _type_oid("bit" if metric.over_bits else "vector")
 
 
 def _functions(objects: SystemObjects) -> Iterator[Row]:
     """The distances, which are vsql's own; what SQL has besides, no client asks one by one."""
-    for number, metric in enumerate(Metric):
-        operand = _type_oid("bit" if metric.over_bits else "vector")
+    for number, metric, operand in _distances():
         yield {
             "oid": 16800 + number,
             "proname": metric.function,
@@ -448,8 +456,7 @@ def _functions(objects: SystemObjects) -> Iterator[Row]:
 
 
 def _operators(objects: SystemObjects) -> Iterator[Row]:
-    for number, metric in enumerate(Metric):
-        operand = _type_oid("bit" if metric.over_bits else "vector")
+    for number, metric, operand in _distances():
         yield {
             "oid": 16900 + number,
             "oprname": metric.operator,
@@ -486,14 +493,13 @@ def _settings(objects: SystemObjects) -> Iterator[Row]:
 
 
 def _table_list(objects: SystemObjects) -> Iterator[Row]:
-    indexed = {r.owner.oid for r in objects.own if r.kind == "i" and r.owner is not None}
     for relation in objects.relations:
         if relation.kind == "r":
             yield {
                 "schemaname": relation.namespace.name,
                 "tablename": relation.name,
                 "tableowner": OWNER_NAME,
-                "hasindexes": relation.oid in indexed,
+                "hasindexes": relation.oid in objects.indexed,
             }
 
 

@@ -23,6 +23,15 @@ class Picked:
     segment: OpenSegment
     rows: Rows | None
 
+    @property
+    def numbers(self) -> Rows:
+        """The numbers of the rows in their segment."""
+        return np.arange(self.segment.row_count) if self.rows is None else self.rows
+
+    @property
+    def count(self) -> int:
+        return self.segment.row_count if self.rows is None else len(self.rows)
+
 
 @dataclass(slots=True)
 class PickedRows:
@@ -43,7 +52,7 @@ class PickedRows:
     def row_count(self) -> int:
         if self.order is not None:
             return len(self.order)
-        return sum(p.segment.row_count if p.rows is None else len(p.rows) for p in self.picked)
+        return sum(part.count for part in self.picked)
 
     def gather(self) -> pa.Table:
         """Return the rows as Arrow."""
@@ -109,7 +118,7 @@ def slice_picked(picked: list[Picked], offset: int, limit: int | None) -> list[P
     """Return `limit` of the picked rows after the first `offset`, as SQL's LIMIT and OFFSET."""
     result: list[Picked] = []
     for part in picked:
-        count = part.segment.row_count if part.rows is None else len(part.rows)
+        count = part.count
         skipped = min(offset, count)
         offset -= skipped
         wanted = count - skipped if limit is None else min(limit, count - skipped)

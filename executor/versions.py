@@ -15,15 +15,14 @@ from vsql.core import sqlstate
 from vsql.core.changes import Change
 from vsql.core.errors import DataError, ProgrammingError, did_you_mean
 from vsql.core.protocols import Rows
-from vsql.core.schema import Index
 from vsql.core.snapshot import SegmentFacts, TableSnapshot
 from vsql.core.types import TIMESTAMPTZ
+from vsql.executor.alter import columns_read
 from vsql.executor.context import Context, column_of
 from vsql.executor.keys import key_of
 from vsql.executor.result import Result, table_result
 from vsql.executor.take import from_numpy
 from vsql.grammar import utility_statements as st
-from vsql.grammar.parse import parse_expression
 from vsql.planner.facts import Facts
 
 _CHANGE = "vsql_change"
@@ -91,17 +90,9 @@ def _restored_indexes(before: TableSnapshot, now: TableSnapshot) -> list[Change]
         known = older.get(index.id)
         if known is not None and known != index:
             staged.append(change.AlterIndex(known))
-        elif known is None:
-            read = {c.name for key in index.key_columns for c in _columns_in(key, index)}
-            if not read <= names:
-                staged.append(change.DropIndex(now.table.id, index.id))
+        elif known is None and not columns_read(index) <= names:
+            staged.append(change.DropIndex(now.table.id, index.id))
     return staged
-
-
-def _columns_in(key: str, index: Index) -> list[exp.Column]:
-    if index.unique:
-        return [exp.column(key)]
-    return list(parse_expression(index.key).find_all(exp.Column))
 
 
 def undrop_table(statement: st.UndropTable, facts: Facts, context: Context) -> tuple[Change, ...]:

@@ -337,7 +337,8 @@ _ALTERATIONS: dict[str, Any] = {
 
 def _create_view(node: _Node, text: str) -> st.CreateView:
     name, columns = _tree(node, "table_name"), _tree(node, "name_list")
-    query = _source(_tree(node, "query"), text)
+    query_node = _tree(node, "query")
+    query = _source(query_node, text)
     parse_query(query)
     return st.CreateView(
         name=_table(name),
@@ -346,6 +347,7 @@ def _create_view(node: _Node, text: str) -> st.CreateView:
         or_replace=bool(_tokens(node, "REPLACE")),
         if_not_exists=_tree(node, "if_not_exists") is not None,
         span=_span(name),
+        query_span=_span(query_node),
     )
 
 
@@ -409,11 +411,11 @@ def _create_index(node: _Node, text: str) -> st.CreateIndex:
     names, table = _trees(node, "name"), _tree(node, "table_name")
     key_node = _tree(node, "index_key")
     first = key_node.children[0]
-    source = f'"{_name(first)}"' if first.data == "name" else _source(first, text)
     columns = _names(key_node)
+    written = ['"' + column.replace('"', '""') + '"' for column in columns]
+    source = written[0] if first.data == "name" else _source(first, text)
     if len(columns) > 1 and not _tokens(node, "UNIQUE"):
-        written = [column.replace('"', '""') for column in columns]
-        source = "(" + ", ".join(f'"{column}"' for column in written) + ")"
+        source = f"({', '.join(written)})"
     classes = _tokens(key_node, "WORD")
     using = _tree(node, "using")
     with_ = _tree(node, "with")

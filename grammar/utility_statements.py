@@ -198,6 +198,7 @@ class CreateView:
     or_replace: bool
     if_not_exists: bool
     span: Span
+    query_span: Span
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,11 @@ def folded(identifier: exp.Expr | str | None) -> str:
     return (identifier or "").lower()
 
 
+def quoted(name: str) -> exp.Identifier:
+    """Return a name as an identifier in quotes, which nothing folds."""
+    return exp.to_identifier(name, quoted=True)
+
+
 def span_of(node: exp.Expr) -> Span | None:
     """Return the place of a node in the statement, where the parser kept it."""
     for candidate in (node, node.args.get("this")):

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from sqlglot import exp
 
 from vsql.core.schema import Column
-from vsql.planner.bind import folded, qualifier, vector_distance
+from vsql.planner.bind import folded, qualifier, quoted, vector_distance
 from vsql.planner.facts import Facts
 from vsql.planner.nodes import ComputedDistance
 from vsql.planner.resolve import is_cte
+from vsql.planner.stars import hide_from_stars
 
 PREFIX = "vsql_distance_"
 Computed = Mapping[int, tuple[ComputedDistance, ...]]
@@ -25,14 +26,14 @@ def take_distances(tree: exp.Expr, facts: Facts) -> Computed:
     found: dict[int, list[ComputedDistance]] = {}
     for node in list(tree.find_all(exp.Anonymous)):
         select = node.find_ancestor(exp.Select)
-        table = None if select is None else _owner(node, select, facts)
-        if table is None:
+        if select is None or (table := _owner(node, select, facts)) is None:
             continue
         columns = facts.columns(folded(table.this)) or ()
         distance = vector_distance(node, columns)
         if distance is None or distance[2].find(exp.Query, exp.Subquery):
             continue
         metric, column, query = distance
+        shown = folded(table.args.get("alias") or table.this)
         known = found.setdefault(id(table), [])
         same = (c for c in known if (c.metric, c.column, c.query) == (metric, column.name, query))
         computed = next(same, None)
@@ -40,8 +41,8 @@ def take_distances(tree: exp.Expr, facts: Facts) -> Computed:
             number = sum(len(one) for one in found.values()) + 1
             computed = ComputedDistance(f"{PREFIX}{number}", column.name, metric, query.copy())
             known.append(computed)
-        shown = folded(table.args.get("alias") or table.this)
-        node.replace(exp.column(_quoted(computed.name), table=_quoted(shown)))
+            hide_from_stars(select, {shown: (computed.name,)})
+        node.replace(exp.column(quoted(computed.name), table=quoted(shown)))
     return {key: tuple(computed) for key, computed in found.items()}
 
 
@@ -72,7 +73,3 @@ def _owner(node: exp.Anonymous, select: exp.Select, facts: Facts) -> exp.Table |
 
 def _is_name(node: exp.Expr) -> bool:
     return isinstance(node, exp.Column) and not isinstance(node.this, exp.Star)
-
-
-def _quoted(name: str) -> exp.Identifier:
-    return exp.to_identifier(name, quoted=True)

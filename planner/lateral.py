@@ -15,10 +15,11 @@ from sqlglot import exp
 
 from vsql.core.distance import Metric
 from vsql.core.types import SqlType
-from vsql.planner.bind import conjuncts_of, distance_of, folded, qualifier
+from vsql.planner.bind import conjuncts_of, distance_of, folded, qualifier, quoted
 from vsql.planner.facts import Facts
 from vsql.planner.scope import vector_columns
 from vsql.planner.select import Ordering, Single, resolve_output, single_table
+from vsql.planner.stars import hide_from_stars
 from vsql.planner.vector_types import Types
 
 OUTER_ROW = "vsql_outer_row"
@@ -42,9 +43,9 @@ class LateralSearch:
         """Take the conditions on the outer relation alone out of WHERE: they come before."""
         return _own_conditions(self, columns)
 
-    def replace(self, input_name: str, columns: tuple[str, ...], distance: str) -> None:
+    def replace(self, input_name: str, distance: str) -> None:
         """Put the batch's result in the place of the lateral query."""
-        _replace_lateral(self, input_name, columns, distance)
+        _replace_lateral(self, input_name, distance)
 
 
 def find_lateral_search(select: exp.Select, types: Types, facts: Facts) -> LateralSearch | None:
@@ -179,16 +180,14 @@ def _own_conditions(search: LateralSearch, columns: frozenset[str]) -> list[exp.
     return own
 
 
-def _replace_lateral(
-    search: LateralSearch, input_name: str, columns: tuple[str, ...], distance: str
-) -> None:
+def _replace_lateral(search: LateralSearch, input_name: str, distance: str) -> None:
     inner, single = search.single.tree, search.single
     for output in inner.expressions:
         for node in list(output.find_all(exp.Anonymous)):
             found = distance_of(node)
             if found is not None and search.ordering.query in (found[1], found[2]):
                 node.replace(_column(distance, single.alias))
-    _write_stars_out(inner, columns, single.alias)
+    hide_from_stars(inner, {single.alias: (distance, search.ordinal)})
     inner.append("expressions", _column(search.ordinal, single.alias))
     inner.set("from_", exp.From(this=exp.to_table(input_name).as_(single.alias)))
     for clause in ("where", "limit", "offset", "order"):
@@ -202,29 +201,9 @@ def _replace_lateral(
     side = search.join.side
     joined = exp.Join(this=derived, on=on, side=side) if side else exp.Join(this=derived, on=on)
     search.join.replace(joined)
-    _hide_row_numbers(search.select, search.outer_alias, folded(alias))
-
-
-def _write_stars_out(inner: exp.Select, columns: tuple[str, ...], alias: str) -> None:
-    outputs: list[exp.Expr] = []
-    for output in inner.expressions:
-        outputs.extend([_column(c, alias) for c in columns] if output.is_star else [output])
-    inner.set("expressions", outputs)
-
-
-def _hide_row_numbers(select: exp.Select, outer: str, inner: str) -> None:
-    for output in select.expressions:
-        star = output if isinstance(output, exp.Star) else output.this
-        if not isinstance(star, exp.Star):
-            continue
-        table = qualifier(output) if isinstance(output, exp.Column) else None
-        hidden = {None: (OUTER_ROW, INNER_ROW), outer: (OUTER_ROW,), inner: (INNER_ROW,)}
-        names = hidden.get(table, ())
-        kept = [one for one in star.args.get("except_") or [] if one.name not in names]
-        star.set("except_", [*kept, *(exp.to_identifier(name, quoted=True) for name in names)])
+    outer, shown = search.outer_alias, folded(alias)
+    hide_from_stars(search.select, {outer: (OUTER_ROW,), shown: (search.ordinal,)})
 
 
 def _column(name: str, table: str) -> exp.Column:
-    return exp.column(
-        exp.to_identifier(name, quoted=True), table=exp.to_identifier(table, quoted=True)
-    )
+    return exp.column(quoted(name), table=quoted(table))

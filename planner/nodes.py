@@ -308,9 +308,9 @@ class Widening:
 class Remainder:
     """A relational tree for DuckDB over Arrow inputs; `sql` reads the inputs by their names.
 
-    `vectors` are the outputs that are vectors, by their place, and `vector_parameters` the
-    parameters that must be: a type without a dimension takes any. With `widening`, one input
-    is a search that is made deeper until enough rows come out.
+    `vectors` are the outputs that are vectors, by their place. `typed_parameters` must be vectors,
+    where a type without a dimension takes any, or arrays. With `widening`, one input is a search
+    that is made deeper until enough rows come out.
     """
 
     sql: str
@@ -323,7 +323,7 @@ class Remainder:
     ]
     parameters: tuple[str, ...] = ()
     vectors: tuple[tuple[int, SqlType], ...] = ()
-    vector_parameters: tuple[tuple[str, SqlType], ...] = ()
+    typed_parameters: tuple[tuple[str, SqlType], ...] = ()
     subqueries: tuple[Subquery, ...] = ()
     widening: Widening | None = None
 

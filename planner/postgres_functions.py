@@ -8,14 +8,17 @@ import functools
 import os
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from sqlglot import exp, parse_one
 
 from vsql.core import sqlstate
+from vsql.core.array_text import read_array
 from vsql.core.errors import DataError, NotSupportedError, ProgrammingError
 from vsql.core.version import VERSION
+from vsql.planner.bind import span_of
 
-_FOUND = "CASE WHEN regexp_matches(_1, _2) THEN regexp_extract(_1, _2) END"
+_FOUND = "CASE WHEN regexp_matches(_1, _2) THEN regexp_extract(_1, _2, {group}) END"
 _QUOTED = "'''' || replace(CAST(_1 AS VARCHAR), '''', '''''') || ''''"
 _NAME_QUOTED = (
     "CASE WHEN regexp_full_match(_1, '[a-z_][a-z0-9_$]*') THEN _1"
@@ -23,28 +26,26 @@ _NAME_QUOTED = (
 )
 
 _TEMPLATES: dict[tuple[str, int], str] = {
-    ("array_fill", 2): "list_transform(range(_2[1]), lambda x: _1)",
+    ("array_fill", 2): "list_transform(range(_2[1]), lambda vsql_x: _1)",
     ("array_lower", 2): "CASE WHEN len(_1) > 0 THEN 1 END",
     ("array_positions", 2): "list_filter(range(1, len(_1) + 1),"
-    " lambda x: _1[x] IS NOT DISTINCT FROM _2)",
+    " lambda vsql_x: _1[vsql_x] IS NOT DISTINCT FROM _2)",
     ("array_replace", 3): "list_transform(_1,"
-    " lambda x: CASE WHEN x IS NOT DISTINCT FROM _2 THEN _3 ELSE x END)",
+    " lambda vsql_x: CASE WHEN vsql_x IS NOT DISTINCT FROM _2 THEN _3 ELSE vsql_x END)",
     ("array_upper", 2): "NULLIF(len(_1), 0)",
-    ("clock_timestamp", 0): "now()",
+    # DuckDB's one clock that goes on within a query; to the millisecond, so never before now().
+    ("clock_timestamp", 0): "greatest(now(), uuid_extract_timestamp(uuidv7()))",
     ("current_catalog", 0): "getvariable('vsql_database')",
     ("inet_client_addr", 0): "CAST(NULL AS VARCHAR)",
     ("inet_server_addr", 0): "CAST(NULL AS VARCHAR)",
     ("inet_server_port", 0): "CAST(NULL AS INTEGER)",
-    ("pg_backend_pid", 0): str(os.getpid()),
     ("pg_is_in_recovery", 0): "false",
-    ("pg_postmaster_start_time", 0): "now()",
+    ("pg_postmaster_start_time", 0): "getvariable('vsql_started')",
     ("every", 1): "bool_and(_1)",
     ("octet_length", 1): "bit_length(_1) // 8",
     ("quote_ident", 1): _NAME_QUOTED,
     ("quote_literal", 1): _QUOTED,
     ("quote_nullable", 1): f"coalesce({_QUOTED}, 'NULL')",
-    ("regexp_matches", 2): "unnest(CASE WHEN regexp_matches(_1, _2)"
-    " THEN [[regexp_extract(_1, _2)]] ELSE [] END)",
     ("statement_timestamp", 0): "now()",
     ("string_to_table", 2): "unnest(string_split(_1, _2))",
     ("transaction_timestamp", 0): "now()",
@@ -56,10 +57,9 @@ SERVER_VERSION = f"PostgreSQL 18.0 (vsql {VERSION})"
 """What version() says: clients look for PostgreSQL's number, and choose their SQL by it."""
 # Set on the executor's connection, since it is the database's, not the statement's.
 _DATABASE = "getvariable('vsql_database')"
-# The brackets of an array's text; what stands in quotes stays.
-_BRACES = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]')
-_BRACKETS = {"{": "[", "}": "]"}
 
+# What is written without parentheses of its own.
+_OPERATORS = (exp.Binary, exp.Unary, exp.Between, exp.In)
 _ENCODINGS = {
     "hex": ("lower(hex(_1))", "unhex(_1)"),
     "base64": ("base64(_1)", "from_base64(_1)"),
@@ -86,8 +86,14 @@ def _named(node: exp.Anonymous) -> exp.Expr:
             one = filled(f"CAST({test} AS INTEGER)", argument)
             total = exp.Add(this=total, expression=one)
         return exp.Paren(this=total)
-    if name == "regexp_match" and len(arguments) == 2:
-        return _regexp_match(*arguments)
+    if name == "pg_backend_pid" and not arguments:
+        # Asked anew: a fork is another process.
+        return exp.Literal.number(os.getpid())
+    if name in ("regexp_match", "regexp_matches") and len(arguments) == 2:
+        match = _regexp_match(*arguments)
+        # A set: no row where nothing matches.
+        rows = "unnest(CASE WHEN len(_1) > 0 THEN [_1] ELSE [] END)"
+        return match if name == "regexp_match" else filled(rows, match)
     template = _TEMPLATES.get((name, len(arguments)))
     return node if template is None else filled(template, *arguments)
 
@@ -98,11 +104,16 @@ def filled(template: str, *arguments: exp.Expr) -> exp.Expr:
     def fill(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Column) and node.name[:1] == "_" and node.name[1:].isdigit():
             argument = arguments[int(node.name[1:]) - 1].copy()
-            return exp.paren(argument) if isinstance(argument, exp.Binary) else argument
+            return _closed(argument)
         return node
 
-    tree = _parsed(template).copy().transform(fill, copy=False)
-    return exp.Paren(this=tree) if isinstance(tree, exp.Binary) else tree
+    return _closed(_parsed(template).copy().transform(fill, copy=False))
+
+
+def _closed(node: exp.Expr) -> exp.Expr:
+    """Return a node that can stand beside any operator."""
+    is_open = isinstance(node, _OPERATORS) and not isinstance(node, exp.Paren)
+    return exp.Paren(this=node) if is_open else node
 
 
 @functools.cache
@@ -112,15 +123,20 @@ def _parsed(template: str) -> exp.Expr:
 
 def _regexp_match(text: exp.Expr, pattern: exp.Expr) -> exp.Expr:
     """The captured groups of the first match, or the match itself, as an array."""
-    groups = 0
-    if isinstance(pattern, exp.Literal):
-        try:
-            groups = re.compile(pattern.name).groups
-        except re.error:
-            groups = 0
+    groups = _groups(pattern)
     numbers = range(1, groups + 1) if groups else range(1)
     parts = ", ".join(f"regexp_extract(_1, _2, {number})" for number in numbers)
     return filled(f"CASE WHEN regexp_matches(_1, _2) THEN [{parts}] END", text, pattern)
+
+
+def _groups(pattern: exp.Expr) -> int:
+    """Return how many groups a pattern that is written out captures."""
+    if not isinstance(pattern, exp.Literal):
+        return 0
+    try:
+        return re.compile(pattern.name).groups
+    except re.error:
+        return 0
 
 
 def _format(node: exp.Expr) -> exp.Expr:
@@ -208,7 +224,8 @@ def _like(node: exp.Expr) -> exp.Expr:
 def _substring(node: exp.Expr) -> exp.Expr:
     start = node.args.get("start")
     if isinstance(start, exp.Literal) and start.is_string and node.args.get("length") is None:
-        return filled(_FOUND, node.this, start)
+        # The first captured group, if there is one.
+        return filled(_FOUND.format(group=min(_groups(start), 1)), node.this, start)
     return node
 
 
@@ -227,12 +244,34 @@ def _cast(node: exp.Expr) -> exp.Expr:
     kind, value = node.args["to"], node.this
     if kind.this is exp.DataType.Type.ARRAY and isinstance(value, exp.Literal):
         if value.is_string and value.name.lstrip().startswith("{"):
-            value.set("this", _BRACES.sub(lambda m: _BRACKETS.get(m[0], m[0]), value.name))
+            node.set("this", _array(value))
         return node
     sized = kind.this in (exp.DataType.Type.VARCHAR, exp.DataType.Type.CHAR) and kind.expressions
     if not sized:
         return node
     return filled(f"left(CAST(_1 AS VARCHAR), {kind.expressions[0].name})", node.this)
+
+
+def _array(text: exp.Literal) -> exp.Expr:
+    try:
+        return _elements(read_array(text.name))
+    except ValueError:
+        raise DataError(
+            f"malformed array literal: {text.name!r}",
+            code=sqlstate.INVALID_TEXT_REPRESENTATION,
+            span=span_of(text),
+            hint="""an array looks like '{1,2}' or '{a,"b c",NULL}'""",
+        ) from None
+
+
+def _elements(items: list[Any]) -> exp.Expr:
+    found: list[exp.Expr] = []
+    for item in items:
+        if isinstance(item, list):
+            found.append(_elements(item))
+        else:
+            found.append(exp.null() if item is None else exp.Literal.string(item))
+    return exp.Array(expressions=found)
 
 
 def _division(node: exp.Expr) -> exp.Expr:
@@ -287,7 +326,7 @@ _TYPED: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Like: _like,
     exp.Hex: lambda node: filled("lower(hex(_1))", node.this),
     exp.Normalize: lambda node: filled("nfc_normalize(_1)", node.this),
-    exp.RegexpSubstr: lambda node: filled(_FOUND, node.this, node.expression),
+    exp.RegexpSubstr: lambda node: filled(_FOUND.format(group=0), node.this, node.expression),
     exp.SimilarTo: _similar,
     exp.Substring: _substring,
     exp.WidthBucket: lambda node: filled(

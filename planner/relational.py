@@ -10,6 +10,7 @@ A search keeps its own select list: `SELECT upper(name), d FROM t ORDER BY e <=>
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from sqlglot import exp
 
@@ -17,10 +18,12 @@ from vsql.core import sqlstate
 from vsql.core.errors import ProgrammingError
 from vsql.core.schema import Column
 from vsql.core.types import DOUBLE, named
+from vsql.planner.array_text import read_array_text
 from vsql.planner.bind import (
     conjuncts_of,
     folded,
     qualifier,
+    quoted,
     span_of,
     type_name,
 )
@@ -47,7 +50,7 @@ from vsql.planner.nodes import (
 )
 from vsql.planner.predicate import plan_predicate
 from vsql.planner.resolve import is_cte
-from vsql.planner.scope import is_standalone, named_columns, outer_names
+from vsql.planner.scope import is_standalone, named_columns, outer_names, stored_type
 from vsql.planner.select import (
     Lift,
     Ordering,
@@ -58,11 +61,12 @@ from vsql.planner.select import (
     single_table,
     top_k,
 )
+from vsql.planner.stars import hide_from_stars
 from vsql.planner.system_catalog import relations, type_of
 from vsql.planner.system_functions import mentions_system, replace_system_functions
 from vsql.planner.translate import to_duckdb
-from vsql.planner.vector_types import Types, outputs_of, relation_types, vector_parameters
-from vsql.planner.widening import find_widenable, widen
+from vsql.planner.vector_types import Types, outputs_of, relation_types, typed_parameters
+from vsql.planner.widening import ACROSS_ROWS, find_widenable, widen
 
 INPUT_PREFIX = "vsql_input_"
 
@@ -111,7 +115,8 @@ def plan_remainder(
         _check_distinct_order(select)
     _name_outputs(tree)
     if mentions_system(tree):
-        tree = replace_system_functions(tree)
+        tree = replace_system_functions(tree, facts)
+    read_array_text(tree, partial(stored_type, facts=facts))
     types = relation_types(tree, facts)
     shown = outputs_of(tree, types) or ()
     widening = None
@@ -142,7 +147,7 @@ def plan_remainder(
         tuple(inputs.found),
         parameters,
         vectors=tuple((n, t) for n, (_, t) in enumerate(shown) if t is not None and t.is_vector),
-        vector_parameters=vector_parameters(tree),
+        typed_parameters=typed_parameters(tree),
         widening=widening,
     )
 
@@ -267,9 +272,8 @@ def _replace_lateral(
     outputs = _needed_outputs(lateral.single, lateral.ordering)
     search = top_k(lateral.single, lateral.ordering, outputs, settings, ranges=False)
     search = replace(search, query=exp.null())
-    names = tuple(output.name for output in outputs[:-1])
     batch = BatchTopK(name, inputs.outer_names[name], lateral.query_column, search, lateral.ordinal)
-    lateral.replace(inputs.add(batch), names, DISTANCE)
+    lateral.replace(inputs.add(batch), DISTANCE)
     return True
 
 
@@ -294,21 +298,18 @@ def _replace_search(
     name = inputs.add(plan)
     original = ordering_of(single)
     assert original is not None
-    replace_distances(
-        select, single, original, exp.column(exp.to_identifier(DISTANCE, quoted=True))
-    )
+    replace_distances(select, single, original, exp.column(quoted(DISTANCE)))
     select.set("from_", exp.From(this=exp.to_table(name).as_(single.alias)))
     for clause in ("where", "limit", "offset"):
         select.set(clause, None)
-    ordinal = exp.column(exp.to_identifier(ORDINAL, quoted=True))
+    ordinal = exp.column(quoted(ORDINAL))
     select.set("order", exp.Order(expressions=[exp.Ordered(this=ordinal, nulls_first=False)]))
-    _hide(select, single, (DISTANCE, ORDINAL))
+    hide_from_stars(select, {single.alias: (DISTANCE, ORDINAL)})
 
 
 def _is_search(select: exp.Select) -> bool:
     """A search's outputs must not look across rows: those would count rows beyond the limit."""
-    across = (exp.Window, exp.AggFunc, exp.UDTF, exp.Explode)
-    return not any(node.find(*across) for node in select.expressions)
+    return not any(node.find(*ACROSS_ROWS) for node in select.expressions)
 
 
 def _needed_outputs(single: Single, ordering: Ordering | Fused) -> tuple[Output, ...]:
@@ -334,23 +335,6 @@ def replace_distances(
                 node.replace(by.copy())
 
 
-def _hide(select: exp.Select, single: Single, names: tuple[str, ...]) -> None:
-    """Write stars out, so that the input's own columns do not show."""
-    outputs: list[exp.Expr] = []
-    for output in select.expressions:
-        if output.is_star:
-            outputs.extend(_column(c, single.alias) for c in single.columns)
-        else:
-            outputs.append(output)
-    select.set("expressions", outputs)
-
-
-def _column(column: Column, table: str) -> exp.Column:
-    return exp.column(
-        exp.to_identifier(column.name, quoted=True), table=exp.to_identifier(table, quoted=True)
-    )
-
-
 def _replace_table(
     table: exp.Table, tree: exp.Expr, facts: Facts, inputs: _Inputs, computed: Computed
 ) -> None:
@@ -364,7 +348,10 @@ def _replace_table(
     columns = facts.columns(name)
     if columns is None:
         raise unknown_table(name, facts, span_of(table))
-    needed = named_columns(tree)
+    alias = table.args.get("alias")
+    # An alias that renames the columns names all of them, in their order.
+    is_renamed = alias is not None and bool(alias.args.get("columns"))
+    needed = None if is_renamed else named_columns(tree)
     kept = tuple(c.name for c in columns if needed is None or c.name in needed)
     kept = kept or tuple(c.name for c in columns[:1])
     ordinal = table.meta.get("vsql_ordinal")
@@ -373,9 +360,8 @@ def _replace_table(
     elif name in facts.outside:
         plan = OutsideInput(name, kept, ordinal)
     else:
-        pushed = () if ordinal else _pushed_down(table, facts)
+        pushed = () if ordinal or is_renamed else _pushed_down(table, facts)
         plan = TableInput(name, kept, pushed, ordinal, computed.get(id(table), ()))
-    alias = table.args.get("alias")
     shown = alias.copy() if alias is not None else exp.TableAlias(this=table.this.copy())
     replacement = exp.to_table(inputs.add(plan))
     replacement.set("alias", shown)

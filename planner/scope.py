@@ -3,8 +3,10 @@
 from sqlglot import exp
 
 from vsql.core.schema import Column
+from vsql.core.types import SqlType
 from vsql.planner.bind import folded, qualifier
 from vsql.planner.facts import Facts
+from vsql.planner.resolve import is_cte
 
 
 def named_columns(tree: exp.Expr) -> frozenset[str] | None:
@@ -24,6 +26,51 @@ def named_columns(tree: exp.Expr) -> frozenset[str] | None:
     # A bare table alias may stand for the whole row, as in `SELECT t FROM t`.
     aliases = {folded(table.args.get("alias") or table.this) for table in tree.find_all(exp.Table)}
     return None if names & aliases else frozenset(names)
+
+
+def table_of(column: exp.Column, facts: Facts) -> str | None:
+    """Return the name of the table that a column is of, None where that is not certain."""
+    name, wanted = folded(column.this), qualifier(column)
+    select = column.find_ancestor(exp.Select)
+    while select is not None:
+        source = select.args.get("from_")
+        relations = [] if source is None else [source.this]
+        relations += [join.this for join in select.args.get("joins") or ()]
+        for relation in relations:
+            alias = relation.args.get("alias")
+            if wanted is not None and wanted != folded(alias or relation.this):
+                continue
+            table, columns = _table_and_names(relation, alias, facts)
+            if columns is None or name in columns:
+                return table if columns is not None else None
+            if wanted is not None:
+                return None
+        select = select.find_ancestor(exp.Select)
+    return None
+
+
+def stored_type(column: exp.Column, facts: Facts) -> SqlType | None:
+    """Return the type of a column of a table; None for any other, and where it is not certain."""
+    known = facts.columns(table_of(column, facts) or "") or ()
+    return next((c.type for c in known if c.name == folded(column.this)), None)
+
+
+def _table_and_names(
+    relation: exp.Expr, alias: exp.Expr | None, facts: Facts
+) -> tuple[str | None, frozenset[str] | None]:
+    """Return a relation's table, None for any other, and its columns, None for unknown ones."""
+    if alias is not None and alias.args.get("columns"):
+        return None, None
+    if isinstance(relation, exp.Subquery) and isinstance(relation.this, exp.Select):
+        outputs = relation.this.expressions
+        is_known = not any(output.is_star for output in outputs)
+        names = frozenset(output.alias_or_name.lower() for output in outputs)
+        return None, names if is_known else None
+    if not isinstance(relation, exp.Table) or not isinstance(relation.this, exp.Identifier):
+        return None, None
+    table = folded(relation.this)
+    columns = None if is_cte(relation, table) else facts.columns(table)
+    return table, None if columns is None else frozenset(c.name for c in columns)
 
 
 def outer_names(select: exp.Expr) -> frozenset[str]:

@@ -41,6 +41,7 @@ from vsql.planner.nodes import (
     Subquery,
     TopK,
 )
+from vsql.planner.system_functions import mentions_system
 
 Lift = Callable[[exp.Select], tuple[exp.Select, tuple[Subquery, ...]]]
 
@@ -225,7 +226,7 @@ def native_plan(single: Single, facts: Facts, settings: Mapping[str, str]) -> Pl
 
     Raises ProgrammingError for unknown columns.
     """
-    if contains_subquery(single.where):
+    if reads_elsewhere(single.where):
         return None
     if _is_count(single):
         return Count(
@@ -272,9 +273,9 @@ def _ordered_scan(single: Single) -> OrderedScan | None:
     )
 
 
-def contains_subquery(node: exp.Expr | None) -> bool:
-    """Whether a query stands anywhere inside `node`."""
-    return node is not None and node.find(exp.Query) is not None
+def reads_elsewhere(node: exp.Expr | None) -> bool:
+    """Whether an expression reads other relations: in a query of its own, or in the catalogs."""
+    return node is not None and (node.find(exp.Query) is not None or mentions_system(node))
 
 
 def search_plan(

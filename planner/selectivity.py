@@ -17,6 +17,7 @@ from sqlglot import exp
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.statistics import ColumnStatistics
 from vsql.grammar.filter_names import CONTAINS, EXISTS, FILTER, function_name
+from vsql.planner.bind import type_name
 from vsql.planner.path_statistics import absent_share, part_for, path_statistics
 
 # Guesses where nothing is known; the first three are PostgreSQL's (selfuncs.h).
@@ -310,7 +311,7 @@ def constant_value(node: exp.Expr) -> Any:
 def _cast_constant(node: exp.Cast) -> Any:
     value = constant_value(node.this)
     parsers = {"DATE": datetime.date.fromisoformat, "TIMESTAMP": datetime.datetime.fromisoformat}
-    parse = parsers.get(node.to.this.name if node.to else "")
+    parse = parsers.get(type_name(node.to))
     if parse is None or not isinstance(value, str):
         return value
     try:

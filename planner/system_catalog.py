@@ -127,6 +127,20 @@ def type_of(type_: SqlType) -> SystemType:
     return found if element is type_ else _by_oid()[found.array]
 
 
+def type_named(name: str) -> SystemType | None:
+    """Return the type of a name, PostgreSQL's own or SQL's, or None."""
+    wanted = name.lower().removeprefix("pg_catalog.").removeprefix("public.")
+    return _by_name().get(_ALIASES.get(wanted, wanted))
+
+
+_ALIASES: Mapping[str, str] = {
+    "int": "int4",
+    "float": "float8",
+    "decimal": "numeric",
+    "string": "text",
+}
+
+
 def modifier_of(type_: SqlType) -> int:
     """Return PostgreSQL's typmod: the type's arguments as one number, -1 where it has none."""
     while type_.element is not None:
@@ -144,7 +158,8 @@ def modifier_of(type_: SqlType) -> int:
 
 @functools.cache
 def _by_name() -> Mapping[str, SystemType]:
-    return {type_.name: type_ for type_ in types()}
+    by_sql_name = {type_.sql_name: type_ for type_ in reversed(types())}
+    return by_sql_name | {type_.name: type_ for type_ in types()}
 
 
 @functools.cache

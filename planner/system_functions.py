@@ -14,13 +14,15 @@ user writes.
 import functools
 from collections.abc import Mapping
 
-from sqlglot import exp, parse_one
+from sqlglot import exp
 
 from vsql.core import sqlstate
 from vsql.core.settings import HARMLESS
-from vsql.planner.bind import type_name
+from vsql.planner.bind import folded, type_name
+from vsql.planner.facts import Facts
 from vsql.planner.postgres_functions import filled
-from vsql.planner.system_catalog import types
+from vsql.planner.scope import stored_type, table_of
+from vsql.planner.system_catalog import relations, type_named
 
 # Columns have names of their own: an argument may be a bare `oid` of the query around.
 _CLASS = (
@@ -46,15 +48,21 @@ _FUNCTION = (
 )
 _VISIBLE = "('pg_catalog', 'public', 'pg_temp_1')"
 _QUALIFIED = "vsql_c.vsql_schema || '.' || vsql_c.vsql_name"
-_UNQUOTED = "replace(_1, '\"', '')"
+# Parts in quotes as they are, others in lower case: `Shop."Orders"` is shop.Orders.
+_FOLDED = (
+    """array_to_string(list_transform(regexp_extract_all(_1, '"(?:[^"]|"")*"|[^".]+'),"""
+    """ lambda vsql_x: CASE WHEN vsql_x LIKE '"%' THEN replace(vsql_x[2:-2], '""', '"')"""
+    " ELSE lower(trim(vsql_x)) END), '.')"
+)
 
 _OID_OF_NAME: Mapping[str, str] = {
-    "regclass": f"(SELECT min(vsql_c.vsql_oid) FROM {_CLASS} WHERE {_QUALIFIED} = {_UNQUOTED}"
-    f" OR (vsql_c.vsql_name = {_UNQUOTED} AND vsql_c.vsql_schema IN {_VISIBLE}))",
+    "regclass": f"(SELECT min(vsql_c.vsql_oid) FROM {_CLASS} WHERE {_QUALIFIED} = {_FOLDED}"
+    f" OR (vsql_c.vsql_name = {_FOLDED} AND vsql_c.vsql_schema IN {_VISIBLE}))",
     "regtype": f"(SELECT min(vsql_t.vsql_oid) FROM {_TYPE}"
-    " WHERE vsql_t.vsql_name = replace(lower(_1), 'pg_catalog.', ''))",
-    "regnamespace": f"(SELECT min(vsql_n.vsql_oid) FROM {_NAMESPACE} WHERE vsql_n.vsql_name = _1)",
-    "regrole": f"(SELECT min(vsql_r.vsql_oid) FROM {_ROLE} WHERE vsql_r.vsql_name = _1)",
+    f" WHERE vsql_t.vsql_name = replace({_FOLDED}, 'pg_catalog.', ''))",
+    "regnamespace": f"(SELECT min(vsql_n.vsql_oid) FROM {_NAMESPACE}"
+    f" WHERE vsql_n.vsql_name = {_FOLDED})",
+    "regrole": f"(SELECT min(vsql_r.vsql_oid) FROM {_ROLE} WHERE vsql_r.vsql_name = {_FOLDED})",
 }
 # What is missing, and its SQLSTATE, which the executor reads off the message.
 _MISSING: Mapping[str, tuple[str, str]] = {
@@ -155,18 +163,13 @@ _TEMPLATES: Mapping[tuple[str, int], str] = {
     ("pg_get_userbyid", 1): f"coalesce({_NAME_OF_OID['regrole']}, 'unknown (OID=' || _1 || ')')",
     ("pg_get_viewdef", 1): _DEFINITION.format(part=0),
     ("pg_get_viewdef", 2): _DEFINITION.format(part=0),
-    ("pg_indexes_size", 1): _BYTES.format(wanted="vsql_s.vsql_indexes"),
     ("pg_my_temp_schema", 0): "CAST(13100 AS BIGINT)",
     ("pg_partition_ancestors", 1): "unnest(CAST([] AS BIGINT[]))",
     ("pg_relation_is_publishable", 1): "false",
-    ("pg_relation_size", 1): _BYTES.format(wanted="vsql_s.vsql_rows"),
-    ("pg_relation_size", 2): _BYTES.format(wanted="vsql_s.vsql_rows"),
     ("pg_size_pretty", 1): _SIZE,
     ("pg_table_is_visible", 1): f"EXISTS (SELECT 1 FROM {_CLASS} WHERE vsql_c.vsql_oid = _1"
     f" AND vsql_c.vsql_schema IN {_VISIBLE})",
-    ("pg_table_size", 1): _BYTES.format(wanted="vsql_s.vsql_rows"),
     ("pg_tablespace_location", 1): "''",
-    ("pg_total_relation_size", 1): _BYTES.format(wanted="vsql_s.vsql_rows + vsql_s.vsql_indexes"),
     ("shobj_description", 2): _NO_TEXT,
 }
 # Settings that only PostgreSQL has, and whose value changes nothing here.
@@ -175,20 +178,41 @@ _SET_CONFIG = (
     f"CASE WHEN _1 IS NULL OR lower(_1) IN {_HARMLESS} THEN _2"
     " ELSE error('0A000:set_config cannot change \"' || _1 || '\": use SET') END"
 )
-_ALWAYS_TRUE = ("has_", "pg_has_role")
+# By regclass: a number, or a name.
+_SIZES: Mapping[tuple[str, int], str] = {
+    ("pg_indexes_size", 1): _BYTES.format(wanted="vsql_s.vsql_indexes"),
+    ("pg_relation_size", 1): _BYTES.format(wanted="vsql_s.vsql_rows"),
+    ("pg_relation_size", 2): _BYTES.format(wanted="vsql_s.vsql_rows"),
+    ("pg_table_size", 1): _BYTES.format(wanted="vsql_s.vsql_rows"),
+    ("pg_total_relation_size", 1): _BYTES.format(wanted="vsql_s.vsql_rows + vsql_s.vsql_indexes"),
+}
+# Who can open the database may do everything, and all but tables stand in one schema.
+_ALWAYS_TRUE = frozenset(
+    (
+        *("has_any_column_privilege", "has_column_privilege", "has_database_privilege"),
+        *("has_foreign_data_wrapper_privilege", "has_function_privilege"),
+        *("has_language_privilege", "has_largeobject_privilege", "has_parameter_privilege"),
+        *("has_schema_privilege", "has_sequence_privilege", "has_server_privilege"),
+        *("has_table_privilege", "has_tablespace_privilege", "has_type_privilege", "pg_has_role"),
+        *("pg_collation_is_visible", "pg_conversion_is_visible", "pg_function_is_visible"),
+        *("pg_opclass_is_visible", "pg_operator_is_visible", "pg_opfamily_is_visible"),
+        *("pg_statistics_obj_is_visible", "pg_ts_config_is_visible", "pg_ts_dict_is_visible"),
+        *("pg_ts_parser_is_visible", "pg_ts_template_is_visible", "pg_type_is_visible"),
+    )
+)
 _BY_SUBSCRIPT = ("indkey", "indclass", "indoption", "indcollation")
 _REGULAR = ("regclass", "regtype", "regnamespace", "regrole")
 _TO_OID = {f"to_{kind}": kind for kind in _REGULAR}
 _TEXTS = ("text", "varchar", "name", "char")
 
 
-def replace_system_functions(tree: exp.Expr) -> exp.Expr:
+def replace_system_functions(tree: exp.Expr, facts: Facts) -> exp.Expr:
     """Return `tree` with lookups in the catalogs spelled out; changes it in place."""
     # From the leaves up: what stands inside of a cast is said before it.
     for node in reversed(list(tree.find_all(exp.Cast, bfs=False))):
-        tree = _replaced(tree, node, _cast(node))
+        tree = _replaced(tree, node, _cast(node, facts))
     for call in reversed(list(tree.find_all(*_KINDS, bfs=False))):
-        tree = _replaced(tree, call, _called(call))
+        tree = _replaced(tree, call, _called(call, facts))
     return tree
 
 
@@ -202,8 +226,7 @@ def mentions_system(tree: exp.Expr) -> bool:
 
 def _is_system(node: exp.Expr) -> bool:
     if isinstance(node, exp.Anonymous):
-        name = node.name.lower()
-        return name in _names() or name.startswith(_ALWAYS_TRUE) or name.endswith("_is_visible")
+        return node.name.lower() in _names()
     if isinstance(node, exp.Cast):
         return _target(node) in (*_REGULAR, "regproc", "oid")
     return isinstance(node, exp.Table) and node.name.startswith("pg_catalog.")
@@ -211,9 +234,8 @@ def _is_system(node: exp.Expr) -> bool:
 
 @functools.cache
 def _names() -> frozenset[str]:
-    return frozenset(
-        (*(name for name, _ in _TEMPLATES), *_TO_OID, "set_config", "generate_subscripts")
-    )
+    named = (name for name, _ in (*_TEMPLATES, *_SIZES))
+    return _ALWAYS_TRUE.union(named, _TO_OID, ("set_config", "generate_subscripts"))
 
 
 def _replaced(tree: exp.Expr, node: exp.Expr, by: exp.Expr) -> exp.Expr:
@@ -225,16 +247,17 @@ def _replaced(tree: exp.Expr, node: exp.Expr, by: exp.Expr) -> exp.Expr:
     return tree
 
 
-def _called(node: exp.Expr) -> exp.Expr:
+def _called(node: exp.Expr, facts: Facts) -> exp.Expr:
     if isinstance(node, exp.EQ | exp.NEQ):
-        return _compared(node)
+        return _compared(node, facts)
     if isinstance(node, exp.Bracket):
         return _element(node)
     name, arguments = node.name.lower(), node.expressions
-    if name.startswith(_ALWAYS_TRUE) or (
-        name.endswith("_is_visible") and name != "pg_table_is_visible"
-    ):
+    if name in _ALWAYS_TRUE:
         return exp.true()
+    size = _SIZES.get((name, len(arguments)))
+    if size is not None:
+        return filled(size, _oid(arguments[0], "regclass", facts))
     if name == "set_config" and len(arguments) == 3:
         return filled(_SET_CONFIG, *arguments)
     if name == "generate_subscripts" and len(arguments) == 2:
@@ -259,25 +282,17 @@ def _element(node: exp.Bracket) -> exp.Expr:
     return node
 
 
-def _compared(node: exp.Expr) -> exp.Expr:
-    """`typreceive <> 0`: a function's name here, whose nothing is `-`; `polroles = '{0}'`."""
+def _compared(node: exp.Expr, facts: Facts) -> exp.Expr:
+    """`typreceive <> 0`: a function's name here, whose nothing is `-`."""
     for side, other in (("this", "expression"), ("expression", "this")):
         column, constant = node.args[side], node.args[other]
         if not isinstance(column, exp.Column) or not isinstance(constant, exp.Literal):
             continue
-        if constant.name == "0" and not constant.is_string and column.name in _regprocs():
-            node.set(other, exp.Literal.string("-"))
-        elif constant.is_string and constant.name.startswith("{"):
-            text = f"[{constant.name.strip('{}')}]"
-            node.set(other, parse_one(text, read="duckdb"))
+        if constant.name == "0" and not constant.is_string:
+            relation = relations().get(table_of(column, facts) or "")
+            if relation is not None and folded(column.this) in relation.regprocs:
+                node.set(other, exp.Literal.string("-"))
     return node
-
-
-@functools.cache
-def _regprocs() -> frozenset[str]:
-    from vsql.planner.system_catalog import relations
-
-    return frozenset(name for relation in relations().values() for name in relation.regprocs)
 
 
 def _target(node: exp.Cast) -> str:
@@ -285,13 +300,13 @@ def _target(node: exp.Cast) -> str:
     return type_name(node.to).lower()
 
 
-def _cast(node: exp.Expr) -> exp.Expr:
+def _cast(node: exp.Expr, facts: Facts) -> exp.Expr:
     assert isinstance(node, exp.Cast)
     kind = _target(node)
     if kind == "oid":
         inner = node.this.unnest()
         if isinstance(inner, exp.Cast) and _target(inner) in _REGULAR:
-            return _oid(inner.this, _target(inner))
+            return _oid(inner.this, _target(inner), facts)
         return exp.cast(node.this, "BIGINT")
     if kind == "regproc":
         text = _literal(node.this)
@@ -302,14 +317,14 @@ def _cast(node: exp.Expr) -> exp.Expr:
         around = node.parent
         if isinstance(around, exp.Cast) and _target(around) in (*_REGULAR, "oid", *_TEXTS):
             return node  # Said by the cast around it.
-        oid = _oid(node.this, kind)
+        oid = _oid(node.this, kind, facts)
         return filled(_NAME_OF_OID[kind], oid) if _is_output(node) else oid
     inner = node.this.unnest()
     if kind in _TEXTS and isinstance(inner, exp.Anonymous) and inner.name.lower() in _TO_OID:
         own = _TO_OID[inner.name.lower()]
         return filled(_NAME_OF_OID[own], filled(_OID_OF_NAME[own], *inner.expressions))
     if kind in _TEXTS and isinstance(inner, exp.Cast) and _target(inner) in _REGULAR:
-        return filled(_NAME_OF_OID[_target(inner)], _oid(inner.this, _target(inner)))
+        return filled(_NAME_OF_OID[_target(inner)], _oid(inner.this, _target(inner), facts))
     return node
 
 
@@ -326,21 +341,23 @@ def _is_output(node: exp.Expr) -> bool:
     return not isinstance(around, exp.In | exp.Any)
 
 
-def _oid(value: exp.Expr, kind: str) -> exp.Expr:
+def _oid(value: exp.Expr, kind: str, facts: Facts) -> exp.Expr:
+    """Return the number of what a value names, or is the number of."""
     inner = value.unnest()
     if isinstance(inner, exp.Cast) and _target(inner) in _REGULAR:
-        return _oid(inner.this, _target(inner))
+        return _oid(inner.this, _target(inner), facts)
     text = _literal(inner)
     if text is not None and text.isdigit():
         return exp.Literal.number(text)
-    if text is not None and kind == "regtype" and _type_oid(text) is not None:
-        return exp.Literal.number(_type_oid(text) or 0)
-    if text is None and isinstance(inner, exp.Column | exp.Literal | exp.Cast):
+    if text is not None and kind == "regtype" and (found := type_named(text)) is not None:
+        return exp.Literal.number(found.oid)
+    is_plain = isinstance(inner, exp.Column | exp.Literal | exp.Cast)
+    if is_plain and text is None and not _is_text(inner, facts):
         return exp.cast(value.copy(), "BIGINT")
     named = _OID_OF_NAME[kind]
     if text is not None:
         word, code = _MISSING[kind]
-        missing = f"error('{code}:{word} \"' || _1 || '\" does not exist')"
+        missing = f"error('{code}:{word} \"' || {_FOLDED} || '\" does not exist')"
         return filled(f"coalesce({named}, {missing})", exp.Literal.string(text))
     number = "CASE WHEN regexp_full_match(CAST(_1 AS VARCHAR), '[0-9]+') THEN CAST(_1 AS BIGINT)"
     return filled(f"{number} ELSE {named} END", exp.cast(value.copy(), "TEXT", dialect="postgres"))
@@ -350,11 +367,8 @@ def _literal(node: exp.Expr) -> str | None:
     return node.name if isinstance(node, exp.Literal) and node.is_string else None
 
 
-def _type_oid(name: str) -> int | None:
-    wanted = name.lower().removeprefix("pg_catalog.").removeprefix("public.")
-    aliases = {"int": "int4", "float": "float8", "decimal": "numeric", "string": "text"}
-    wanted = aliases.get(wanted, wanted)
-    for type_ in types():
-        if wanted in (type_.name, type_.sql_name):
-            return type_.oid
-    return None
+def _is_text(node: exp.Expr, facts: Facts) -> bool:
+    if isinstance(node, exp.Cast):
+        return _target(node) in _TEXTS
+    type_ = stored_type(node, facts) if isinstance(node, exp.Column) else None
+    return type_ is not None and type_.is_string

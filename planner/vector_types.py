@@ -273,10 +273,10 @@ def vector_type(node: exp.Expr | None) -> SqlType | None:
     return found if found is not None and found.is_vector else None
 
 
-def vector_parameters(tree: exp.Expr) -> tuple[tuple[str, SqlType], ...]:
-    """Return the parameters that must be vectors, with the type of each."""
-    found = {p.name: vector_type(p) for p in tree.find_all(exp.Placeholder)}
-    return tuple((name, type_) for name, type_ in found.items() if type_ is not None)
+def typed_parameters(tree: exp.Expr) -> tuple[tuple[str, SqlType], ...]:
+    """Return the parameters that must be vectors or arrays, with the type of each."""
+    found = {p.name: t for p in tree.find_all(exp.Placeholder) if (t := type_of(p)) is not None}
+    return tuple((n, t) for n, t in found.items() if t.is_vector or t.family is Family.ARRAY)
 
 
 def cast_type(to: exp.DataType) -> SqlType | None:

@@ -20,7 +20,7 @@ from sqlglot import exp
 
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import DOUBLE
-from vsql.planner.bind import conjuncts_of, folded, qualifier
+from vsql.planner.bind import conjuncts_of, folded, qualifier, quoted
 from vsql.planner.facts import Facts
 from vsql.planner.nodes import DEPTH, DISTANCE, ORDINAL, Output, TopK, Widening
 from vsql.planner.predicate import plan_predicate
@@ -28,6 +28,7 @@ from vsql.planner.resolve import is_cte
 from vsql.planner.scope import is_standalone, named_columns, outer_names
 from vsql.planner.select import Lift, Ordering, Single, ordering_of, resolve_output, top_k
 from vsql.planner.semi_join import semi_joins
+from vsql.planner.stars import hide_from_stars
 
 AddInput = Callable[[TopK], str]
 
@@ -35,7 +36,8 @@ _CLAUSES = frozenset(
     {"expressions", "from_", "joins", "where", "order", "limit", "offset", "with_", "kind", "hint"}
     | {"operation_modifiers", "qualify"}
 )
-_ACROSS_ROWS = (exp.AggFunc, exp.Window, exp.UDTF, exp.Explode)
+ACROSS_ROWS = (exp.AggFunc, exp.Window, exp.UDTF, exp.Explode)
+"""Outputs that a search cannot have: they would count rows beyond its limit."""
 _RANKS = (exp.RowNumber, exp.Rank, exp.DenseRank)
 
 
@@ -93,7 +95,7 @@ def _joined(select: exp.Select, facts: Facts) -> Widenable | None:
     has_subquery = select.args.get("where") is not None and bool(
         select.args["where"].find(exp.Query)
     )
-    windows = [n for part in _after_where(select) for n in part.find_all(*_ACROSS_ROWS)]
+    windows = [n for part in _after_where(select) for n in part.find_all(*ACROSS_ROWS)]
     if not joins and not has_subquery and not windows:
         return None
     for relation in relations:
@@ -179,7 +181,7 @@ def _grouped(select: exp.Select, derived: exp.Subquery, facts: Facts) -> Widenab
     single = Single(inner, snapshot, alias)
     if not _ranks_by(widenable) or not _is_distinct_by(inner, ordering, single):
         return None
-    if any(part.find(*_ACROSS_ROWS) for part in _after_where(select)):
+    if any(part.find(*ACROSS_ROWS) for part in _after_where(select)):
         return None
     return widenable
 
@@ -188,8 +190,8 @@ def _ranks_by(found: Widenable) -> bool:
     """Whether every window counts nearer rows, and nothing else looks across rows."""
     parts = _after_where(found.scope)
     windows = [w for part in parts for w in part.find_all(exp.Window)]
-    across = [n for part in parts for n in part.find_all(*_ACROSS_ROWS)]
-    inside = [n for w in windows for n in w.find_all(*_ACROSS_ROWS)]
+    across = [n for part in parts for n in part.find_all(*ACROSS_ROWS)]
+    inside = [n for w in windows for n in w.find_all(*ACROSS_ROWS)]
     if len(across) != len(inside):
         return False
     single = Single(found.scope, found.snapshot, found.alias)
@@ -237,7 +239,7 @@ def widen(
         synthetic.set("where", exp.Where(this=exp.and_(*pushed, copy=False)))
     distance = exp.Anonymous(
         this=found.ordering.metric.function,
-        expressions=[exp.column(_quoted(found.ordering.column.name)), found.ordering.query.copy()],
+        expressions=[exp.column(quoted(found.ordering.column.name)), found.ordering.query.copy()],
     )
     synthetic.set("order", exp.Order(expressions=[exp.Ordered(this=distance, nulls_first=False)]))
     synthetic.set("limit", exp.Limit(expression=exp.Placeholder(this=DEPTH)))
@@ -250,9 +252,9 @@ def widen(
     plan = replace(top_k(single, ordering, outputs, settings), subqueries=subqueries)
     name = add(plan)
     if scope is found.select:
-        key = exp.column(_quoted(ORDINAL), table=_quoted(alias))
+        key = exp.column(quoted(ORDINAL), table=quoted(alias))
         scope.set("order", exp.Order(expressions=[exp.Ordered(this=key, nulls_first=False)]))
-    _hide(found)
+    hide_from_stars(scope, {alias: (DISTANCE, ORDINAL)})
     replacement = exp.to_table(name).as_(alias, quoted=True)
     if found.table.args.get("joins"):
         replacement.set("joins", found.table.args["joins"])
@@ -295,7 +297,7 @@ def _name_distances(found: Widenable) -> None:
             continue
         own = [c for c in node.find_all(exp.Column) if folded(c.this) == found.ordering.column.name]
         if own and qualifier(own[0]) in (None, found.alias):
-            node.replace(exp.column(_quoted(DISTANCE), table=_quoted(found.alias)))
+            node.replace(exp.column(quoted(DISTANCE), table=quoted(found.alias)))
 
 
 def _outputs(found: Widenable) -> tuple[Output, ...]:
@@ -305,20 +307,3 @@ def _outputs(found: Widenable) -> tuple[Output, ...]:
         Output(c.name, c.type, c.name) for c in columns if needed is None or c.name in needed
     )
     return (*outputs, Output(DISTANCE, DOUBLE, None))
-
-
-def _hide(found: Widenable) -> None:
-    """Keep the search's own columns out of stars."""
-    hidden = (DISTANCE, ORDINAL)
-    for output in found.scope.expressions:
-        star = output.this if isinstance(output, exp.Column) else output
-        if not isinstance(star, exp.Star):
-            continue
-        owner = qualifier(output) if isinstance(output, exp.Column) else None
-        if owner in (None, found.alias):
-            kept = star.args.get("except_") or []
-            star.set("except_", [*kept, *map(_quoted, hidden)])
-
-
-def _quoted(name: str) -> exp.Identifier:
-    return exp.to_identifier(name, quoted=True)

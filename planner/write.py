@@ -33,6 +33,7 @@ from vsql.planner.nodes import (
 from vsql.planner.plan import lift_subqueries, plan_query
 from vsql.planner.predicate import plan_predicate
 from vsql.planner.resolve import table_name
+from vsql.planner.select import reads_elsewhere
 
 _CARRIED = "vsql_from."
 _PRESENT = "vsql_present"
@@ -231,7 +232,7 @@ def plan_delete(tree: exp.Delete, facts: Facts) -> DeleteRows:
     where, subqueries = _where(tree, facts)
     others = list(tree.args.get("using") or ())
     returning, carried = _returning(tree, table, alias, facts)
-    if others or tree.args.get("with_") or _has_query(where):
+    if others or tree.args.get("with_") or reads_elsewhere(where):
         joined = _joined(tree, table, alias, others, carried, facts)
         return DeleteRows(table.table.name, joined=joined, returning=returning)
     conjuncts = plan_predicate(where, table, alias)
@@ -247,8 +248,8 @@ def plan_update(tree: exp.Update, facts: Facts) -> UpdateRows:
     source = tree.args.get("from_")
     returning, carried = _returning(tree, table, alias, facts)
     name = table.table.name
-    needs_query = source or tree.args.get("with_") or _has_query(where)
-    if needs_query or any(_has_query(value) for _, value in assignments):
+    needs_query = source or tree.args.get("with_") or reads_elsewhere(where)
+    if needs_query or any(reads_elsewhere(value) for _, value in assignments):
         values = [(c, v) for c, v in assignments if not is_default(v)]
         outputs: list[exp.Expr] = [_named(v, c) for c, v in values]
         outputs += carried
@@ -274,10 +275,6 @@ def _refuse(tree: exp.Expr, word: str, clauses: tuple[str, ...]) -> None:
 def _named(node: exp.Expr, name: str) -> exp.Expr:
     # `exp.alias_` would name a subquery itself, as a relation.
     return exp.Alias(this=node.copy(), alias=exp.to_identifier(name, quoted=True))
-
-
-def _has_query(node: exp.Expr | None) -> bool:
-    return node is not None and node.find(exp.Query) is not None
 
 
 def _joined(

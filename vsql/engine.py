@@ -618,13 +618,21 @@ class Session:
         return table
 
     def outputs_of(self, query: str) -> tuple[tuple[str, SqlType], ...]:
-        """Return name and type of each output of a query, planned anew; raises what it raises."""
+        """Return name and type of each output of a query, planned anew; raises what it raises.
+
+        The place that an error names is one in `query`.
+        """
         body = query.rstrip().rstrip(";")
-        text = f"SELECT * FROM (\n{body}\n) AS vsql_query LIMIT 0"
-        prepared = self._prepare(text)
-        assert prepared.plan is not None and not isinstance(prepared.plan, Write)
-        context = replace(self._context(self._settings.current, {}), describes=True)
-        result = run(prepared.plan, context)
+        before = "SELECT * FROM (\n"
+        try:
+            prepared = self._prepare(f"{before}{body}\n) AS vsql_query LIMIT 0")
+            assert prepared.plan is not None and not isinstance(prepared.plan, Write)
+            context = replace(self._context(self._settings.current, {}), describes=True)
+            result = run(prepared.plan, context)
+        except Error as error:
+            if error.span is not None and error.statement is None:
+                error.span = error.span.moved(-len(before))
+            raise
         return tuple(zip(result.names, result.types, strict=True))
 
     def run_script(self, text: str) -> None:

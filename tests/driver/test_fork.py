@@ -73,6 +73,7 @@ def test_a_child_connects_anew(tmp_path: Path) -> None:
             own.execute("INSERT INTO t VALUES (2, '[0,1]')")
             assert own.execute("SELECT count(id) FROM t").fetchone() == (20_002,)
             assert own.execute(nearest, ([0, 1],)).fetchone() == (2,)
+            assert own.execute("SELECT pg_backend_pid()").fetchone() == (os.getpid(),)
 
     assert _in_child(check) == 0
     assert parent.execute("SELECT count(*) FROM t").fetchone() == (20_002,)

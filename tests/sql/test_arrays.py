@@ -56,6 +56,25 @@ def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
         ("a IN (?, ?)", ([1, 2], [2]), [1, 2]),
         ("a = '{1,2}'", (), [1]),
         ("a = '{}'", (), [5]),
+        ("a = ?", ("{1,2}",), [1]),
+        ("? = a", ("{1,NULL}",), [4]),
+        ("a <> ?", ("{1,2}",), [2, 4, 5]),
+        ("a >= ?", ("{2}",), [2]),
+        ("a IN (?, '{2}')", ("{1,2}",), [1, 2]),
+        ("a BETWEEN ? AND '{2}'", ("{1}",), [1, 2, 4]),
+        ("a IS DISTINCT FROM ?", ("{2}",), [1, 3, 4, 5]),
+        ("a && '{2,3}'", (), [1, 2]),
+        ("? && a", ("{2,3}",), [1, 2]),
+        ("a @> ?", ("{1,2}",), [1]),
+        ("a <@ ? AND id <> 4", ("{1,2}",), [1, 2, 5]),
+        ("a && ?", (None,), []),
+        ("a && NULL OR id = 1", (), [1]),
+        ("a <@ '{2}'", (), [2, 5]),
+        ("s = ?", ('{x,"y"}',), [1]),
+        ("m = ?", ("{1.25}",), [1]),
+        ("n = ?", ("{{1}}",), [2]),
+        ("id IN (SELECT u.id FROM t u JOIN t v USING (id) WHERE u.a = ?)", ("{1,2}",), [1]),
+        ("id IN (SELECT u.id FROM t u JOIN t v USING (id) WHERE u.a = '{1,2}')", (), [1]),
         ("s <> '{x, \"y\"}'", (), [2, 4]),
         ("a IS DISTINCT FROM ARRAY[2]", (), [1, 3, 4, 5]),
         ("s = ARRAY['x', 'y']", (), [1]),
@@ -78,6 +97,18 @@ def test_arrays_compare(
 ) -> None:
     found = connection.execute(f"SELECT id FROM t WHERE {condition} ORDER BY id", parameters)
     assert [row[0] for row in found] == ids
+
+
+@pytest.mark.parametrize(
+    "condition", ["a = ?", "a && ?", "id IN (SELECT max(id) FROM t WHERE a = ?)"]
+)
+@pytest.mark.parametrize("text", ["{1", "{x}", "1"])
+def test_text_that_is_no_array_cannot_be_compared(
+    connection: Connection, condition: str, text: str
+) -> None:
+    with pytest.raises(vsql.DataError) as caught:
+        connection.execute(f"SELECT id FROM t WHERE {condition}", (text,))
+    assert caught.value.sqlstate == "22P02"
 
 
 LISTS = st.none() | st.lists(st.none() | st.integers(0, 2), max_size=3)

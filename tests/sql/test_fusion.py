@@ -186,6 +186,19 @@ def test_nulls_come_last() -> None:
         assert null.fetchall() == [(3,), (4,)]
 
 
+def test_a_vector_that_is_null_counts_as_the_farthest_of_negative_distances() -> None:
+    with vsql.connect() as connection:
+        connection.execute("CREATE TABLE t (id INT PRIMARY KEY, a VECTOR(2), b VECTOR(2))")
+        connection.execute(
+            "INSERT INTO t VALUES (1, '[3,0]', '[1,0]'), (2, '[2,0]', NULL), (3, '[1,0]', '[5,0]')"
+        )
+        found = connection.execute(
+            "SELECT id, weighted_sum(a <#> '[1,0]', b <#> '[1,0]', norm => 'none') AS score FROM t"
+            " ORDER BY score LIMIT 3"
+        )
+        assert found.fetchall() == [(3, -3.0), (1, -2.0), (2, -1.5)]
+
+
 @pytest.mark.parametrize(
     ("call", "code"),
     [

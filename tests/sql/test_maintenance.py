@@ -119,6 +119,29 @@ def test_backup_and_restore(tmp_path: Any) -> None:
         assert shown(other) == after
 
 
+def test_views_are_exported_behind_what_they_read(tmp_path: Any) -> None:
+    with vsql.connect(autocommit=True) as connection:
+        for statement in (
+            "CREATE TABLE t (id INT)",
+            "CREATE TABLE gone (id INT)",
+            "CREATE VIEW a AS SELECT 1 AS id",
+            "CREATE VIEW b AS SELECT id FROM t",
+            "CREATE OR REPLACE VIEW a AS SELECT id FROM b",
+            "CREATE VIEW c AS SELECT * FROM gone",
+            "DROP TABLE gone",
+            "INSERT INTO t VALUES (7)",
+            f"EXPORT DATABASE '{tmp_path}/out'",
+        ):
+            connection.execute(statement)
+    with vsql.connect(autocommit=True) as other:
+        other.execute(f"IMPORT DATABASE '{tmp_path}/out'")
+        assert other.execute("SELECT id FROM a").fetchall() == [(7,)]
+        views = "SELECT viewname FROM pg_views WHERE schemaname = 'public' ORDER BY 1"
+        assert other.execute(views).fetchall() == [("a",), ("b",)]
+    [script] = (tmp_path / "out").glob("*.sql")
+    assert '-- CREATE VIEW "c" AS SELECT * FROM gone;' in script.read_text()
+
+
 def test_export_and_import(tmp_path: Any) -> None:
     export = tmp_path / "it's export"
     quoted = str(export).replace("'", "''")

@@ -100,7 +100,17 @@ CASES: list[tuple[Any, ...]] = [
      vsql.ProgrammingError, "42P07"),
     (["CREATE VIEW v AS SELECT 1 AS a", "CREATE OR REPLACE VIEW v AS SELECT 2 AS a"],
      "SELECT a FROM v", [(2,)]),
-    (["CREATE VIEW v AS SELECT * FROM v", "SELECT * FROM v"], vsql.ProgrammingError, "42P17"),
+    (["CREATE VIEW v AS SELECT 1 AS a", "CREATE OR REPLACE VIEW v AS SELECT * FROM v",
+      "SELECT * FROM v"], vsql.ProgrammingError, "42P17"),
+    (["CREATE VIEW v AS SELECT * FROM v"], vsql.ProgrammingError, "42P01"),
+    (["CREATE VIEW v AS SELECT * FROM nowhere"], vsql.ProgrammingError, "42P01"),
+    (["CREATE VIEW v AS SELECT t.id FROM t JOIN nowhere USING (id)"],
+     vsql.ProgrammingError, "42P01"),
+    (["CREATE VIEW v AS SELECT nothing FROM t"], vsql.ProgrammingError, "42703"),
+    (["CREATE VIEW v AS SELECT nothing(id) FROM t"], vsql.ProgrammingError, "42883"),
+    (["CREATE VIEW v AS SELECT 1 AS a", "CREATE OR REPLACE VIEW v AS SELECT a, b FROM v"],
+     vsql.ProgrammingError, "42703"),
+    (["CREATE VIEW v AS SELECT 1 / 0 AS a FROM t"], "SELECT count(*) FROM v WHERE false", [(0,)]),
     (["CREATE VIEW v AS SELECT 1 AS a", "DROP VIEW v", "SELECT * FROM v"],
      vsql.ProgrammingError, "42P01"),
     (["DROP VIEW nope"], vsql.ProgrammingError, "42P01"),
@@ -207,3 +217,36 @@ def test_a_name_that_means_another_column_now() -> None:
         connection.execute("ALTER TABLE t RENAME COLUMN a TO c")
         connection.execute("ALTER TABLE t RENAME COLUMN b TO a")
         assert connection.execute(count).fetchone() == (10,)
+
+
+def test_keys_of_columns_with_odd_names() -> None:
+    with vsql.connect(autocommit=True) as connection:
+        run = connection.execute
+        run('CREATE TABLE t ("a, b" INT, "c""d" INT, PRIMARY KEY ("a, b", "c""d"))')
+        run('CREATE INDEX i ON t ("c""d")')
+        run("INSERT INTO t VALUES (1, 2)")
+        with pytest.raises(vsql.IntegrityError):
+            run("INSERT INTO t VALUES (1, 2)")
+        run("OPTIMIZE TABLE t FULL")
+        assert run('SELECT "a, b" FROM t WHERE "c""d" = 2').fetchall() == [(1,)]
+        run('ALTER TABLE t RENAME COLUMN "a, b" TO "x, ""y"')
+        run("INSERT INTO t VALUES (1, 3)")
+        assert run('SELECT "x, ""y" FROM t ORDER BY 1').fetchall() == [(1,), (1,)]
+
+
+@pytest.mark.parametrize(
+    ("statement", "place", "hint"),
+    [
+        ("CREATE VIEW v AS SELECT * FROM tt", "tt", 'did you mean "t"?'),
+        ("CREATE VIEW v AS\n  SELECT nmae FROM t", "nmae", 'known: "name"'),
+        ("CREATE VIEW v (a) AS SELECT nmae FROM t", "nmae", 'known: "name"'),
+    ],
+)
+def test_a_view_that_cannot_be_says_where(statement: str, place: str, hint: str) -> None:
+    with vsql.connect() as connection:
+        connection.execute("CREATE TABLE t (id INT, name TEXT)")
+        with pytest.raises(vsql.ProgrammingError) as caught:
+            connection.execute(statement)
+        error = caught.value
+        assert error.span is not None
+        assert (statement[error.span.start : error.span.end], error.hint) == (place, hint)

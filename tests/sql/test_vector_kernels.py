@@ -62,3 +62,21 @@ def test_no_rows() -> None:
     }
     for name, parameters, _, kernel in kernels():
         assert len(kernel(*(empty[parameter] for parameter in parameters))) == 0, name
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("SELECT 'x' || s FROM t WHERE CAST(s || 'y' AS INT) = 1", "Could not convert string '1y'"),
+        ("SELECT try(l2_norm(s::vector)), CAST(s || 'y' AS INT) FROM t", "Could not convert"),
+        ("SELECT l2_norm(s::vector) FROM t", "invalid input syntax for type vector: '1'"),
+    ],
+)
+def test_an_error_that_try_swallowed_does_not_come_back(sql: str, message: str) -> None:
+    with vsql.connect(":memory:") as connection:
+        connection.execute("CREATE TABLE t (s TEXT)")
+        connection.execute("INSERT INTO t VALUES ('1')")
+        assert connection.execute("SELECT try(l2_norm(s::vector)) FROM t").fetchone() == (None,)
+        with pytest.raises(vsql.DataError) as caught:
+            connection.execute(sql)
+        assert caught.value.message.startswith(message)

@@ -29,6 +29,10 @@ class Span:
     start: int
     end: int
 
+    def moved(self, by: int) -> "Span":
+        """Return the same piece in a text with `by` characters more before it."""
+        return Span(self.start + by, self.end + by)
+
 
 class Warning(Exception):
     """Important warnings, such as data truncations while inserting."""

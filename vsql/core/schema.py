@@ -112,6 +112,11 @@ class Table:
         assert found is not None, name
         return found
 
+    def key_column(self, index: "Index") -> Column | None:
+        """Return the column that is the whole key of an index, or None."""
+        names = index.key_columns
+        return self.find(names[0]) if len(names) == 1 else None
+
     @property
     def arrow_schema(self) -> pa.Schema:
         """The Arrow schema of a segment of this table; column ids are in the fields' metadata."""
@@ -135,6 +140,7 @@ NO_CONSTRAINT = "no_constraint"
 """The option of a unique index that CREATE UNIQUE INDEX made: it is no constraint of the table."""
 _NAME = r'(?:[\w$]+|"(?:[^"]|"")+")'
 _COMPOSITE = re.compile(rf"\(({_NAME})(?:, {_NAME})+\)")
+_NAMES = re.compile(rf"\(?{_NAME}(?:, {_NAME})*\)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +169,11 @@ class Index:
 
     @property
     def key_columns(self) -> tuple[str, ...]:
-        """The columns of a unique index, in order; `key` is their quoted names."""
-        return tuple(part.strip('"').replace('""', '"') for part in self.key.split(", "))
+        """The columns of the key, in order; empty where it is an expression."""
+        if _NAMES.fullmatch(self.key) is None:
+            return ()
+        found = re.findall(_NAME, self.key)
+        return tuple(n[1:-1].replace('""', '"') if n.startswith('"') else n for n in found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vsql.core.bits import are_set
 from vsql.core.distance import Metric
 from vsql.core.protocols import (
     MAPPED,
@@ -116,7 +117,7 @@ class Bands:
         if bitmap is None:
             return rows
         rows = rows[rows < 8 * len(bitmap)]
-        kept: Rows = rows[(bitmap[rows >> 3] >> (rows & 7)) & 1 == 1]
+        kept: Rows = rows[are_set(bitmap, rows)]
         return kept
 
 
