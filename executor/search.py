@@ -36,6 +36,8 @@ _POSTFILTER_ROUNDS = 3
 _WIDENING = 4
 # A mask that keeps more than this share, without a predicate, are deleted rows and NULLs.
 _MOSTLY_LIVE = 0.7
+# How far the matches among the first neighbours may exceed their share by chance.
+_CHANCE_DEVIATIONS = 2.0
 # How much further than its share a random filter's nearest matches may lie by chance.
 _DENSITY_TOLERANCE = 1.25
 
@@ -88,6 +90,8 @@ def search_segment(
         if interim is not None:
             return interim
     choice = _choice(search, segment, matches, mask is not None, context)
+    if mask is not None and choice.share_max < 1.0:
+        choice = _choice_by_density(search, segment, choice, mask, context)
     if context.trace is None:
         return _walk(search, segment, choice, mask, context)
     started = time.perf_counter_ns()
@@ -109,6 +113,24 @@ def _choice(
     few = masked and not search.plan.conjuncts and matches > _MOSTLY_LIVE * segment.row_count
     forced = context.settings["access_path"] != "auto"
     return choose(search, segment, matches, masked and (forced or not few), context)
+
+
+def _choice_by_density(
+    search: Search, segment: OpenSegment, choice: Choice, mask: RowMask, context: Context
+) -> Choice:
+    """Choose without a structure whose codes blur the matches, where these are dense around the
+    query.
+    """
+    if context.settings["access_path"] != "auto" or choice.structure is None:
+        return choice
+    searcher = searcher_of(search, segment, choice.structure, context)
+    share, probed = _share_nearby(search, searcher, choice.effort, mask)
+    chance = math.sqrt(probed * choice.share_max * (1.0 - choice.share_max))
+    if (share - choice.share_max) * probed <= _CHANCE_DEVIATIONS * chance:
+        return choice
+    others = tuple(s for s in structures_of(search, segment) if s.name != choice.structure)
+    facts = _facts(search, segment, mask.count, True, others, 0.0)
+    return consider(facts, context.settings)[0]
 
 
 def _interim(
@@ -286,9 +308,7 @@ def _effort_by_density(
     forced = int(context.settings["ef_search"])
     if forced:
         return forced
-    near = searcher.search(search.unit.reshape(1, -1), _PROBE_ROWS, _PROBE_ROWS, None)[0]
-    near = near[near >= 0]
-    share = float(mask.contains(near).mean()) if len(near) else 0.0
+    share, _ = _share_nearby(search, searcher, _PROBE_ROWS, mask)
     overall = mask.count / mask.row_count
     if share == 0.0:
         return None
@@ -300,6 +320,15 @@ def _effort_by_density(
     best = consider(facts, settings)[0]
     serves = best.path is AccessPath.BITMAP and best.nanoseconds != float("inf")
     return best.effort if serves else None
+
+
+def _share_nearby(
+    search: Search, searcher: VectorSearcher, effort: int, mask: RowMask
+) -> tuple[float, int]:
+    """Return the share of matches among the first neighbours of the query, and their number."""
+    near = searcher.search(search.unit.reshape(1, -1), _PROBE_ROWS, effort, None)[0]
+    near = near[near >= 0]
+    return (float(mask.contains(near).mean()) if len(near) else 0.0), len(near)
 
 
 def searcher_of(search: Search, segment: OpenSegment, structure: str, context: Context) -> Any:

@@ -7,7 +7,7 @@ measured on the segment's own vectors when its index was built.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -81,13 +81,18 @@ class SearchFacts:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One path with its estimated cost; infinite where it can't serve, and `reason` says why."""
+    """One path with its estimated cost; infinite where it can't serve, and `reason` says why.
+
+    `share_max` is the largest share of matching rows around the query for which the curve promises
+    the target.
+    """
 
     path: AccessPath
     structure: str | None
     effort: int
     nanoseconds: float
     reason: str = ""
+    share_max: float = 1.0
 
 
 def consider(facts: SearchFacts, settings: Mapping[str, Any]) -> tuple[Choice, ...]:
@@ -176,7 +181,11 @@ def _scan(searches: _Searches) -> Choice:
     if found is None:
         return searches.refuse(AccessPath.SCAN, "the target recall is beyond its curve")
     effort, cost = found
-    return searches.choice(AccessPath.SCAN, effort, cost + facts.mask_nanoseconds)
+    choice = searches.choice(AccessPath.SCAN, effort, cost + facts.mask_nanoseconds)
+    if searches.forced_effort:
+        return choice
+    share = _densest_share(searches.structure.curve, facts.k, _depth(facts), searches.target)
+    return replace(choice, share_max=share)
 
 
 def _postfilter(searches: _Searches) -> Choice:
@@ -196,6 +205,37 @@ def _postfilter(searches: _Searches) -> Choice:
 def _depth(facts: SearchFacts) -> float:
     """How deep an unfiltered search must go to meet k matching rows, if the filter is random."""
     return facts.k * facts.rows / max(facts.matches, 1.0)
+
+
+def _densest_share(curve: tuple[CurvePoint, ...], k: int, depth: float, target: float) -> float:
+    """Return the largest share of matches around a query for which codes keep the target.
+
+    Where all rows around it match, the k nearest matches are no deeper than k, and short codes
+    that tell the nearest 1000 rows from the rest may not tell the nearest 10 from the next.
+    """
+    measured = {point.depth for point in curve}
+    depths = sorted({float(k), depth, *(float(d) for d in measured if k < d < depth)})
+    recalls = [_best_recall(curve, each) for each in depths]
+    for place in range(len(depths) - 1, 0, -1):
+        low, high = recalls[place - 1], recalls[place]
+        if low < target:
+            share = max(0.0, high - target) / max(high - low, 1e-9)
+            shallower = math.pow(depths[place] / depths[place - 1], share)
+            return min(1.0, k / depths[place] * shallower)
+    return 1.0
+
+
+def _best_recall(curve: tuple[CurvePoint, ...], depth: float) -> float:
+    """Return the recall at `depth` of the most effort measured, linear in its logarithm."""
+    best: dict[int, float] = {}
+    for point in curve:
+        best[point.depth] = max(best.get(point.depth, 0.0), point.recall)
+    low = max((d for d in best if d <= depth), default=min(best))
+    high = min((d for d in best if d >= depth), default=max(best))
+    if low >= high:
+        return best[low]
+    share = math.log(depth / low) / math.log(high / low)
+    return best[low] + share * (best[high] - best[low])
 
 
 def effort_for(
