@@ -7,16 +7,17 @@ short, exact search takes over.
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vsql.core.distance import Metric
+from vsql.core.machine import Machine, distance_work
 from vsql.core.protocols import Rows, Shape, Vectors, VectorSearcher
 from vsql.core.schema import Column
-from vsql.core.snapshot import TableSnapshot
+from vsql.core.snapshot import SegmentFacts, TableSnapshot
 from vsql.executor.context import Context
 from vsql.executor.filter import mask_key, mask_of, passing
 from vsql.executor.interim import GRAPH_ROWS, candidates
@@ -100,7 +101,8 @@ def search_segment(
         f"{choice.path.title}"
         + (f" on {choice.structure} (effort {choice.effort})" if choice.structure else "")
         + f": {matches} of {segment.row_count} rows match, {len(found[0])} returned, "
-        + f"{(time.perf_counter_ns() - started) / 1e6:.3f} ms"
+        + f"{(time.perf_counter_ns() - started) / 1e6:.3f} ms, "
+        + f"estimated {choice.nanoseconds / 1e6:.3f} ms"
     )
     context.trace.add("search", time.perf_counter_ns() - started)
     return found
@@ -128,9 +130,9 @@ def _choice_by_density(
     chance = math.sqrt(probed * choice.share_max * (1.0 - choice.share_max))
     if (share - choice.share_max) * probed <= _CHANCE_DEVIATIONS * chance:
         return choice
-    others = tuple(s for s in structures_of(search, segment) if s.name != choice.structure)
-    facts = _facts(search, segment, mask.count, True, others, 0.0)
-    return consider(facts, context.settings)[0]
+    facts = _facts(search, segment, mask.count, True, context)
+    others = tuple(s for s in facts.structures if s.name != choice.structure)
+    return consider(replace(facts, structures=others), context.settings)[0]
 
 
 def _interim(
@@ -161,15 +163,34 @@ def _interim(
     return found
 
 
-def structures_of(search: Search, segment: OpenSegment) -> tuple[Structure, ...]:
-    """Return the built structures of a segment that serve the search."""
-    facts = segment.facts
-    if facts is None or not search.plan.index_ids:
-        return ()
-    return tuple(
-        Structure(file.structure, registry.vector_kind(file.structure).shape, file.curve)
-        for file in facts.index_files
-        if file.index_id in search.plan.index_ids
+def search_facts(
+    plan: TopK,
+    column: Column,
+    segment: SegmentFacts | None,
+    machine: Machine,
+    *,
+    rows: int,
+    matches: float,
+    filtered: bool,
+    k: int,
+    mask_nanoseconds: float = 0.0,
+) -> SearchFacts:
+    """Return what the choice of a path depends on; `segment` is None for rows that grow."""
+    every = segment.index_files if segment is not None else ()
+    files = [file for file in every if file.index_id in plan.index_ids]
+    return SearchFacts(
+        rows=rows,
+        matches=matches,
+        filtered=filtered,
+        k=k,
+        distance=distance_work(column.type, plan.metric),
+        structures=tuple(
+            Structure(file.structure, registry.vector_kind(file.structure).shape, file.curve)
+            for file in files
+        ),
+        exact_nanoseconds=max((file.exact_nanoseconds for file in files), default=0.0),
+        mask_nanoseconds=mask_nanoseconds,
+        machine=machine,
     )
 
 
@@ -186,8 +207,7 @@ def choose(
     known = search.choices.get(key)
     if known is not None and segment.cache_key is not None:
         return known
-    structures = structures_of(search, segment)
-    facts = _facts(search, segment, matches, filtered, structures, mask_nanoseconds)
+    facts = _facts(search, segment, matches, filtered, context, mask_nanoseconds)
     choice = consider(facts, context.settings)[0]
     if segment.cache_key is not None:
         search.choices[key] = choice
@@ -199,19 +219,18 @@ def _facts(
     segment: OpenSegment,
     matches: float,
     filtered: bool,
-    structures: tuple[Structure, ...],
-    mask_nanoseconds: float,
+    context: Context,
+    mask_nanoseconds: float = 0.0,
 ) -> SearchFacts:
-    every = segment.facts.index_files if segment.facts is not None else ()
-    files = [file for file in every if file.index_id in search.plan.index_ids]
-    return SearchFacts(
+    return search_facts(
+        search.plan,
+        search.column,
+        segment.facts,
+        context.snapshot.machine,
         rows=segment.row_count,
         matches=matches,
         filtered=filtered,
         k=search.k,
-        dimension=search.column.type.number_count,
-        structures=structures,
-        exact_nanoseconds=max((file.exact_nanoseconds for file in files), default=0.0),
         mask_nanoseconds=mask_nanoseconds,
     )
 
@@ -226,7 +245,8 @@ def _lazy_choice(
     forced = context.settings["access_path"] == AccessPath.POSTFILTER.value
     if not conjuncts or segment.is_growing or not search.plan.index_ids:
         return None
-    per_row = sum(conjunct.row_nanoseconds for conjunct in conjuncts)
+    machine = context.snapshot.machine
+    per_row = sum(machine.cost(conjunct.row_work) for conjunct in conjuncts)
     cost = per_row * segment.row_count
     if not forced:
         if cost < 2_000_000 or any(c.condition is not None for c in conjuncts):
@@ -314,10 +334,10 @@ def _effort_by_density(
         return None
     if share >= overall:
         return choice.effort
-    structures = tuple(s for s in structures_of(search, segment) if s.name == choice.structure)
-    facts = _facts(search, segment, share * mask.row_count, True, structures, 0.0)
+    facts = _facts(search, segment, share * mask.row_count, True, context)
+    own = tuple(s for s in facts.structures if s.name == choice.structure)
     settings = {**context.settings, "access_path": AccessPath.BITMAP.value}
-    best = consider(facts, settings)[0]
+    best = consider(replace(facts, structures=own), settings)[0]
     serves = best.path is AccessPath.BITMAP and best.nanoseconds != float("inf")
     return best.effort if serves else None
 

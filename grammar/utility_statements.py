@@ -287,6 +287,11 @@ class Analyze:
 
 
 @dataclass(frozen=True, slots=True)
+class AnalyzeMachine:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class CheckDatabase:
     pass
 
@@ -525,6 +530,7 @@ Utility = (
     | Optimize
     | Vacuum
     | Analyze
+    | AnalyzeMachine
     | CheckDatabase
     | BackupDatabase
     | ExportDatabase

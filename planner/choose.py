@@ -1,8 +1,9 @@
 """Which access path searches one segment: the five paths, their costs, and the cheapest.
 
 The same function runs twice: when a plan is explained, over estimates, and when a segment is
-searched, over the true number of matching rows. Costs are nanoseconds, read off the curve that was
-measured on the segment's own vectors when its index was built.
+searched, over the true number of matching rows. Costs are nanoseconds: those of an index are read
+off the curve that was measured on the segment's own vectors when it was built, the others are
+counted work at what the machine takes for it.
 """
 
 import math
@@ -11,17 +12,15 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+from vsql.core.machine import BUILT_IN, CALL, CHOICE, RELATIONAL_CALL, Machine, Work
 from vsql.core.protocols import Shape
 from vsql.core.snapshot import CurvePoint
 
-# One exact distance where no index was built, and so nothing measured: 0.08 ns per component.
-EXACT_NANOSECONDS_PER_DIMENSION = 0.08
-# Choosing the k smallest of n distances.
-_SORT_NANOSECONDS = 4.0
+# Where an exact distance takes so many times what it took at build, the machine is another one; up
+# to there what was measured over the segment itself is nearer to the truth than made-up rows.
+_SAME_MACHINE = 3.0
 # What the first look at a graph under a filter costs, in searches: the density probe.
 _PROBE_SEARCHES = 1.0
-# A post-filter evaluates the predicate over few rows, where call overhead is what it costs.
-_POSTFILTER_NANOSECONDS = 150_000.0
 # What a graph's effort is worth at a depth where it was not measured.
 _DEEPER = 0.75
 # Asking for more candidates than this share of a segment is a scan in disguise.
@@ -65,18 +64,28 @@ class SearchFacts:
     """What the choice depends on, for one segment and one top-k.
 
     `matches` of `rows` pass the filter, `filtered` tells whether there is one (deleted rows and
-    NULL vectors count as one); `mask_nanoseconds` is what evaluating the predicate over the whole
-    segment still costs, 0 when the mask is known.
+    NULL vectors count as one); `distance` is the work of an exact one; `exact_nanoseconds` what it
+    took when an index was built, 0 where none was; `mask_nanoseconds` is what evaluating the
+    predicate over the whole segment still costs, 0 when the mask is known.
     """
 
     rows: int
     matches: float
     filtered: bool
     k: int
-    dimension: int
+    distance: Work
     structures: tuple[Structure, ...] = ()
     exact_nanoseconds: float = 0.0
     mask_nanoseconds: float = 0.0
+    machine: Machine = BUILT_IN
+
+    @property
+    def slowness(self) -> float:
+        """How many times what was measured when an index was built the same takes here."""
+        if self.machine.measured_us is None or not self.exact_nanoseconds:
+            return 1.0
+        ratio = self.machine.cost(self.distance) / self.exact_nanoseconds
+        return 1.0 if 1 / _SAME_MACHINE <= ratio <= _SAME_MACHINE else ratio
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +143,9 @@ class _Searches:
         """Return (effort, nanoseconds) that reach the target at `depth`, or None."""
         if self.forced_effort:
             cost = _interpolated(self.structure.curve, depth, effort=self.forced_effort)
-            return self.forced_effort, cost[1]
-        return effort_for(self.structure.curve, depth, self.target)
+            return self.forced_effort, cost[1] * self.facts.slowness
+        found = effort_for(self.structure.curve, depth, self.target)
+        return None if found is None else (found[0], found[1] * self.facts.slowness)
 
     def choice(self, path: AccessPath, effort: int, nanoseconds: float) -> Choice:
         return Choice(path, self.structure.name, effort, nanoseconds)
@@ -146,8 +156,10 @@ class _Searches:
 
 
 def _exact(facts: SearchFacts) -> Choice:
-    each = facts.exact_nanoseconds or EXACT_NANOSECONDS_PER_DIMENSION * facts.dimension
-    cost = facts.matches * (each + _SORT_NANOSECONDS) + facts.mask_nanoseconds
+    machine = facts.machine
+    each = facts.exact_nanoseconds * facts.slowness or machine.cost(facts.distance)
+    cost = machine.constant(CALL) + facts.matches * (each + machine.constant(CHOICE))
+    cost += facts.mask_nanoseconds
     return Choice(AccessPath.EXACT, None, 0, cost)
 
 
@@ -199,7 +211,9 @@ def _postfilter(searches: _Searches) -> Choice:
     if found is None:
         return searches.refuse(AccessPath.POSTFILTER, "the target recall is beyond its curve")
     effort, cost = found
-    return searches.choice(AccessPath.POSTFILTER, effort, cost + _POSTFILTER_NANOSECONDS)
+    # The predicate is evaluated over few rows, where the call is what it costs.
+    cost += facts.machine.constant(RELATIONAL_CALL)
+    return searches.choice(AccessPath.POSTFILTER, effort, cost)
 
 
 def _depth(facts: SearchFacts) -> float:

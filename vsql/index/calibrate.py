@@ -17,12 +17,13 @@ import math
 import statistics
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import faiss
 import numpy as np
 
 from vsql.core.distance import Metric
-from vsql.core.protocols import Bits, Floats, Rows, Shape, Vectors, VectorSearcher
+from vsql.core.protocols import Bits, Floats, Ranker, Rows, Shape, Vectors, VectorSearcher
 from vsql.core.snapshot import CurvePoint
 from vsql.index.exact import ExactRanker, top_k
 
@@ -81,8 +82,8 @@ def measure(
     asked = [_sample(ranker, *sample, depths[-1], rows) for sample in (moved, stored)]
     samples = [sample for sample in asked if sample.nearest.size]
     valid = None if valid_rows is None else _bitmap(valid_rows, len(vectors))
-    exact_nanoseconds = _exact_nanoseconds(ranker, queries[0], rows, random)
-    dearest = exact_nanoseconds * len(rows) if len(rows) >= _MANY_ROWS else math.inf
+    exact = exact_nanoseconds(ranker, queries[0], rows, random)
+    dearest = exact * len(rows) if len(rows) >= _MANY_ROWS else math.inf
     points: list[CurvePoint] = []
     # A structure that was just mapped is not in memory yet.
     searcher.search(queries, searcher.candidates(1), searcher.efforts[-1])
@@ -93,7 +94,7 @@ def measure(
             for one in samples
         ]
         points += _curve(searcher, ranker, fewer, depth, shape, valid, dearest)
-    return tuple(points), exact_nanoseconds
+    return tuple(points), exact
 
 
 def _queries(
@@ -234,9 +235,7 @@ def _ranked(ranker: ExactRanker, query: Vectors, rows: Rows, depth: int) -> Rows
     return top_k(ranker.distances(query, rows), rows, depth)[0]
 
 
-def _exact_nanoseconds(
-    ranker: ExactRanker, query: Vectors, rows: Rows, random: np.random.Generator
-) -> float:
+def exact_nanoseconds(ranker: Ranker, query: Any, rows: Rows, random: np.random.Generator) -> float:
     """Return the cost of one distance, ascending random rows, as a filter delivers them."""
     chosen = np.sort(random.choice(rows, min(_EXACT_ROWS, len(rows)), replace=False))
     times: list[int] = []
