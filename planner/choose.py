@@ -21,6 +21,8 @@ from vsql.core.snapshot import CurvePoint
 _SAME_MACHINE = 3.0
 # What the first look at a graph under a filter costs, in searches: the density probe.
 _PROBE_SEARCHES = 1.0
+# What exact search does beside its rows, in rankings of a handful of rows.
+_CALLS = 2.0
 # What a graph's effort is worth at a depth where it was not measured.
 _DEEPER = 0.75
 # Asking for more candidates than this share of a segment is a scan in disguise.
@@ -158,7 +160,7 @@ class _Searches:
 def _exact(facts: SearchFacts) -> Choice:
     machine = facts.machine
     each = facts.exact_nanoseconds * facts.slowness or machine.cost(facts.distance)
-    cost = machine.constant(CALL) + facts.matches * (each + machine.constant(CHOICE))
+    cost = _CALLS * machine.constant(CALL) + facts.matches * (each + machine.constant(CHOICE))
     cost += facts.mask_nanoseconds
     return Choice(AccessPath.EXACT, None, 0, cost)
 

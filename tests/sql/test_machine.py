@@ -73,8 +73,9 @@ def test_every_constant_is_measured_once(connection: Connection, folder: Path) -
     assert all(now == default and at is None for _, now, default, at in before)
     assert connection.execute("ANALYZE MACHINE").statusmessage == "ANALYZE MACHINE"
     after = connection.execute(_CONSTANTS).fetchall()
-    assert all(now > 0 and at is not None for _, now, _, at in after)
-    assert [now for _, now, _, _ in after] != [now for _, now, _, _ in before]
+    assert all(now > 0 for _, now, _, _ in after)
+    assert all(now == default for _, now, default, at in after if at is None)
+    assert {"vector_component", "call", "choice"} <= {n for n, *_, at in after if at is not None}
     with vsql.connect(folder, read_only=True) as other:
         assert other.execute(_CONSTANTS).fetchall() == after
         with pytest.raises(vsql.OperationalError) as caught:
@@ -86,7 +87,7 @@ def test_every_constant_is_measured_once(connection: Connection, folder: Path) -
 def test_a_transaction_can_take_it_back() -> None:
     with vsql.connect() as connection:
         connection.execute("ANALYZE MACHINE")
-        assert all(at is not None for *_, at in connection.execute(_CONSTANTS))
+        assert any(at is not None for *_, at in connection.execute(_CONSTANTS))
         connection.rollback()
         assert all(at is None for *_, at in connection.execute(_CONSTANTS))
 
