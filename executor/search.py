@@ -173,7 +173,7 @@ def search_facts(
     matches: float,
     filtered: bool,
     k: int,
-    mask_nanoseconds: float = 0.0,
+    mask_nanoseconds: float | None = 0.0,
 ) -> SearchFacts:
     """Return what the choice of a path depends on; `segment` is None for rows that grow."""
     every = segment.index_files if segment is not None else ()
@@ -189,7 +189,8 @@ def search_facts(
             for file in files
         ),
         exact_nanoseconds=max((file.exact_nanoseconds for file in files), default=0.0),
-        mask_nanoseconds=mask_nanoseconds,
+        mask_nanoseconds=mask_nanoseconds or 0.0,
+        mask_known=mask_nanoseconds is None,
         machine=machine,
     )
 
@@ -200,9 +201,12 @@ def choose(
     matches: float,
     filtered: bool,
     context: Context,
-    mask_nanoseconds: float = 0.0,
+    mask_nanoseconds: float | None = None,
 ) -> Choice:
-    """Return the cheapest path over a segment of which `matches` rows pass; remembered."""
+    """Return the cheapest path over a segment of which `matches` rows pass; remembered.
+
+    `mask_nanoseconds` is what finding these still costs, None where they are known.
+    """
     key = (segment.cache_key, matches, filtered, search.k, mask_nanoseconds)
     known = search.choices.get(key)
     if known is not None and segment.cache_key is not None:
@@ -220,7 +224,7 @@ def _facts(
     matches: float,
     filtered: bool,
     context: Context,
-    mask_nanoseconds: float = 0.0,
+    mask_nanoseconds: float | None = None,
 ) -> SearchFacts:
     return search_facts(
         search.plan,

@@ -68,7 +68,7 @@ class SearchFacts:
     `matches` of `rows` pass the filter, `filtered` tells whether there is one (deleted rows and
     NULL vectors count as one); `distance` is the work of an exact one; `exact_nanoseconds` what it
     took when an index was built, 0 where none was; `mask_nanoseconds` is what evaluating the
-    predicate over the whole segment still costs, 0 when the mask is known.
+    predicate over the whole segment still costs; `mask_known` tells that it is done already.
     """
 
     rows: int
@@ -79,6 +79,7 @@ class SearchFacts:
     structures: tuple[Structure, ...] = ()
     exact_nanoseconds: float = 0.0
     mask_nanoseconds: float = 0.0
+    mask_known: bool = False
     machine: Machine = BUILT_IN
 
     @property
@@ -206,6 +207,8 @@ def _postfilter(searches: _Searches) -> Choice:
     facts = searches.facts
     if not facts.filtered:
         return searches.refuse(AccessPath.POSTFILTER, "there is no filter")
+    if facts.mask_known:
+        return searches.refuse(AccessPath.POSTFILTER, "the matching rows are known")
     depth = _depth(facts) * 1.5
     if depth > facts.rows * _WIDEST_SHARE:
         return searches.refuse(AccessPath.POSTFILTER, "the filter keeps too few rows")

@@ -55,6 +55,15 @@ def test_codes_that_blur_serve_matches_that_lie_deep() -> None:
     assert _scan((0.5, 0.5, 0.95), k=100, matches=10_000).share_max == pytest.approx(0.1)
 
 
+def test_a_post_filter_is_no_path_once_the_matches_are_known() -> None:
+    facts = _facts((1.0, 1.0, 1.0), k=10, matches=50_000)
+    for known in (False, True):
+        found = consider(
+            replace(facts, mask_known=known), {**SETTINGS, "access_path": "postfilter"}
+        )
+        assert (found[0].path is AccessPath.POSTFILTER) is not known
+
+
 def test_what_another_machine_measured_is_scaled() -> None:
     """Exact distances took 20 ns where the index was built; here they take 400 ns, or 20.5."""
     built_in = _costs(BUILT_IN)
