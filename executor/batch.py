@@ -171,8 +171,10 @@ def _search_segment(
         return ranker.nearest(matrix, search.k, within)
     searcher = searcher_of(search, segment, choice.structure, context)
     shape = registry.vector_kind(choice.structure).shape
-    if not len(matrix) or (mask is not None and shape is Shape.ROWS):
+    blurred = choice.share_max < 1.0
+    if not len(matrix) or (mask is not None and (shape is Shape.ROWS or blurred)):
         # Each list with a match would be read for each query: products of matrices do that faster.
+        # They are exact too where codes might blur the matches around some query.
         return ranker.nearest(matrix, search.k, within)
     effort = choice.effort
     if mask is not None and shape is Shape.LISTS:

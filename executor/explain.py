@@ -8,14 +8,15 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from vsql.core.machine import Machine
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import JSON, TEXT
 from vsql.executor.context import Context, Trace
 from vsql.executor.prune import pruned_count
 from vsql.executor.result import Result
+from vsql.executor.search import search_facts
 from vsql.executor.values import count_of
-from vsql.index import registry
-from vsql.planner.choose import Choice, SearchFacts, Structure, consider
+from vsql.planner.choose import Choice, SearchFacts, consider
 from vsql.planner.explain import explain
 from vsql.planner.nodes import BatchTopK, Fusion, Remainder, TopK
 
@@ -45,7 +46,7 @@ def explained(
         context.trace.add("fetch", time.perf_counter_ns() - done)
         actual = _actual(context.trace, result, time.perf_counter_ns() - started)
     if format_ == "json":
-        conditions = list(_conditions(plan))
+        conditions = list(_conditions(plan, context))
         document = {"plan": lines, "conditions": conditions, "paths": weighed, "actual": actual}
         whole = pa.table({"QUERY PLAN": pa.array([json.dumps(document, indent=2)], pa.string())})
         return Result("EXPLAIN", whole, (JSON,), 1)
@@ -65,7 +66,7 @@ def _pruned(plan: Any, context: Context) -> Iterator[str]:
             yield f"{name}: {pruned} of {total} segments pruned"
 
 
-def _conditions(plan: Any) -> Iterator[dict[str, Any]]:
+def _conditions(plan: Any, context: Context) -> Iterator[dict[str, Any]]:
     """Yield what is known of each conjunct over a table: the share of rows that it keeps."""
     for node in _parts(plan):
         for conjunct in getattr(node, "conjuncts", ()):
@@ -74,7 +75,7 @@ def _conditions(plan: Any) -> Iterator[dict[str, Any]]:
                 "condition": conjunct.text,
                 "selectivity": conjunct.selectivity,
                 "index": conjunct.condition is not None,
-                "nanoseconds_per_row": conjunct.row_nanoseconds,
+                "nanoseconds_per_row": context.snapshot.machine.cost(conjunct.row_work),
             }
 
 
@@ -115,7 +116,8 @@ def _weighed(plan: TopK, context: Context) -> Iterator[str]:
         except Exception:  # an unbound parameter: EXPLAIN still shows the shape of the plan
             k = DEFAULT_LIMIT
     share = math.prod(conjunct.selectivity for conjunct in plan.conjuncts)
-    for number, facts in enumerate(_segment_facts(plan, table, share, k), 1):
+    segments = _segment_facts(plan, table, share, k, context.snapshot.machine)
+    for number, facts in enumerate(segments, 1):
         yield (
             f"segment {number}: {facts.rows} rows, about {facts.matches:.0f} match, top {facts.k}"
         )
@@ -123,27 +125,33 @@ def _weighed(plan: TopK, context: Context) -> Iterator[str]:
             yield f"  {'->' if rank == 0 else '  '} {_path(choice)}"
 
 
-def _segment_facts(plan: TopK, table: TableSnapshot, share: float, k: int) -> Iterator[SearchFacts]:
+def _segment_facts(
+    plan: TopK, table: TableSnapshot, share: float, k: int, machine: Machine
+) -> Iterator[SearchFacts]:
     column = table.table.column(plan.column)
     for segment in table.sealed:
-        files = [f for f in segment.index_files if f.index_id in plan.index_ids]
-        structures = tuple(
-            Structure(f.structure, registry.vector_kind(f.structure).shape, f.curve) for f in files
-        )
-        filtered = bool(plan.conjuncts) or segment.deleted_count > 0
-        yield SearchFacts(
-            segment.row_count,
-            share * segment.live_count,
-            filtered,
-            k,
-            column.type.number_count,
-            structures,
-            max((f.exact_nanoseconds for f in files), default=0.0),
+        yield search_facts(
+            plan,
+            column,
+            segment,
+            machine,
+            rows=segment.row_count,
+            matches=share * segment.live_count,
+            filtered=bool(plan.conjuncts) or segment.deleted_count > 0,
+            k=k,
         )
     growing = sum(segment.live_count for segment in table.inlined)
     if growing:
-        filtered = bool(plan.conjuncts)
-        yield SearchFacts(growing, share * growing, filtered, k, column.type.number_count)
+        yield search_facts(
+            plan,
+            column,
+            None,
+            machine,
+            rows=growing,
+            matches=share * growing,
+            filtered=bool(plan.conjuncts),
+            k=k,
+        )
 
 
 def _path(choice: Choice) -> str:

@@ -7,16 +7,17 @@ short, exact search takes over.
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vsql.core.distance import Metric
+from vsql.core.machine import Machine, distance_work
 from vsql.core.protocols import Rows, Shape, Vectors, VectorSearcher
 from vsql.core.schema import Column
-from vsql.core.snapshot import TableSnapshot
+from vsql.core.snapshot import SegmentFacts, TableSnapshot
 from vsql.executor.context import Context
 from vsql.executor.filter import mask_key, mask_of, passing
 from vsql.executor.interim import GRAPH_ROWS, candidates
@@ -36,6 +37,8 @@ _POSTFILTER_ROUNDS = 3
 _WIDENING = 4
 # A mask that keeps more than this share, without a predicate, are deleted rows and NULLs.
 _MOSTLY_LIVE = 0.7
+# How far the matches among the first neighbours may exceed their share by chance.
+_CHANCE_DEVIATIONS = 2.0
 # How much further than its share a random filter's nearest matches may lie by chance.
 _DENSITY_TOLERANCE = 1.25
 
@@ -88,6 +91,8 @@ def search_segment(
         if interim is not None:
             return interim
     choice = _choice(search, segment, matches, mask is not None, context)
+    if mask is not None and choice.share_max < 1.0:
+        choice = _choice_by_density(search, segment, choice, mask, context)
     if context.trace is None:
         return _walk(search, segment, choice, mask, context)
     started = time.perf_counter_ns()
@@ -96,7 +101,8 @@ def search_segment(
         f"{choice.path.title}"
         + (f" on {choice.structure} (effort {choice.effort})" if choice.structure else "")
         + f": {matches} of {segment.row_count} rows match, {len(found[0])} returned, "
-        + f"{(time.perf_counter_ns() - started) / 1e6:.3f} ms"
+        + f"{(time.perf_counter_ns() - started) / 1e6:.3f} ms, "
+        + f"estimated {choice.nanoseconds / 1e6:.3f} ms"
     )
     context.trace.add("search", time.perf_counter_ns() - started)
     return found
@@ -109,6 +115,24 @@ def _choice(
     few = masked and not search.plan.conjuncts and matches > _MOSTLY_LIVE * segment.row_count
     forced = context.settings["access_path"] != "auto"
     return choose(search, segment, matches, masked and (forced or not few), context)
+
+
+def _choice_by_density(
+    search: Search, segment: OpenSegment, choice: Choice, mask: RowMask, context: Context
+) -> Choice:
+    """Choose without a structure whose codes blur the matches, where these are dense around the
+    query.
+    """
+    if context.settings["access_path"] != "auto" or choice.structure is None:
+        return choice
+    searcher = searcher_of(search, segment, choice.structure, context)
+    share, probed = _share_nearby(search, searcher, choice.effort, mask)
+    chance = math.sqrt(probed * choice.share_max * (1.0 - choice.share_max))
+    if (share - choice.share_max) * probed <= _CHANCE_DEVIATIONS * chance:
+        return choice
+    facts = _facts(search, segment, mask.count, True, context)
+    others = tuple(s for s in facts.structures if s.name != choice.structure)
+    return consider(replace(facts, structures=others), context.settings)[0]
 
 
 def _interim(
@@ -139,15 +163,35 @@ def _interim(
     return found
 
 
-def structures_of(search: Search, segment: OpenSegment) -> tuple[Structure, ...]:
-    """Return the built structures of a segment that serve the search."""
-    facts = segment.facts
-    if facts is None or not search.plan.index_ids:
-        return ()
-    return tuple(
-        Structure(file.structure, registry.vector_kind(file.structure).shape, file.curve)
-        for file in facts.index_files
-        if file.index_id in search.plan.index_ids
+def search_facts(
+    plan: TopK,
+    column: Column,
+    segment: SegmentFacts | None,
+    machine: Machine,
+    *,
+    rows: int,
+    matches: float,
+    filtered: bool,
+    k: int,
+    mask_nanoseconds: float | None = 0.0,
+) -> SearchFacts:
+    """Return what the choice of a path depends on; `segment` is None for rows that grow."""
+    every = segment.index_files if segment is not None else ()
+    files = [file for file in every if file.index_id in plan.index_ids]
+    return SearchFacts(
+        rows=rows,
+        matches=matches,
+        filtered=filtered,
+        k=k,
+        distance=distance_work(column.type, plan.metric),
+        structures=tuple(
+            Structure(file.structure, registry.vector_kind(file.structure).shape, file.curve)
+            for file in files
+        ),
+        exact_nanoseconds=max((file.exact_nanoseconds for file in files), default=0.0),
+        mask_nanoseconds=mask_nanoseconds or 0.0,
+        mask_known=mask_nanoseconds is None,
+        machine=machine,
     )
 
 
@@ -157,15 +201,17 @@ def choose(
     matches: float,
     filtered: bool,
     context: Context,
-    mask_nanoseconds: float = 0.0,
+    mask_nanoseconds: float | None = None,
 ) -> Choice:
-    """Return the cheapest path over a segment of which `matches` rows pass; remembered."""
+    """Return the cheapest path over a segment of which `matches` rows pass; remembered.
+
+    `mask_nanoseconds` is what finding these still costs, None where they are known.
+    """
     key = (segment.cache_key, matches, filtered, search.k, mask_nanoseconds)
     known = search.choices.get(key)
     if known is not None and segment.cache_key is not None:
         return known
-    structures = structures_of(search, segment)
-    facts = _facts(search, segment, matches, filtered, structures, mask_nanoseconds)
+    facts = _facts(search, segment, matches, filtered, context, mask_nanoseconds)
     choice = consider(facts, context.settings)[0]
     if segment.cache_key is not None:
         search.choices[key] = choice
@@ -177,19 +223,18 @@ def _facts(
     segment: OpenSegment,
     matches: float,
     filtered: bool,
-    structures: tuple[Structure, ...],
-    mask_nanoseconds: float,
+    context: Context,
+    mask_nanoseconds: float | None = None,
 ) -> SearchFacts:
-    every = segment.facts.index_files if segment.facts is not None else ()
-    files = [file for file in every if file.index_id in search.plan.index_ids]
-    return SearchFacts(
+    return search_facts(
+        search.plan,
+        search.column,
+        segment.facts,
+        context.snapshot.machine,
         rows=segment.row_count,
         matches=matches,
         filtered=filtered,
         k=search.k,
-        dimension=search.column.type.number_count,
-        structures=structures,
-        exact_nanoseconds=max((file.exact_nanoseconds for file in files), default=0.0),
         mask_nanoseconds=mask_nanoseconds,
     )
 
@@ -204,7 +249,8 @@ def _lazy_choice(
     forced = context.settings["access_path"] == AccessPath.POSTFILTER.value
     if not conjuncts or segment.is_growing or not search.plan.index_ids:
         return None
-    per_row = sum(conjunct.row_nanoseconds for conjunct in conjuncts)
+    machine = context.snapshot.machine
+    per_row = sum(machine.cost(conjunct.row_work) for conjunct in conjuncts)
     cost = per_row * segment.row_count
     if not forced:
         if cost < 2_000_000 or any(c.condition is not None for c in conjuncts):
@@ -286,20 +332,27 @@ def _effort_by_density(
     forced = int(context.settings["ef_search"])
     if forced:
         return forced
-    near = searcher.search(search.unit.reshape(1, -1), _PROBE_ROWS, _PROBE_ROWS, None)[0]
-    near = near[near >= 0]
-    share = float(mask.contains(near).mean()) if len(near) else 0.0
+    share, _ = _share_nearby(search, searcher, _PROBE_ROWS, mask)
     overall = mask.count / mask.row_count
     if share == 0.0:
         return None
     if share >= overall:
         return choice.effort
-    structures = tuple(s for s in structures_of(search, segment) if s.name == choice.structure)
-    facts = _facts(search, segment, share * mask.row_count, True, structures, 0.0)
+    facts = _facts(search, segment, share * mask.row_count, True, context)
+    own = tuple(s for s in facts.structures if s.name == choice.structure)
     settings = {**context.settings, "access_path": AccessPath.BITMAP.value}
-    best = consider(facts, settings)[0]
+    best = consider(replace(facts, structures=own), settings)[0]
     serves = best.path is AccessPath.BITMAP and best.nanoseconds != float("inf")
     return best.effort if serves else None
+
+
+def _share_nearby(
+    search: Search, searcher: VectorSearcher, effort: int, mask: RowMask
+) -> tuple[float, int]:
+    """Return the share of matches among the first neighbours of the query, and their number."""
+    near = searcher.search(search.unit.reshape(1, -1), _PROBE_ROWS, effort, None)[0]
+    near = near[near >= 0]
+    return (float(mask.contains(near).mean()) if len(near) else 0.0), len(near)
 
 
 def searcher_of(search: Search, segment: OpenSegment, structure: str, context: Context) -> Any:

@@ -199,6 +199,22 @@ def _memory(arguments: list[Any], context: Context) -> pa.Table:
     )
 
 
+def _machine(arguments: list[Any], context: Context) -> pa.Table:
+    from vsql.executor.machine import machine_rows
+
+    number = pa.float64()
+    return _listing(
+        machine_rows(context.snapshot.machine),
+        {
+            "name": pa.string(),
+            "nanoseconds": number,
+            "default_nanoseconds": number,
+            "meaning": pa.string(),
+            "measured_at": pa.timestamp("us", "UTC"),
+        },
+    )
+
+
 _FUNCTIONS: dict[str, Callable[[list[Any], Context], pa.Table]] = {
     "vsql_segments": _segments,
     "vsql_indexes": _indexes,
@@ -208,4 +224,5 @@ _FUNCTIONS: dict[str, Callable[[list[Any], Context], pa.Table]] = {
     "vsql_statistics": _statistics,
     "vsql_recall": _recall,
     "vsql_memory": _memory,
+    "vsql_machine": _machine,
 }

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from vsql.core.changes import Change
+from vsql.core.changes import Change, PutMachine
 from vsql.executor import (
     alter,
     backup,
@@ -135,6 +135,12 @@ def _analyze(statement: st.Analyze, facts: Facts, context: Context) -> Done:
     return Done("ANALYZE", tuple(staged))
 
 
+def _analyze_machine(statement: st.AnalyzeMachine, facts: Facts, context: Context) -> Done:
+    from vsql.executor.machine import analyze_machine
+
+    return Done("ANALYZE MACHINE", (PutMachine(analyze_machine(context)),))
+
+
 def _tables(name: str | None, facts: Facts) -> list[Any]:
     return [facts.require(name)] if name is not None else list(facts.tables.values())
 
@@ -184,6 +190,7 @@ _OTHERS: dict[type[Any], Callable[[Any, Facts, Context], Done]] = {
     st.ReleaseTable: _release,
     st.Optimize: _optimize,
     st.Analyze: _analyze,
+    st.AnalyzeMachine: _analyze_machine,
     st.Extension: _extension,
     st.Vacuum: _vacuum,
     st.CheckDatabase: _check,

@@ -586,6 +586,7 @@ _READERS: dict[str, Any] = {
     "optimize": lambda node, text: st.Optimize(_only(_tables(node)), bool(_tokens(node, "FULL"))),
     "vacuum": lambda node, text: st.Vacuum(),
     "analyze": lambda node, text: st.Analyze(_only(_tables(node))),
+    "analyze_machine": lambda node, text: st.AnalyzeMachine(),
     "check_database": lambda node, text: st.CheckDatabase(),
     "restore_to_version": _restore_table,
     "restore_to_timestamp": _restore_table,

@@ -288,6 +288,11 @@ class Analyze:
 
 
 @dataclass(frozen=True, slots=True)
+class AnalyzeMachine:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class CheckDatabase:
     pass
 
@@ -526,6 +531,7 @@ Utility = (
     | Optimize
     | Vacuum
     | Analyze
+    | AnalyzeMachine
     | CheckDatabase
     | BackupDatabase
     | ExportDatabase

@@ -1,27 +1,28 @@
 """Which access path searches one segment: the five paths, their costs, and the cheapest.
 
 The same function runs twice: when a plan is explained, over estimates, and when a segment is
-searched, over the true number of matching rows. Costs are nanoseconds, read off the curve that was
-measured on the segment's own vectors when its index was built.
+searched, over the true number of matching rows. Costs are nanoseconds: those of an index are read
+off the curve that was measured on the segment's own vectors when it was built, the others are
+counted work at what the machine takes for it.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+from vsql.core.machine import BUILT_IN, CALL, CHOICE, RELATIONAL_CALL, Machine, Work
 from vsql.core.protocols import Shape
 from vsql.core.snapshot import CurvePoint
 
-# One exact distance where no index was built, and so nothing measured: 0.08 ns per component.
-EXACT_NANOSECONDS_PER_DIMENSION = 0.08
-# Choosing the k smallest of n distances.
-_SORT_NANOSECONDS = 4.0
+# Where an exact distance takes so many times what it took at build, the machine is another one; up
+# to there what was measured over the segment itself is nearer to the truth than made-up rows.
+_SAME_MACHINE = 3.0
 # What the first look at a graph under a filter costs, in searches: the density probe.
 _PROBE_SEARCHES = 1.0
-# A post-filter evaluates the predicate over few rows, where call overhead is what it costs.
-_POSTFILTER_NANOSECONDS = 150_000.0
+# What exact search does beside its rows, in rankings of a handful of rows.
+_CALLS = 2.0
 # What a graph's effort is worth at a depth where it was not measured.
 _DEEPER = 0.75
 # Asking for more candidates than this share of a segment is a scan in disguise.
@@ -65,29 +66,45 @@ class SearchFacts:
     """What the choice depends on, for one segment and one top-k.
 
     `matches` of `rows` pass the filter, `filtered` tells whether there is one (deleted rows and
-    NULL vectors count as one); `mask_nanoseconds` is what evaluating the predicate over the whole
-    segment still costs, 0 when the mask is known.
+    NULL vectors count as one); `distance` is the work of an exact one; `exact_nanoseconds` what it
+    took when an index was built, 0 where none was; `mask_nanoseconds` is what evaluating the
+    predicate over the whole segment still costs; `mask_known` tells that it is done already.
     """
 
     rows: int
     matches: float
     filtered: bool
     k: int
-    dimension: int
+    distance: Work
     structures: tuple[Structure, ...] = ()
     exact_nanoseconds: float = 0.0
     mask_nanoseconds: float = 0.0
+    mask_known: bool = False
+    machine: Machine = BUILT_IN
+
+    @property
+    def slowness(self) -> float:
+        """How many times what was measured when an index was built the same takes here."""
+        if self.machine.measured_us is None or not self.exact_nanoseconds:
+            return 1.0
+        ratio = self.machine.cost(self.distance) / self.exact_nanoseconds
+        return 1.0 if 1 / _SAME_MACHINE <= ratio <= _SAME_MACHINE else ratio
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One path with its estimated cost; infinite where it can't serve, and `reason` says why."""
+    """One path with its estimated cost; infinite where it can't serve, and `reason` says why.
+
+    `share_max` is the largest share of matching rows around the query for which the curve promises
+    the target.
+    """
 
     path: AccessPath
     structure: str | None
     effort: int
     nanoseconds: float
     reason: str = ""
+    share_max: float = 1.0
 
 
 def consider(facts: SearchFacts, settings: Mapping[str, Any]) -> tuple[Choice, ...]:
@@ -129,8 +146,9 @@ class _Searches:
         """Return (effort, nanoseconds) that reach the target at `depth`, or None."""
         if self.forced_effort:
             cost = _interpolated(self.structure.curve, depth, effort=self.forced_effort)
-            return self.forced_effort, cost[1]
-        return effort_for(self.structure.curve, depth, self.target)
+            return self.forced_effort, cost[1] * self.facts.slowness
+        found = effort_for(self.structure.curve, depth, self.target)
+        return None if found is None else (found[0], found[1] * self.facts.slowness)
 
     def choice(self, path: AccessPath, effort: int, nanoseconds: float) -> Choice:
         return Choice(path, self.structure.name, effort, nanoseconds)
@@ -141,8 +159,10 @@ class _Searches:
 
 
 def _exact(facts: SearchFacts) -> Choice:
-    each = facts.exact_nanoseconds or EXACT_NANOSECONDS_PER_DIMENSION * facts.dimension
-    cost = facts.matches * (each + _SORT_NANOSECONDS) + facts.mask_nanoseconds
+    machine = facts.machine
+    each = facts.exact_nanoseconds * facts.slowness or machine.cost(facts.distance)
+    cost = _CALLS * machine.constant(CALL) + facts.matches * (each + machine.constant(CHOICE))
+    cost += facts.mask_nanoseconds
     return Choice(AccessPath.EXACT, None, 0, cost)
 
 
@@ -176,13 +196,19 @@ def _scan(searches: _Searches) -> Choice:
     if found is None:
         return searches.refuse(AccessPath.SCAN, "the target recall is beyond its curve")
     effort, cost = found
-    return searches.choice(AccessPath.SCAN, effort, cost + facts.mask_nanoseconds)
+    choice = searches.choice(AccessPath.SCAN, effort, cost + facts.mask_nanoseconds)
+    if searches.forced_effort:
+        return choice
+    share = _densest_share(searches.structure.curve, facts.k, _depth(facts), searches.target)
+    return replace(choice, share_max=share)
 
 
 def _postfilter(searches: _Searches) -> Choice:
     facts = searches.facts
     if not facts.filtered:
         return searches.refuse(AccessPath.POSTFILTER, "there is no filter")
+    if facts.mask_known:
+        return searches.refuse(AccessPath.POSTFILTER, "the matching rows are known")
     depth = _depth(facts) * 1.5
     if depth > facts.rows * _WIDEST_SHARE:
         return searches.refuse(AccessPath.POSTFILTER, "the filter keeps too few rows")
@@ -190,12 +216,45 @@ def _postfilter(searches: _Searches) -> Choice:
     if found is None:
         return searches.refuse(AccessPath.POSTFILTER, "the target recall is beyond its curve")
     effort, cost = found
-    return searches.choice(AccessPath.POSTFILTER, effort, cost + _POSTFILTER_NANOSECONDS)
+    # The predicate is evaluated over few rows, where the call is what it costs.
+    cost += facts.machine.constant(RELATIONAL_CALL)
+    return searches.choice(AccessPath.POSTFILTER, effort, cost)
 
 
 def _depth(facts: SearchFacts) -> float:
     """How deep an unfiltered search must go to meet k matching rows, if the filter is random."""
     return facts.k * facts.rows / max(facts.matches, 1.0)
+
+
+def _densest_share(curve: tuple[CurvePoint, ...], k: int, depth: float, target: float) -> float:
+    """Return the largest share of matches around a query for which codes keep the target.
+
+    Where all rows around it match, the k nearest matches are no deeper than k, and short codes
+    that tell the nearest 1000 rows from the rest may not tell the nearest 10 from the next.
+    """
+    measured = {point.depth for point in curve}
+    depths = sorted({float(k), depth, *(float(d) for d in measured if k < d < depth)})
+    recalls = [_best_recall(curve, each) for each in depths]
+    for place in range(len(depths) - 1, 0, -1):
+        low, high = recalls[place - 1], recalls[place]
+        if low < target:
+            share = max(0.0, high - target) / max(high - low, 1e-9)
+            shallower = math.pow(depths[place] / depths[place - 1], share)
+            return min(1.0, k / depths[place] * shallower)
+    return 1.0
+
+
+def _best_recall(curve: tuple[CurvePoint, ...], depth: float) -> float:
+    """Return the recall at `depth` of the most effort measured, linear in its logarithm."""
+    best: dict[int, float] = {}
+    for point in curve:
+        best[point.depth] = max(best.get(point.depth, 0.0), point.recall)
+    low = max((d for d in best if d <= depth), default=min(best))
+    high = min((d for d in best if d >= depth), default=max(best))
+    if low >= high:
+        return best[low]
+    share = math.log(depth / low) / math.log(high / low)
+    return best[low] + share * (best[high] - best[low])
 
 
 def effort_for(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from vsql.core.distance import Metric
+from vsql.core.machine import Work
 from vsql.core.protocols import Comparison
 from vsql.core.types import SqlType
 
@@ -78,7 +79,7 @@ class Conjunct:
 
     `text` is its canonical SQL, the key of the mask cache; `parameters` are the keys it reads;
     `native` tells whether columnar kernels evaluate it or DuckDB does; `selectivity` is the
-    estimated share of rows that pass; `row_nanoseconds` the estimated cost per row.
+    estimated share of rows that pass; `row_work` what a row costs.
     """
 
     expression: exp.Expr
@@ -87,7 +88,7 @@ class Conjunct:
     parameters: tuple[str, ...]
     native: bool
     selectivity: float
-    row_nanoseconds: float
+    row_work: Work
     condition: IndexCondition | PatternCondition | PathCondition | None = None
 
 
@@ -287,7 +288,7 @@ class SystemInput:
 
 TABLE_FUNCTIONS = (
     *("vsql_segments", "vsql_indexes", "vsql_versions", "vsql_jobs", "vsql_changes"),
-    *("vsql_statistics", "vsql_recall", "vsql_memory"),
+    *("vsql_statistics", "vsql_recall", "vsql_memory", "vsql_machine"),
 )
 
 

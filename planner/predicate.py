@@ -7,6 +7,15 @@ from sqlglot import exp
 from vsql.core import sqlstate
 from vsql.core.distance import METRIC_BY_FUNCTION
 from vsql.core.errors import ProgrammingError
+from vsql.core.machine import (
+    BUILT_IN,
+    COMPARISON,
+    DOCUMENT,
+    PATTERN,
+    RELATIONAL,
+    Work,
+    distance_work,
+)
 from vsql.core.protocols import Comparison
 from vsql.core.schema import Column, Index
 from vsql.core.snapshot import TableSnapshot
@@ -47,13 +56,9 @@ NATIVE_NODES: frozenset[type[exp.Expr]] = frozenset(
 
 _JSON_STEPS = (exp.JSONExtract, exp.JSONExtractScalar)
 
-# Nanoseconds per row, measured on one core over 60,000 rows; only their order matters.
-_COMPARISON_COST = 1.5
-_PATTERN_COST = 3.0
-_JSON_COST = 800.0
-_SHREDDED_COST = 5.0
-_DISTANCE_COST = 80.0
-_DUCKDB_COST = 30.0
+# A path that is kept in columns is read by the kind of its value.
+_SHREDDED_COMPARISONS = 3.0
+_INDEX_COST = 0.1
 
 _FLIPPED: Mapping[type[exp.Expr], type[exp.Expr]] = {
     exp.EQ: exp.EQ,
@@ -80,11 +85,13 @@ def plan_predicate(
     bound = simplify(json_containment(bound, table))
     conjuncts = [_conjunct(part, table) for part in conjuncts_of(bound)]
     # The rank of a predicate: cost per row it removes (Hellerstein and Stonebraker, SIGMOD 1993).
+    # Which of two kinds of conjuncts is dearer is the same on any machine, so plans fit them all.
     return tuple(sorted(conjuncts, key=_rank))
 
 
 def _rank(conjunct: Conjunct) -> float:
-    cost = 0.1 if conjunct.condition is not None else conjunct.row_nanoseconds
+    indexed = conjunct.condition is not None
+    cost = _INDEX_COST if indexed else BUILT_IN.cost(conjunct.row_work)
     return cost / max(1.0 - conjunct.selectivity, 1e-6)
 
 
@@ -96,7 +103,7 @@ def _conjunct(part: exp.Expr, table: TableSnapshot) -> Conjunct:
         parameters=tuple(dict.fromkeys(p.name for p in part.find_all(exp.Placeholder))),
         native=is_native(part, table.table.columns),
         selectivity=estimate(part, table),
-        row_nanoseconds=_row_cost(part, table),
+        row_work=_row_work(part, table),
         condition=_index_condition(part, table.indexes) or path_condition(part, table),
     )
 
@@ -163,22 +170,26 @@ def _refuse_misplaced(where: exp.Expr) -> None:
             )
 
 
-def _row_cost(part: exp.Expr, table: TableSnapshot) -> float:
-    cost = 0.0
+def _row_work(part: exp.Expr, table: TableSnapshot) -> Work:
+    work: list[tuple[str, float]] = []
     for node in part.walk():
         if type(node) not in NATIVE_NODES:
-            cost += _DUCKDB_COST
+            work.append((RELATIONAL, 1.0))
         elif isinstance(node, _JSON_STEPS):
             if isinstance(node.parent, _JSON_STEPS):
                 continue
-            cost += _SHREDDED_COST if is_shredded(node, table) else _JSON_COST
+            shredded = is_shredded(node, table)
+            work.append((COMPARISON, _SHREDDED_COMPARISONS) if shredded else (DOCUMENT, 1.0))
         elif isinstance(node, exp.Like | exp.ILike | exp.RegexpLike):
-            cost += _PATTERN_COST
-        elif distance_of(node) is not None:
-            cost += _DISTANCE_COST
+            work.append((PATTERN, 1.0))
+        elif isinstance(node, exp.Anonymous) and distance_of(node) is not None:
+            found = vector_distance(node, table.table.columns)
+            work += (
+                ((RELATIONAL, 1.0),) if found is None else distance_work(found[1].type, found[0])
+            )
         elif isinstance(node, exp.Predicate):
-            cost += _COMPARISON_COST
-    return cost
+            work.append((COMPARISON, 1.0))
+    return tuple(work)
 
 
 def _index_condition(

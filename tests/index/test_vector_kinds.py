@@ -472,3 +472,25 @@ def test_calibration_asks_lists_of_rows_for_one_query_at_a_time(
     monkeypatch.setattr(row_lists.RowLists, "search", counted)
     measure(searcher, vectors, Metric.L2, shape=Shape.ROWS)
     assert 0 < max(answered) <= len(vectors)
+
+
+@pytest.mark.parametrize("kind", [faiss_lists.SCANN, faiss_hnsw.HNSW], ids=lambda kind: kind.name)
+def test_a_curve_promises_what_held_out_queries_get(kind: VectorIndexKind) -> None:
+    """Tight clusters of few intrinsic dimensions: short codes hardly tell their rows apart."""
+    random = np.random.default_rng(1)
+    rows, queries, intrinsic, dimension = 6_000, 200, 12, 128
+    centres = 1.5 * random.standard_normal((12, intrinsic))
+    members = centres[random.integers(0, 12, rows + queries)]
+    points = members + 0.6 * random.standard_normal(members.shape)
+    turned = random.standard_normal((intrinsic, dimension)) / np.sqrt(intrinsic)
+    noise = 0.05 * random.standard_normal((rows + queries, dimension))
+    everything = as_queries((points @ turned + noise).astype(np.float32), Metric.COSINE)
+    vectors, held_out = everything[:rows], everything[rows:]
+    searcher = build(kind, vectors, Metric.COSINE)
+    curve, _ = measure(searcher, vectors, Metric.COSINE, shape=kind.shape)
+    nearest = np.argsort(-(held_out @ vectors.T), axis=1)
+    for point in (point for point in curve if point.depth <= 100):
+        found = searcher.search(held_out, searcher.candidates(point.depth), point.effort)
+        wanted = nearest[:, : point.depth]
+        hits = sum(len(np.intersect1d(*pair)) for pair in zip(found, wanted, strict=True))
+        assert point.recall <= hits / wanted.size + 0.03, point

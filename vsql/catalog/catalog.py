@@ -20,10 +20,12 @@ import pyarrow as pa
 from vsql.catalog.conflicts import refuse_conflicts
 from vsql.catalog.layout import FORMAT_VERSION, MIGRATIONS, TABLES
 from vsql.catalog.text_form import (
+    read_machine,
     read_statistics,
     read_table,
     write_columns,
     write_details,
+    write_machine,
     write_statistics,
 )
 from vsql.core import changes as change
@@ -31,6 +33,7 @@ from vsql.core import sqlstate
 from vsql.core.changes import Change, apply
 from vsql.core.distance import Metric
 from vsql.core.errors import DatabaseError, OperationalError, ProgrammingError
+from vsql.core.machine import BUILT_IN, Machine
 from vsql.core.schema import EMPTY, Index, NamedObject, Table
 from vsql.core.snapshot import CurvePoint, IndexFile, SegmentFacts, Snapshot, TableSnapshot
 
@@ -226,7 +229,13 @@ class Catalog:
                 at,
             )
         }
-        return Snapshot(version, by_name, dict(settings), objects)
+        return Snapshot(version, by_name, dict(settings), objects, self._read_machine())
+
+    def _read_machine(self) -> Machine:
+        row = self._connection.execute(
+            "SELECT value FROM database_fact WHERE name = 'machine'"
+        ).fetchone()
+        return BUILT_IN if row is None else read_machine(row[0])
 
     def _same_or_new(self, table: TableSnapshot) -> TableSnapshot:
         """Return the table as it was loaded before, where it is the same: caches know it by it."""
@@ -475,6 +484,12 @@ class Catalog:
                 )
                 if value is not None:
                     run("INSERT INTO setting VALUES (?, ?, ?, NULL)", (name, value, version))
+            case change.PutMachine(machine):
+                run(
+                    "INSERT INTO database_fact VALUES ('machine', :value) "
+                    "ON CONFLICT (name) DO UPDATE SET value = :value",
+                    {"value": write_machine(machine)},
+                )
 
     def _remove(self, table: str, id_: int, version: int) -> None:
         self._connection.execute(

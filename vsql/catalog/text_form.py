@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from vsql.core import types
+from vsql.core.machine import CONSTANTS, Machine
 from vsql.core.schema import EMPTY, Check, Column, Partitioning, Table
 from vsql.core.statistics import ColumnStatistics, PathStatistics
 from vsql.core.types import SqlType
@@ -101,6 +102,18 @@ def read_table(id_: int, name: str, primary_key: str, columns: str, details: str
 _Statistics = dict[int, ColumnStatistics]
 _Paths = dict[tuple[int, str], PathStatistics]
 _PATHS = "paths"
+
+
+def write_machine(machine: Machine) -> str:
+    """Return a machine's constants as JSON."""
+    return json.dumps({"measured_us": machine.measured_us, **machine.nanoseconds})
+
+
+def read_machine(text: str) -> Machine:
+    """Return the constants that `write_machine` wrote, less those that this version has not."""
+    values = json.loads(text)
+    known = {name: float(values[name]) for name in CONSTANTS if name in values}
+    return Machine(known, values["measured_us"])
 
 
 def write_statistics(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from vsql.core.machine import Machine
 from vsql.core.schema import Index, NamedObject, Table
 from vsql.core.snapshot import IndexFile, SegmentFacts, Snapshot, TableSnapshot
 from vsql.core.statistics import ColumnStatistics, PathStatistics
@@ -130,6 +131,13 @@ class PutSetting:
     value: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class PutMachine:
+    """What ANALYZE MACHINE measured; it has no versions."""
+
+    machine: Machine
+
+
 Change = (
     AddTable
     | AlterTable
@@ -146,6 +154,7 @@ Change = (
     | AddIndexFile
     | PutStatistics
     | PutSetting
+    | PutMachine
 )
 
 
@@ -158,7 +167,7 @@ def table_of(change: Change) -> int | None:
             return segment.table_id
         case AddIndex(index) | AlterIndex(index):
             return index.table_id
-        case PutSetting() | PutObject() | DropObject():
+        case PutSetting() | PutMachine() | PutObject() | DropObject():
             return None
         case _:
             return change.table_id
@@ -231,6 +240,8 @@ def apply(snapshot: Snapshot, change: Change) -> Snapshot:
             if value is not None:
                 settings[name] = value
             return replace(snapshot, settings=settings)
+        case PutMachine(machine):
+            return replace(snapshot, machine=machine)
 
 
 def _other_files(segment: SegmentFacts, file: IndexFile) -> tuple[IndexFile, ...]:

@@ -8,6 +8,7 @@ beside it. A snapshot is passed by value and never changes; a commit makes a new
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from vsql.core.machine import BUILT_IN, Machine
 from vsql.core.schema import Index, NamedObject, Table
 from vsql.core.statistics import ColumnStatistics, PathStatistics
 
@@ -113,13 +114,15 @@ class TableSnapshot:
 class Snapshot:
     """All tables at one version, by name, and the database's own settings (SET GLOBAL).
 
-    `objects` are schemas, views and aliases by kind and name.
+    `objects` are schemas, views and aliases by kind and name; `machine` is what work costs here,
+    the same for every version.
     """
 
     version: int
     tables: Mapping[str, TableSnapshot] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     objects: Mapping[tuple[str, str], NamedObject] = field(default_factory=dict)
+    machine: Machine = BUILT_IN
 
     def named(self, kind: str) -> Mapping[str, NamedObject]:
         """Return the objects of one kind by name."""

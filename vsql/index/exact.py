@@ -114,6 +114,9 @@ class ExactRanker:
         if known_norms is not None:
             self._inverse_norms = _inverse(known_norms)
 
+    def __len__(self) -> int:
+        return len(self._vectors)
+
     @property
     def norms_bytes(self) -> int:
         """Memory beside the vectors themselves."""

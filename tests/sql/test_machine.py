@@ -1,0 +1,138 @@
+"""ANALYZE MACHINE: measured, kept with the database, and what the planner makes of it."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vsql
+from vsql.core.machine import CONSTANTS
+from vsql.driver.connection import Connection
+
+_CONSTANTS = "SELECT name, nanoseconds, default_nanoseconds, measured_at FROM vsql_machine()"
+_DIMENSION = 128
+
+
+def clusters(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return unit vectors in twelve clusters of 24 intrinsic dimensions, and their clusters."""
+    random = np.random.default_rng(1)
+    owners = random.integers(0, 12, rows)
+    points = 1.5 * random.standard_normal((12, 24))[owners]
+    points += 0.6 * random.standard_normal(points.shape)
+    vectors = points @ random.standard_normal((24, _DIMENSION)) / np.sqrt(24)
+    vectors += 0.05 * random.standard_normal(vectors.shape)
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32), owners
+
+
+VECTORS, OWNERS = clusters(6_060)
+QUERIES, QUERY_OWNERS = VECTORS[6_000:], OWNERS[6_000:]
+ROWS = [(n, int(OWNERS[n]), n % 12, VECTORS[n]) for n in range(6_000)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("machine") / "db"
+    with vsql.connect(place, autocommit=True, background="off") as connection:
+        connection.execute(
+            f"CREATE TABLE t (id INT PRIMARY KEY, owner INT, n INT, e VECTOR({_DIMENSION}))"
+        )
+        connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?)", ROWS)
+        connection.execute("FLUSH")
+        connection.execute("CREATE INDEX ON t USING scann (e vector_cosine_ops)")
+    return place
+
+
+@pytest.fixture
+def connection(folder: Path) -> Iterator[Connection]:
+    with vsql.connect(folder, autocommit=True, background="off") as connection:
+        yield connection
+    with sqlite3.connect(folder / "catalog.sqlite") as catalog:
+        catalog.execute("DELETE FROM database_fact WHERE name = 'machine'")
+
+
+def stored(folder: Path, constants: Mapping[str, float]) -> None:
+    """Write constants into the catalog, as another process would."""
+    with sqlite3.connect(folder / "catalog.sqlite") as catalog:
+        value = json.dumps({"measured_us": 1, **constants})
+        catalog.execute("INSERT OR REPLACE INTO database_fact VALUES ('machine', ?)", (value,))
+
+
+def path_of(connection: Connection, where: str) -> str:
+    sql = f"EXPLAIN SELECT id FROM t WHERE {where} ORDER BY e <=> $1 LIMIT 10"
+    lines = [line for (line,) in connection.execute(sql, (QUERIES[0],)).fetchall()]
+    (chosen,) = [line for line in lines if "->" in line]
+    return chosen.partition("->")[2].partition(":")[0].strip()
+
+
+def test_every_constant_is_measured_once(connection: Connection, folder: Path) -> None:
+    before = connection.execute(_CONSTANTS).fetchall()
+    assert {name for name, *_ in before} == set(CONSTANTS)
+    assert all(now == default and at is None for _, now, default, at in before)
+    assert connection.execute("ANALYZE MACHINE").statusmessage == "ANALYZE MACHINE"
+    after = connection.execute(_CONSTANTS).fetchall()
+    assert all(now > 0 for _, now, _, _ in after)
+    assert all(now == default for _, now, default, at in after if at is None)
+    assert {"vector_component", "call", "choice"} <= {n for n, *_, at in after if at is not None}
+    with vsql.connect(folder, read_only=True) as other:
+        assert other.execute(_CONSTANTS).fetchall() == after
+        with pytest.raises(vsql.OperationalError) as caught:
+            other.execute("ANALYZE MACHINE")
+        assert caught.value.sqlstate == "25006"
+        assert other.execute(_CONSTANTS).fetchall() == after
+
+
+def test_a_transaction_can_take_it_back() -> None:
+    with vsql.connect() as connection:
+        connection.execute("ANALYZE MACHINE")
+        assert any(at is not None for *_, at in connection.execute(_CONSTANTS))
+        connection.rollback()
+        assert all(at is None for *_, at in connection.execute(_CONSTANTS))
+
+
+def test_other_versions_of_vsql_know_other_constants(connection: Connection, folder: Path) -> None:
+    stored(folder, {"phlogiston": 3.0, "call": 77.0})
+    known = {name: now for name, now, _, _ in connection.execute(_CONSTANTS)}
+    assert known["call"] == 77.0
+    assert known["choice"] == CONSTANTS["choice"].default
+    assert set(known) == set(CONSTANTS)
+
+
+@pytest.mark.parametrize(
+    ("constants", "path"),
+    [
+        ({}, "exact over matches"),
+        ({"call": 1e9}, "quantised scan with bitmap on SCANN"),
+        ({"choice": 1e6}, "quantised scan with bitmap on SCANN"),
+        ({"call": 0.001, "choice": 0.001}, "exact over matches"),
+    ],
+)
+def test_constants_decide(
+    connection: Connection, folder: Path, constants: Mapping[str, float], path: str
+) -> None:
+    """A statement that was planned before sees the constants that another process stored."""
+    assert path_of(connection, "n = 3") == "exact over matches"
+    stored(folder, constants)
+    assert path_of(connection, "n = 3") == path
+
+
+@pytest.mark.parametrize("column", ["n", "owner"])
+def test_short_codes_pass_on_a_filter_that_is_dense_around_the_query(
+    connection: Connection, folder: Path, column: str
+) -> None:
+    """Both filters keep a twelfth: rows from everywhere, or the cluster that the query is in."""
+    stored(folder, {"call": 1e9})
+    hits = 0
+    scanned = False
+    for query, owner in zip(QUERIES, QUERY_OWNERS, strict=True):
+        sql = f"SELECT id FROM t WHERE {column} = {owner} ORDER BY e <=> ? LIMIT 10"
+        found = [id_ for (id_,) in connection.execute(sql, (query,))]
+        kept = [row[0] for row in ROWS if row[1 if column == "owner" else 2] == owner]
+        nearest = np.argsort(-(VECTORS[kept] @ query), kind="stable")[:10]
+        hits += len({kept[place] for place in nearest} & set(found))
+        actual = connection.execute("EXPLAIN ANALYZE " + sql, (query,)).fetchall()
+        scanned |= any("quantised scan" in line and "estimated" in line for (line,) in actual)
+    assert hits / (10 * len(QUERIES)) >= 0.94
+    assert scanned == (column == "n")

@@ -1,0 +1,94 @@
+"""What work costs on a machine, in nanoseconds: ANALYZE MACHINE measures it, the planner counts it.
+
+Work is counted by the names of constants, so that a plan says how much there is to do and the
+machine it runs on what that takes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from vsql.core.distance import Metric
+from vsql.core.types import SqlType
+
+Work = tuple[tuple[str, float], ...]
+"""Names of constants, each with how many times it counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """One cost; `default`, in nanoseconds, stands where ANALYZE MACHINE never ran."""
+
+    name: str
+    default: float
+    meaning: str
+
+
+CALL = "call"
+CHOICE = "choice"
+COMPARISON = "comparison"
+PATTERN = "pattern"
+DOCUMENT = "document"
+RELATIONAL = "relational"
+RELATIONAL_CALL = "relational_call"
+_DISTANCES = {
+    "vector": ("VECTOR", 2.0, 0.11),
+    "l1": ("VECTOR under L1", 5.0, 0.33),
+    "halfvec": ("HALFVEC", 20.0, 1.7),
+    "bit": ("BIT", 9.0, 0.009),
+    "jaccard": ("BIT under JACCARD", 14.0, 0.012),
+    "sparsevec": ("SPARSEVEC", 50.0, 10.0),
+}
+
+CONSTANTS: Mapping[str, Constant] = MappingProxyType(
+    {
+        constant.name: constant
+        for constant in (
+            Constant(CALL, 5_000.0, "ranking a handful of rows"),
+            Constant(CHOICE, 4.0, "choosing the nearest, a row"),
+            *(
+                Constant(f"{name}_{part}", cost, f"distance to {title}, {per}")
+                for name, (title, row, component) in _DISTANCES.items()
+                for part, cost, per in (
+                    ("row", row, "a row"),
+                    ("component", component, "a component"),
+                )
+            ),
+            Constant(COMPARISON, 0.5, "comparing a column with a constant, a row"),
+            Constant(PATTERN, 15.0, "matching text with a pattern, a row"),
+            Constant(DOCUMENT, 800.0, "reading a path of a JSON document, a row"),
+            Constant(RELATIONAL, 30.0, "an expression in DuckDB, a row"),
+            Constant(RELATIONAL_CALL, 150_000.0, "an expression in DuckDB over a few rows"),
+        )
+    }
+)
+"""The defaults are one core of an AMD EPYC of 2020, where nothing else ran or almost nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine's constants; those that were not measured are the defaults.
+
+    `measured_us` is when, in microseconds since 1970, None where ANALYZE MACHINE never ran.
+    """
+
+    nanoseconds: Mapping[str, float] = field(default_factory=dict)
+    measured_us: int | None = None
+
+    def cost(self, work: Work) -> float:
+        """Return the nanoseconds that work takes."""
+        return sum(times * self.constant(name) for name, times in work)
+
+    def constant(self, name: str) -> float:
+        """Return one constant, in nanoseconds."""
+        return self.nanoseconds.get(name, CONSTANTS[name].default)
+
+
+BUILT_IN = Machine()
+
+
+def distance_work(type_: SqlType, metric: Metric) -> Work:
+    """Return the work of one exact distance by row number to a vector column."""
+    named = {Metric.L1: "l1", Metric.JACCARD: "jaccard"}
+    name = "sparsevec" if type_.is_sparse else named.get(metric, type_.family.value.lower())
+    return ((f"{name}_row", 1.0), (f"{name}_component", float(type_.number_count)))
