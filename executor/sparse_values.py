@@ -10,11 +10,12 @@
 | list, tuple, array of numbers | all elements |
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vsql.core import sqlstate
 from vsql.core.errors import DataError
@@ -110,12 +111,13 @@ def sparse_column(array: pa.Array, type_: SqlType, column: str, first_row: int) 
     names = {array.type.field(number).name for number in range(array.type.num_fields)}
     if not {"indices", "values"} <= names <= set(_FIELDS):
         return None
-    rows, missing = _rows(array, names, type_), None
-    if array.null_count:
-        missing = array.is_null().to_numpy(zero_copy_only=False)
 
     def prefix(row: int) -> str:
         return f'column "{column}", row {first_row + row}: '
+
+    rows, missing = _rows(array, names, type_, prefix), None
+    if array.null_count:
+        missing = array.is_null().to_numpy(zero_copy_only=False)
 
     present = np.ones(len(rows), dtype=bool) if missing is None else ~missing
     wrong = np.flatnonzero((rows.dimensions != type_.dimension) & present)
@@ -131,36 +133,64 @@ def sparse_column(array: pa.Array, type_: SqlType, column: str, first_row: int) 
     return SparseRows.of(vectors).to_arrow(missing)
 
 
-def _rows(array: pa.Array, names: set[str], type_: SqlType) -> SparseRows:
-    indices = _flat(array.field("indices"), pa.int32(), pa.list_(pa.int32()))
-    values = _flat(array.field("values"), pa.float32(), pa.list_(pa.float32()))
+def _rows(
+    array: pa.Array, names: set[str], type_: SqlType, prefix: Callable[[int], str]
+) -> SparseRows:
+    indices = _flat(pc.struct_field(array, "indices"), pa.int32(), prefix)
+    values = _flat(pc.struct_field(array, "values"), pa.float32(), prefix)
     if "dimension" in names:
-        dimensions = array.field("dimension").fill_null(type_.dimension).cast(pa.int32())
+        given = _as(pc.struct_field(array, "dimension"), pa.int32(), pa.int32(), prefix)
+        dimensions = given.fill_null(type_.dimension)
     else:
         dimensions = pa.array(np.full(len(array), type_.dimension, dtype=np.int32))
-    if len(indices.values) != len(values.values) or not indices.offsets.equals(values.offsets):
+    different = pc.not_equal(indices.value_lengths(), values.value_lengths())
+    wrong = np.flatnonzero(different.to_numpy(zero_copy_only=False))
+    if len(wrong):
         raise DataError(
-            "a sparse vector needs a value for each index", code=sqlstate.DATATYPE_MISMATCH
+            f"{prefix(int(wrong[0]))}a sparse vector needs a value for each index",
+            code=sqlstate.DATATYPE_MISMATCH,
         )
     return SparseRows.read(pa.StructArray.from_arrays([dimensions, indices, values], list(_FIELDS)))
 
 
-def _flat(lists: pa.Array, element: pa.DataType, whole: pa.DataType) -> pa.Array:
+def _flat(lists: pa.Array, element: pa.DataType, prefix: Callable[[int], str]) -> pa.Array:
     """Return lists that begin at 0, none of them NULL; raises DataError for NULL elements."""
-    try:
-        # Unsafe for floats alone, which are rounded; an index beyond 32 bits is none.
-        lists = lists.cast(pa.large_list(element), safe=not pa.types.is_floating(element))
-    except pa.ArrowException:
-        raise DataError(
-            f"cannot read {lists.type} as {whole}", code=sqlstate.DATATYPE_MISMATCH
-        ) from None
+    lists = _as(lists, pa.large_list(element), pa.list_(element), prefix)
     flat = lists.flatten()
-    if flat.null_count:
-        raise DataError("a sparse vector holds a NULL", code=sqlstate.NULL_VALUE_NOT_ALLOWED)
     offsets = np.zeros(len(lists) + 1, dtype=np.int32)
     lengths = lists.value_lengths().fill_null(0)
     np.cumsum(lengths.to_numpy(zero_copy_only=False), out=offsets[1:])
+    if flat.null_count:
+        place = int(flat.is_null().to_numpy(zero_copy_only=False).argmax())
+        row = int(offsets.searchsorted(place, side="right")) - 1
+        raise DataError(
+            f"{prefix(row)}a sparse vector holds a NULL", code=sqlstate.NULL_VALUE_NOT_ALLOWED
+        )
     return pa.ListArray.from_arrays(pa.array(offsets), flat)
+
+
+def _as(
+    array: pa.Array, wanted: pa.DataType, shown: pa.DataType, prefix: Callable[[int], str]
+) -> pa.Array:
+    """Return an array in another type; raises DataError that names the first row of none."""
+    # Unsafe for floats alone, which are rounded; an index beyond 32 bits is none.
+    safe = not (pa.types.is_large_list(wanted) and pa.types.is_floating(wanted.value_type))
+    try:
+        return array.cast(wanted, safe=safe)
+    except pa.ArrowException:
+        rows = np.flatnonzero(array.is_valid().to_numpy(zero_copy_only=False)).tolist()
+        row = next((n for n in rows if not _casts(array.take(pa.array([n])), wanted, safe)), 0)
+        raise DataError(
+            f"{prefix(row)}cannot read {array.type} as {shown}", code=sqlstate.DATATYPE_MISMATCH
+        ) from None
+
+
+def _casts(array: pa.Array, wanted: pa.DataType, safe: bool) -> bool:
+    try:
+        array.cast(wanted, safe=safe)
+    except pa.ArrowException:
+        return False
+    return True
 
 
 def _is_stored_form(rows: SparseRows, dimension: int) -> bool:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from vsql.core import sqlstate
 from vsql.core.dense import beyond_int8, finite, floats, stored
 from vsql.core.errors import DataError
-from vsql.core.sparse import SparseRows, row_sums
+from vsql.core.sparse import SparseRows, expected_dimensions, row_sums
 from vsql.core.types import DENSE, Family
 from vsql.core.vector_functions import Kind, Operation
 from vsql.core.vector_text import (
@@ -259,9 +259,7 @@ def _reduce(columns: pa.Array, family: Family, *, average: bool) -> pa.Array:
         dimension = int(vectors.dimensions[0])
         other = vectors.dimensions[vectors.dimensions != dimension]
         if len(other):
-            raise DataError(
-                f"expected {dimension} dimensions, not {other[0]}", code=sqlstate.DATA_EXCEPTION
-            )
+            raise expected_dimensions(dimension, int(other[0]))
         matrix = vectors.flat.reshape(-1, dimension)
         if average:
             total = matrix.sum(axis=0, dtype=np.float64) / len(matrix)

@@ -160,7 +160,7 @@ def _of_text(text: str, type_: SqlType) -> exp.Expr:
     numbers = parse_vector(text, type_.family)
     wanted = dimension_of(type_)
     if wanted is not None and len(numbers) != wanted:
-        raise _expected(wanted, len(numbers))
+        raise expected_dimensions(wanted, len(numbers))
     written = exp.Literal.string(f"[{','.join(map(repr, numbers))}]")
     return _rounded(_fixed(written, SqlType(Family.VECTOR, (len(numbers),))), type_.family)
 
@@ -208,10 +208,6 @@ def _rounded(node: exp.Expr, family: Family) -> exp.Expr:
     if family is Family.VECTOR:
         return with_type(exp.Paren(this=node), SqlType(family, found.arguments))
     return _computed(Operation.ROUND, SqlType(family, found.arguments), node)
-
-
-def _expected(wanted: int, found: int) -> DataError:
-    return DataError(f"expected {wanted} dimensions, not {found}", code=sqlstate.DATA_EXCEPTION)
 
 
 def _pair(
@@ -362,13 +358,8 @@ def _arithmetic(node: exp.Expr) -> exp.Expr:
     if found.family is Family.BIT:
         if operation is not Operation.CONCATENATE:
             raise _no_operator(operator, found)
-        return with_type(
-            exp.DPipe(
-                this=_pair(node.this, node.expression, found, "||")[0],
-                expression=_pair(node.this, node.expression, found, "||")[1],
-            ),
-            found,
-        )
+        left, right = _pair(node.this, node.expression, found, operator)
+        return with_type(exp.DPipe(this=left, expression=right), found)
     beside = sized(found, None) if operation is Operation.CONCATENATE else found
     left, right = _pair(node.this, node.expression, beside, operator)
     if operation is not Operation.CONCATENATE:
@@ -645,7 +636,7 @@ def _resized(vector: exp.Expr, wanted: SqlType) -> exp.Expr:
     if size is None or size == found:
         return vector
     if found is not None:
-        raise _expected(size, found)
+        raise expected_dimensions(size, found)
     if wanted.is_sparse:
         number = exp.Literal.number(size)
         return _sparse(SparseOperation.CHECK_DIMENSION, wanted, vector, number)

@@ -363,13 +363,17 @@ BAD_STRUCTS: dict[str, tuple[dict[str, Any], str]] = {
     "another dimension": ({"dimension": 4, "indices": [1], "values": [1.0]}, "expected 3"),
     "NULL element": ({"indices": [1, None], "values": [1.0, 2.0]}, "NULL"),
     "index beyond 32 bits": ({"indices": [2**40], "values": [1.0]}, "cannot read"),
+    "index in words": ({"indices": ["a"], "values": [1.0]}, "cannot read"),
+    "indices in no list": ({"indices": 1, "values": [1.0]}, "cannot read"),
+    "dimension beyond 32 bits": ({"dimension": 2**40, "indices": [], "values": []}, "cannot read"),
+    "dimension in words": ({"dimension": "a", "indices": [], "values": []}, "cannot read"),
 }
 
 
 @pytest.mark.parametrize(("value", "message"), BAD_STRUCTS.values(), ids=BAD_STRUCTS)
 def test_bad_arrow(value: dict[str, Any], message: str, connection: Connection) -> None:
     table = pa.table({"id": [8, 9], "e": pa.array([None, value])})
-    with pytest.raises(vsql.DataError, match=message):
+    with pytest.raises(vsql.DataError, match=f'column "e", row 2: .*{message}'):
         connection.cursor().adbc_ingest("t", table, mode="append")
     assert _all(connection, "SELECT count(*) FROM t") == [(len(ROWS),)]
 

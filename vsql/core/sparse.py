@@ -217,7 +217,7 @@ def all_elements(value: Any) -> npt.NDArray[np.float64] | None:
 
 
 def expected_dimensions(wanted: int, found: int, prefix: str = "") -> DataError:
-    """Return the error for a sparse vector of other dimensions than wanted."""
+    """Return the error for a vector of other dimensions than wanted."""
     return DataError(
         f"{prefix}expected {wanted} dimensions, not {found}", code=sqlstate.DATA_EXCEPTION
     )
