@@ -4,6 +4,7 @@ Inputs are Arrow tables that DuckDB reads in place. Its own errors become vsql's
 divides integers as PostgreSQL does, loads no extension, and lives as long as its session.
 """
 
+import contextlib
 import inspect
 import re
 import threading
@@ -74,7 +75,9 @@ class Relational:
 
     def interrupt(self) -> None:
         """Cancel the running statement, from any thread."""
-        self._connection.interrupt()
+        # Closed meanwhile by its own thread: there is nothing left to cancel.
+        with contextlib.suppress(duckdb.ConnectionException):
+            self._connection.interrupt()
 
     def memory_bytes(self) -> int:
         """Return what DuckDB says that it holds."""

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from vsql.core import sqlstate
+from vsql.core.durations import microseconds_long
 from vsql.core.errors import OperationalError, ProgrammingError, did_you_mean
 
 ACCESS_PATHS = ("auto", "exact", "index", "bitmap", "scan", "postfilter")
@@ -19,7 +20,8 @@ ACCESS_PATHS = ("auto", "exact", "index", "bitmap", "scan", "postfilter")
 class Setting:
     """One setting; `choices` for words, `minimum` and `maximum` for numbers.
 
-    `unit` is ms where a time may be given as '5s'; a `fixed` one can only be read.
+    `unit` is ms where a time may be given as '5s', duration for '30 days'; a `fixed` one can only
+    be read.
     """
 
     name: str
@@ -56,7 +58,7 @@ _ALL = (
     Setting("seal_rows", 10_000, "inlined rows of a table that become a sealed segment", 1, 10**9),
     Setting("seal_bytes", 32 * _MEBIBYTE, "inlined bytes that become a sealed segment", 1, 1 << 40),
     Setting("background", "on", "seal, compact and collect beside the work", choices=("on", "off")),
-    Setting("retention", "24 hours", "how long old versions are kept"),
+    Setting("retention", "24 hours", "how long old versions are kept", unit="duration"),
     Setting("identity_cache", 64, "identity numbers that a connection takes at a time", 1, 10**6),
     Setting("segment_rows", 1_000_000, "rows of one sealed segment at most", 1, 10**9),
     Setting("statement_bytes_max", 64 * _MEBIBYTE, "length of a statement's text", 1, 1 << 40),
@@ -67,7 +69,7 @@ _ALL = (
         "read_parquet, COPY and their like; off stays",
         choices=("on", "off"),
     ),
-    Setting("timezone", "UTC", "zone for TIMESTAMPTZ literals and output"),
+    Setting("timezone", "UTC", "accepted for PostgreSQL's clients; TIMESTAMPTZ is in UTC"),
     Setting("search_path", "public", "accepted for PostgreSQL's clients; one schema exists"),
     Setting("hnsw.iterative_scan", "strict_order", "accepted; always on", choices=_ITERATIVE),
     Setting("hnsw.max_scan_tuples", 20_000, "accepted; no limit", 1, 2**31 - 1),
@@ -150,13 +152,17 @@ def checked(name: str, value: Any) -> Any:
         raise OperationalError(
             f'parameter "{setting.name}" cannot be changed', code=sqlstate.CANT_CHANGE_PARAMETER
         )
-    found = _DURATION.fullmatch(value) if setting.unit and isinstance(value, str) else None
+    found = _DURATION.fullmatch(value) if setting.unit == "ms" and isinstance(value, str) else None
     if found is not None:
         value = round(float(found.group(1)) * _MILLISECONDS[found.group(2)])
     try:
         converted: Any = value.strip().lower() if setting.choices else type(default)(value)
-    except (TypeError, ValueError, AttributeError):
+        if value is None or (isinstance(value, float) and converted != value):
+            raise ValueError(value)
+    except (TypeError, ValueError, OverflowError, AttributeError):
         raise _bad_value(setting, value) from None
+    if setting.unit == "duration":
+        microseconds_long(converted)
     if setting.choices and converted not in setting.choices:
         raise _bad_value(setting, value)
     # What is 0 here to mean "as recall demands" is no value there.

@@ -186,7 +186,7 @@ def from_arrow(arrow: pa.DataType) -> SqlType:
     for test, type_ in _SIMPLE_ARROW_TYPES:
         if test(arrow):
             return type_
-    if pa.types.is_decimal(arrow):
+    if pa.types.is_decimal(arrow) and not pa.types.is_decimal256(arrow):
         return SqlType(Family.DECIMAL, (arrow.precision, arrow.scale))
     if pa.types.is_fixed_size_list(arrow) and pa.types.is_floating(arrow.value_type):
         half = pa.types.is_float16(arrow.value_type)
