@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from vsql.core import sqlstate
 from vsql.core.array_text import read_array
 from vsql.core.errors import DataError, Error, IntegrityError
+from vsql.core.interval_text import read_interval
 from vsql.core.schema import Column
 from vsql.core.sparse import SparseRows, SparseVector
 from vsql.core.types import Family, SqlType, is_sparse
@@ -124,7 +125,7 @@ def _converted(value: Any, type_: SqlType) -> Any:
     if isinstance(value, str) and type_.family is Family.BYTEA:
         return value.encode()
     if isinstance(value, str) and type_.family is Family.INTERVAL:
-        raise ValueError(value)
+        return read_interval(value)
     if isinstance(value, str) and not type_.is_string:
         text = value.strip()
         if type_.family is Family.BOOLEAN:
