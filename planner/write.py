@@ -183,6 +183,8 @@ def _assignments(
 ) -> tuple[tuple[str, exp.Expr], ...]:
     """Return (column, value) pairs of SET, `(a, b) = (1, 2)` too."""
     pairs: list[tuple[exp.Expr, exp.Expr]] = []
+    if not nodes:
+        raise ProgrammingError("SET needs column = value")
     for node in nodes:
         if not isinstance(node, exp.EQ):
             raise ProgrammingError("SET needs column = value", span=span_of(node))

@@ -182,6 +182,11 @@ def from_arrow(arrow: pa.DataType) -> SqlType:
             return SqlType(Family.UUID)
         if arrow.extension_name == "arrow.json":
             return SqlType(Family.JSON)
+        if arrow.extension_name == "arrow.opaque" and arrow.type_name == "bignum":
+            raise DataError(
+                "a whole number of more than 38 digits has no SQL type",
+                code=sqlstate.NUMERIC_VALUE_OUT_OF_RANGE,
+            )
         return from_arrow(arrow.storage_type)
     for test, type_ in _SIMPLE_ARROW_TYPES:
         if test(arrow):
