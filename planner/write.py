@@ -228,7 +228,9 @@ def is_default(node: exp.Expr) -> bool:
 
 def plan_delete(tree: exp.Delete, facts: Facts) -> DeleteRows:
     """Return the plan of DELETE FROM t [USING …] [WHERE …]; raises ProgrammingError."""
-    _refuse(tree, "DELETE", ("order", "limit", "tables", "cluster"))
+    if tree.args.get("tables"):
+        raise ProgrammingError("DELETE needs FROM", hint="as in DELETE FROM t WHERE …")
+    _refuse(tree, "DELETE", ("order", "limit", "cluster"))
     table, alias = _target(tree.this, facts)
     where, subqueries = _where(tree, facts)
     others = list(tree.args.get("using") or ())

@@ -285,6 +285,7 @@ ERRORS: tuple[tuple[str, type[vsql.Error], str, str], ...] = (
     ("SELECT 1 FROM t a INNER JOIN t b", vsql.ProgrammingError, "42601", "ON or USING"),
     ("SELECT 1 FROM t LEFT JOIN (SELECT 1) b", vsql.ProgrammingError, "42601", "ON or USING"),
     ("SELECT 1 FROM (SELECT 2 FROM t a JOIN t b) c, t", vsql.ProgrammingError, "42601", "ON"),
+    ("DELETE t WHERE id = 1", vsql.ProgrammingError, "42601", "DELETE FROM t"),
     ("UPDATE t SET", vsql.ProgrammingError, "42601", "SET needs"),
     ("UPDATE t SET WHERE id = 1", vsql.ProgrammingError, "42601", "SET needs"),
     ("SELECT " + "9" * 39, vsql.DataError, "22003", "more than 38 digits"),
