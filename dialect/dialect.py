@@ -3,7 +3,7 @@
 from types import ModuleType
 from typing import Any
 
-from sqlalchemy import URL, exc, pool, schema
+from sqlalchemy import URL, exc, pool, schema, types, util
 from sqlalchemy.dialects.postgresql import base as postgresql
 from sqlalchemy.engine import default
 from sqlalchemy.sql.compiler import InsertmanyvaluesSentinelOpts
@@ -61,6 +61,12 @@ class VsqlDialect(Reflection, postgresql.PGDialect):
         (schema.Table, {"with": {}}),
     ]
 
+    colspecs = {  # noqa: RUF012  # SQLAlchemy's own shape
+        **postgresql.colspecs,
+        types.Interval: own_types.Interval,
+        postgresql.INTERVAL: own_types.Interval,
+    }
+
     ischema_names = {  # noqa: RUF012  # SQLAlchemy's own shape
         **postgresql.ischema_names,
         "vector": own_types.Vector,
@@ -96,7 +102,11 @@ class VsqlDialect(Reflection, postgresql.PGDialect):
             )
         settings: dict[str, Any] = dict(url.query)
         if "read_only" in settings:
-            settings["read_only"] = str(settings["read_only"]).lower() in ("1", "true", "yes")
+            try:
+                settings["read_only"] = util.asbool(settings["read_only"])
+            except ValueError:
+                shown = settings["read_only"]
+                raise exc.ArgumentError(f"read_only is true or false, not {shown!r}") from None
         return [url.database or ":memory:"], settings
 
     def initialize(self, connection: Any) -> None:

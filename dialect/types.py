@@ -5,11 +5,13 @@ https://github.com/pgvector/pgvector-python. Parameters may be whatever the driv
 vector: lists, tuples, numpy arrays, pgvector's own value classes.
 """
 
+import datetime
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from sqlalchemy import types
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.operators import Operators
 
 from vsql.core.errors import DataError
@@ -117,6 +119,26 @@ class Int8Vector(Vector):
     name = "INT8VEC"
     __visit_name__ = "INT8VEC"
     number = None
+
+
+class Interval(postgresql.INTERVAL):
+    """INTERVAL; values are timedeltas, of which a month is 30 days, as psycopg counts it."""
+
+    cache_ok = True
+
+    @classmethod
+    def adapt_emulated_to_native(cls, impl: Any, **options: Any) -> "Interval":
+        return cls(precision=impl.second_precision)
+
+    def result_processor(self, dialect: Any, coltype: Any) -> _Process:
+        return _timedelta
+
+
+def _timedelta(value: Any) -> datetime.timedelta | None:
+    if value is None:
+        return None
+    microseconds = value.nanoseconds // 1_000
+    return datetime.timedelta(days=value.months * 30 + value.days, microseconds=microseconds)
 
 
 class Bit(types.UserDefinedType[Any]):

@@ -19,6 +19,7 @@ from vsql.core import sqlstate
 from vsql.core.array_text import read_array
 from vsql.core.dense import DTYPES, beyond_int8, finite, floats, stored
 from vsql.core.errors import DataError, Error, IntegrityError
+from vsql.core.interval_text import read_interval
 from vsql.core.schema import Column
 from vsql.core.sparse import SparseRows, SparseVector
 from vsql.core.types import Family, SqlType, is_sparse
@@ -149,7 +150,7 @@ def _converted(value: Any, type_: SqlType) -> Any:
     if isinstance(value, str) and type_.family is Family.BYTEA:
         return value.encode()
     if isinstance(value, str) and type_.family is Family.INTERVAL:
-        raise ValueError(value)
+        return read_interval(value)
     if isinstance(value, str) and not type_.is_string:
         text = value.strip()
         if type_.family is Family.BOOLEAN:

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlglot import exp
 
 from vsql.core import sqlstate
+from vsql.core.durations import microseconds_long
 from vsql.core.errors import ProgrammingError, Span, did_you_mean
 from vsql.core.schema import Check, Column, Index, Table, new_id
 from vsql.core.snapshot import Snapshot, TableSnapshot
 from vsql.core.types import Family, SqlType, from_arrow
 from vsql.executor.coerce import from_values
 from vsql.executor.context import Context
-from vsql.executor.moments import microseconds_long
 from vsql.executor.values import value_of
 from vsql.grammar import utility_statements as st
 from vsql.grammar.parse import parse_expression

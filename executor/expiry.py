@@ -6,9 +6,9 @@ import time
 import numpy as np
 import pyarrow as pa
 
+from vsql.core.durations import microseconds_long
 from vsql.core.schema import INSERTED_AT, Table
 from vsql.core.types import TIMESTAMPTZ
-from vsql.executor.moments import microseconds_long
 from vsql.storage.segment import OpenSegment
 
 

@@ -454,6 +454,10 @@ def translated(error: duckdb.Error) -> DatabaseError:
         )
     if isinstance(error, duckdb.PermissionException):
         return external_access_is_off()
+    if "expression depth limit" in message:
+        return ProgrammingError(
+            "the statement is nested too deeply", code=sqlstate.STATEMENT_TOO_COMPLEX
+        )
     if isinstance(error, duckdb.BinderException | duckdb.CatalogException):
         return _unknown_name(text, message, hint)
     sizes = _WRONG_SIZE.search(message)

@@ -33,6 +33,9 @@ UTILITY_KEYWORDS = (
 )
 NAMED_KEYWORDS = ("prepare", "execute", "declare")
 _FIRST_WORD = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*+([A-Za-z_]+|\(|\S)", re.DOTALL)
+_JOIN = re.compile(r"\bJOIN\s+\"?\Z", re.IGNORECASE)
+# How far before a table its JOIN is looked for: blanks and a line's end may be between.
+_NEAR = 100
 _SEARCH_PARAMS = re.compile(r"\bSEARCH\s+PARAMS\s*\(([^()]*)\)\s*$", re.IGNORECASE)
 _EXPLAIN = re.compile(r"explain\b\s*(\(([^()]*)\)|(analyze|analyse)\b)?", re.IGNORECASE)
 _PLACE = re.compile(r"Line (\d+), Col: (\d+)")
@@ -151,6 +154,7 @@ def _explain(padded: str, start: int, text: str) -> Parsed:
 def _sql(padded: str, text: str) -> Parsed:
     body, settings = _search_params(padded)
     tree, parameters = _tree(body)
+    _refuse_open_joins(tree, body)
     statement: st.Statement
     match tree:
         case exp.Insert():
@@ -167,6 +171,25 @@ def _sql(padded: str, text: str) -> Parsed:
         case _:
             raise _near(padded, Span(0, len(padded.strip())))
     return Parsed(statement, parameters, text)
+
+
+def _refuse_open_joins(tree: exp.Expr, body: str) -> None:
+    """A JOIN whose ON was forgotten pairs every row with every row: that is CROSS JOIN's to say."""
+    for join in tree.find_all(exp.Join):
+        given = ("on", "using", "method")
+        if join.kind == "CROSS" or any(join.args.get(name) for name in given):
+            continue
+        name = join.this.find(exp.Identifier)
+        start = 0 if name is None else name.meta.get("start", 0)
+        # A comma makes a plain join too.
+        is_written = _JOIN.search(body, max(0, start - _NEAR), start) is not None
+        if join.side or join.kind or is_written:
+            raise ProgrammingError(
+                "JOIN needs ON or USING",
+                code=sqlstate.SYNTAX_ERROR,
+                span=Span(start, name.meta["end"] + 1) if name is not None and start else None,
+                hint="CROSS JOIN pairs every row with every row",
+            )
 
 
 def _refuse_into(tree: exp.Expr) -> None:

@@ -184,6 +184,8 @@ def _assignments(
 ) -> tuple[tuple[str, exp.Expr], ...]:
     """Return (column, value) pairs of SET, `(a, b) = (1, 2)` too."""
     pairs: list[tuple[exp.Expr, exp.Expr]] = []
+    if not nodes:
+        raise ProgrammingError("SET needs column = value")
     for node in nodes:
         if not isinstance(node, exp.EQ):
             raise ProgrammingError("SET needs column = value", span=span_of(node))
@@ -227,7 +229,9 @@ def is_default(node: exp.Expr) -> bool:
 
 def plan_delete(tree: exp.Delete, facts: Facts) -> DeleteRows:
     """Return the plan of DELETE FROM t [USING …] [WHERE …]; raises ProgrammingError."""
-    _refuse(tree, "DELETE", ("order", "limit", "tables", "cluster"))
+    if tree.args.get("tables"):
+        raise ProgrammingError("DELETE needs FROM", hint="as in DELETE FROM t WHERE …")
+    _refuse(tree, "DELETE", ("order", "limit", "cluster"))
     table, alias = _target(tree.this, facts)
     where, subqueries = _where(tree, facts)
     others = list(tree.args.get("using") or ())

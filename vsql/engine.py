@@ -22,6 +22,7 @@ from vsql.core import changes as change
 from vsql.core import settings as known_settings
 from vsql.core import sqlstate
 from vsql.core.changes import AddSegment, Change
+from vsql.core.durations import microseconds_long
 from vsql.core.errors import Error, OperationalError, ProgrammingError
 from vsql.core.schema import Column
 from vsql.core.snapshot import Snapshot, TableSnapshot
@@ -31,7 +32,7 @@ from vsql.deadline import Deadline
 from vsql.executor.context import Collected, Context, ProgressReport, StagedRows
 from vsql.executor.fields import incoming, type_of_field
 from vsql.executor.interim import extend_graphs
-from vsql.executor.moments import microseconds_long, microseconds_of, version_number
+from vsql.executor.moments import microseconds_of, version_number
 from vsql.executor.named_objects import NamedObjects
 from vsql.executor.result import Result
 from vsql.executor.run import prepare, run
@@ -122,26 +123,38 @@ class Session:
     def close(self) -> None:
         """Forget what is not committed and let go of the files."""
         self.rollback()
-        if self._relational is not None:
-            self._relational.close()
+        self._close_relational()
         self.catalog.close()
         _OPEN.release(self.database, _stop_worker)
 
     def interrupt(self) -> None:
         """Cancel the running statement; callable from any thread."""
         self._interrupted.set()
-        if self._relational is not None:
-            self._relational.interrupt()
+        relational = self._relational
+        if relational is not None:
+            relational.interrupt()
+
+    def _close_relational(self) -> None:
+        # Forgotten first: another thread may want to interrupt it.
+        relational, self._relational = self._relational, None
+        if relational is not None:
+            relational.close()
 
     def register(self, name: str, table: pa.Table) -> None:
         """Make an Arrow table readable under a name."""
         table = incoming(table)
+        columns = tuple(
+            Column(number + 1, field.name, type_of_field(field))
+            for number, field in enumerate(table.schema)
+        )
+        repeated = {c.name for c in columns if table.column_names.count(c.name) > 1}
+        if repeated:
+            raise ProgrammingError(
+                f'column "{min(repeated)}" is there twice', code=sqlstate.DUPLICATE_COLUMN
+            )
         with self._lock:
             self._outside[name] = table
-            self._outside_columns[name] = tuple(
-                Column(number + 1, field_.name, type_of_field(field_))
-                for number, field_ in enumerate(table.schema)
-            )
+            self._outside_columns[name] = columns
             self._plans.forget()
 
     def unregister(self, name: str) -> None:
@@ -222,7 +235,7 @@ class Session:
         snapshot = self._begin_statement()
         ready = self._plans.ready(text, snapshot, self._settings.current)
         if ready is not None:
-            parameters = bind(ready.prepared.parsed)[0]
+            parameters = _only(bind(ready.prepared.parsed))
             return ready.operator(self._context(ready.settings, parameters))
         prepared = self._prepare(text)
         return self._dispatch(text, prepared, bind(prepared.parsed))
@@ -316,13 +329,13 @@ class Session:
     def _dispatch(
         self, text: str, prepared: Prepared, parameter_sets: Sequence[Parameters]
     ) -> Result:
-        parameters = parameter_sets[0] if parameter_sets else {}
+        statement, plan = prepared.parsed.statement, prepared.plan
+        parameters = parameter_sets[0] if isinstance(plan, Write) else _only(parameter_sets)
         settings = current = self._settings.current
         if prepared.settings:
             settings = {**current, **prepared.settings}
         context = self._context(settings, dict(parameters))
         _show(prepared.older, context)
-        statement, plan = prepared.parsed.statement, prepared.plan
         if isinstance(statement, st.Explain):
             return self._explain(statement, prepared, context, parameter_sets)
         match plan:
@@ -674,8 +687,7 @@ class Session:
         with contextlib.suppress(Error):
             self.rollback()
             self.catalog.close()
-        if self._relational is not None:
-            self._relational.close()
+        self._close_relational()
 
     def seen(self) -> Snapshot:
         """Return the snapshot that the next statement would read."""
@@ -734,6 +746,16 @@ class Session:
     def _wake_worker(self) -> None:
         if self.after_commit is not None and self._has_worker():
             self.after_commit(self.database)
+
+
+def _only(parameter_sets: Sequence[Parameters]) -> Parameters:
+    """Return the one set of parameters of what is no write; raises ProgrammingError."""
+    if len(parameter_sets) > 1:
+        raise ProgrammingError(
+            "many sets of parameters are for INSERT, UPDATE, DELETE and MERGE",
+            hint="execute takes one set",
+        )
+    return parameter_sets[0]
 
 
 def _show(older: Mapping[str, TableSnapshot], context: Context) -> None:

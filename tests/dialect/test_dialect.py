@@ -1,12 +1,18 @@
 """The SQLAlchemy dialect as its users have it: ORM, vectors, upserts, reflection, pandas."""
 
+import contextlib
+import datetime
+import decimal
+import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -232,3 +238,54 @@ def test_half_vectors_are_cast_everywhere() -> None:
         distance = "h <-> '[1,1]'::halfvec(2)"
         assert run(f"SELECT {distance} AS d FROM t ORDER BY d LIMIT 1").fetchall() == [(1.0,)]
         assert run(f"SELECT count(*) FROM t WHERE {distance} < 3").fetchall() == [(1,)]
+
+
+TYPES: list[tuple[Any, Any]] = [
+    (sa.Boolean, True),
+    (sa.BigInteger, 2**62),
+    (sa.Numeric(10, 2), decimal.Decimal("1.50")),
+    (sa.Float, 1.25),
+    (sa.String(5), "é日"),
+    (sa.LargeBinary, b"\x00\xff"),
+    (sa.Date, datetime.date(2024, 2, 29)),
+    (sa.Time, datetime.time(1, 2, 3, 4)),
+    (sa.DateTime, datetime.datetime(2024, 2, 29, 1, 2, 3, 4)),
+    (sa.DateTime(timezone=True), datetime.datetime(2024, 2, 29, 1, tzinfo=datetime.UTC)),
+    (sa.Interval, datetime.timedelta(days=1, seconds=7, microseconds=1)),
+    (sa.Interval, datetime.timedelta(days=-1, seconds=7)),
+    (postgresql.INTERVAL, datetime.timedelta(hours=30)),
+    (sa.Uuid, uuid.UUID(int=7)),
+    (sa.JSON, {"a": [1, None]}),
+    (sa.ARRAY(sa.Integer), [1, 2, None]),
+]
+
+
+@pytest.mark.parametrize(("type_", "value"), TYPES)
+@pytest.mark.parametrize("null", [False, True])
+def test_what_goes_in_comes_out(type_: Any, value: Any, null: bool) -> None:
+    value = None if null else value
+    engine = sa.create_engine("vsql://")
+    table = sa.Table("t", sa.MetaData(), sa.Column("id", sa.Integer), sa.Column("c", type_))
+    table.create(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.insert(table), {"id": 1, "c": value})
+        assert connection.scalar(sa.select(table.c.c)) == value
+    reflected = sa.Table("t", sa.MetaData(), autoload_with=engine)
+    with engine.connect() as connection:
+        assert connection.scalar(sa.select(reflected.c.c)) == value
+
+
+@pytest.mark.parametrize(("written", "read_only"), [("true", True), ("0", False)])
+def test_read_only_of_a_url(tmp_path: Path, written: str, read_only: bool) -> None:
+    vsql.connect(tmp_path / "db").close()
+    engine = sa.create_engine(f"vsql:///{tmp_path}/db?read_only={written}")
+    with engine.begin() as connection:
+        refused: Any = pytest.raises(sa.exc.OperationalError, match="read-only")
+        with refused if read_only else contextlib.nullcontext():
+            connection.execute(sa.text("CREATE TABLE t (id INT)"))
+    engine.dispose()
+
+
+def test_read_only_of_a_url_is_true_or_false(tmp_path: Path) -> None:
+    with pytest.raises(sa.exc.ArgumentError, match="true or false, not 'maybe'"):
+        sa.create_engine(f"vsql:///{tmp_path}/db?read_only=maybe").connect()

@@ -230,3 +230,55 @@ def test_threads_may_share_a_connection(tmp_path: Any) -> None:
             thread.join()
         assert not failed, failed[0]
         assert connection.execute("SELECT count(*) FROM t").fetchone() == (300,)
+
+
+WRONG_CALLS: list[Any] = [
+    (lambda c: vsql.connect(None), vsql.InterfaceError, "22023"),  # type: ignore[arg-type]
+    (lambda c: vsql.connect(b"x"), vsql.InterfaceError, "22023"),  # type: ignore[arg-type]
+    (lambda c: vsql.connect(""), vsql.InterfaceError, "22023"),
+    (lambda c: vsql.connect("a\0b"), vsql.InterfaceError, "22023"),
+    (lambda c: vsql.connect(threads=float("inf")), vsql.ProgrammingError, "22023"),
+    (lambda c: vsql.connect(threads=2.5), vsql.ProgrammingError, "22023"),
+    (lambda c: vsql.connect(timezone=None), vsql.ProgrammingError, "22023"),
+    (lambda c: vsql.connect(retention="soon"), vsql.ProgrammingError, "22023"),
+    (lambda c: c.execute("SET retention = ''"), vsql.ProgrammingError, "22023"),
+    (lambda c: c.execute("SELECT 1").fetchmany(-1), vsql.InterfaceError, "22023"),
+    (lambda c: c.execute("SELECT 1").fetchmany("2"), vsql.InterfaceError, "22023"),
+    (lambda c: c.execute("SELECT 1").scroll(0.5), vsql.InterfaceError, "22023"),
+    (lambda c: c.execute("SELECT 1").fetch_record_batch(0), vsql.InterfaceError, "22023"),
+    (lambda c: c.execute("SELECT 1 a, 2 a").fetch_polars(), vsql.NotSupportedError, "0A000"),
+    (lambda c: c.cursor().callproc("abs", 5), vsql.InterfaceError, "22023"),
+    (lambda c: c.executemany("SELECT 1", 5), vsql.InterfaceError, "22023"),
+    (lambda c: c.executemany("SELECT ?", [(1,), (2,)]), vsql.ProgrammingError, "42601"),
+    (lambda c: c.executemany("SET threads = 1", [(), ()]), vsql.ProgrammingError, "42601"),
+    (lambda c: c.register(5, {"a": [1]}), vsql.InterfaceError, "22023"),
+    (lambda c: c.register("x", 5), vsql.InterfaceError, "22023"),
+    (lambda c: c.register("x", {"a": [1, "b"]}), vsql.InterfaceError, "22023"),
+    (
+        lambda c: c.register("x", pa.table([[1], [2]], names=["a", "a"])),
+        vsql.ProgrammingError,
+        "42701",
+    ),
+    (
+        lambda c: c.register("x", {"a": pa.array([1]).cast(pa.decimal256(50, 2))}),
+        vsql.DataError,
+        "0A000",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "kind", "code"), WRONG_CALLS)
+def test_wrong_calls(connection: Any, call: Any, kind: Any, code: str) -> None:
+    # The second time, what the first one planned is there.
+    for _ in range(2):
+        with pytest.raises(kind) as caught:
+            call(connection)
+        assert caught.value.sqlstate == code
+
+
+def test_interrupting_what_is_closed_does_nothing() -> None:
+    connection = vsql.connect(":memory:")
+    connection.execute("SELECT 1 + 1").fetchall()
+    connection.close()
+    connection.interrupt()
+    assert connection.closed

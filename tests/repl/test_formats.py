@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,6 +49,14 @@ F32 = np.array([0.013, -0.052, 1, 2, 3], dtype=np.float32)
         ([[1, 2], [3]], "ARRAY", "{{1,2},{3}}"),
         ("a\nb\x1b[31m", "TEXT", "a\\nb\\x1b[31m"),
         (datetime.date(2024, 2, 29), "DATE", "2024-02-29"),
+        (
+            pa.MonthDayNano([14, 3, 3_723_500_000_000]),
+            "INTERVAL",
+            "1 year 2 months 3 days 01:02:03.5",
+        ),
+        (pa.MonthDayNano([-1, -1, -60_000_000_000]), "INTERVAL", "-1 month -1 day -00:01:00"),
+        (pa.MonthDayNano([0, 0, 0]), "INTERVAL", "00:00:00"),
+        ([pa.MonthDayNano([0, 2, 0])], "INTERVAL[]", '{"2 days"}'),
     ],
 )
 def test_short(value: Any, type_name: str, expected: str) -> None:

@@ -91,7 +91,7 @@ def test_names_that_the_planner_uses(connection: Connection) -> None:
         ("SELECT id FROM t ORDER BY e <-> ? LIMIT 1", ("x",), vsql.DataError, "22P02"),
         ("SELECT id FROM t ORDER BY e <-> ? LIMIT 1", (3,), vsql.DataError, "42804"),
         ("SELECT id FROM t LIMIT ?", ("x",), vsql.DataError, "22023"),
-        ("SELECT ?", "text", vsql.InterfaceError, "08003"),
+        ("SELECT ?", "text", vsql.InterfaceError, "22023"),
         ("SELECT id FROM t; DROP TABLE t", (), vsql.ProgrammingError, "42601"),
     ],
 )

@@ -329,11 +329,21 @@ ERRORS: tuple[tuple[str, type[vsql.Error], str, str], ...] = (
         "0A000",
         "WITH",
     ),
+    ("SELECT 1 FROM t a JOIN t b", vsql.ProgrammingError, "42601", "ON or USING"),
+    ('SELECT 1 FROM t a JOIN\n  "t" b', vsql.ProgrammingError, "42601", "ON or USING"),
+    ("SELECT 1 FROM t a INNER JOIN t b", vsql.ProgrammingError, "42601", "ON or USING"),
+    ("SELECT 1 FROM t LEFT JOIN (SELECT 1) b", vsql.ProgrammingError, "42601", "ON or USING"),
+    ("SELECT 1 FROM (SELECT 2 FROM t a JOIN t b) c, t", vsql.ProgrammingError, "42601", "ON"),
+    ("DELETE t WHERE id = 1", vsql.ProgrammingError, "42601", "DELETE FROM t"),
+    ("UPDATE t SET", vsql.ProgrammingError, "42601", "SET needs"),
+    ("UPDATE t SET WHERE id = 1", vsql.ProgrammingError, "42601", "SET needs"),
+    ("SELECT " + "9" * 39, vsql.DataError, "22003", "more than 38 digits"),
+    ("SELECT 1" + "+1" * 3_000, vsql.ProgrammingError, "54001", "nested too deeply"),
 )
 
 
 # What PostgreSQL does not have, or does.
-OURS = ("QUALIFY", "EXCLUDE", "WITH d AS (DELETE")
+OURS = ("QUALIFY", "EXCLUDE", "WITH d AS (DELETE", "999999999999999", "+1+1+1")
 
 
 @pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR")
@@ -361,7 +371,7 @@ def test_postgresql_agrees() -> None:
                 assert (sql, caught.value.sqlstate) == (sql, code)
 
 
-@pytest.mark.parametrize(("sql", "kind", "code", "words"), ERRORS, ids=[e[0] for e in ERRORS])
+@pytest.mark.parametrize(("sql", "kind", "code", "words"), ERRORS, ids=[e[0][:60] for e in ERRORS])
 def test_error(
     connection: Connection, sql: str, kind: type[vsql.Error], code: str, words: str
 ) -> None:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from vsql.core import sqlstate
+from vsql.core.durations import microseconds_long
 from vsql.core.errors import OperationalError, ProgrammingError, did_you_mean
 
 ACCESS_PATHS = ("auto", "exact", "index", "bitmap", "scan", "postfilter")
@@ -19,8 +20,8 @@ ACCESS_PATHS = ("auto", "exact", "index", "bitmap", "scan", "postfilter")
 class Setting:
     """One setting; `choices` for words, `minimum` and `maximum` for numbers.
 
-    `unit` is ms where a time may be given as '5s', bytes where a size may be as '2GB'; a `fixed`
-    one can only be read.
+    `unit` is ms where a time may be given as '5s', bytes where a size may be as '2GB', duration for
+    '30 days'; a `fixed` one can only be read.
     """
 
     name: str
@@ -72,7 +73,7 @@ _ALL = (
         unit="bytes",
     ),
     Setting("background", "on", "seal, compact and collect beside the work", choices=("on", "off")),
-    Setting("retention", "24 hours", "how long old versions are kept"),
+    Setting("retention", "24 hours", "how long old versions are kept", unit="duration"),
     Setting("identity_cache", 64, "identity numbers that a connection takes at a time", 1, 10**6),
     Setting("segment_rows", 1_000_000, "rows of one sealed segment at most", 1, 10**9),
     Setting(
@@ -90,7 +91,7 @@ _ALL = (
         "read_parquet, COPY and their like; off stays",
         choices=("on", "off"),
     ),
-    Setting("timezone", "UTC", "zone for TIMESTAMPTZ literals and output"),
+    Setting("timezone", "UTC", "accepted for PostgreSQL's clients; TIMESTAMPTZ is in UTC"),
     Setting("search_path", "public", "accepted for PostgreSQL's clients; one schema exists"),
     Setting("hnsw.iterative_scan", "strict_order", "accepted; always on", choices=_ITERATIVE),
     Setting("hnsw.max_scan_tuples", 20_000, "accepted; no limit", 1, 2**31 - 1),
@@ -181,16 +182,21 @@ def checked(name: str, value: Any) -> Any:
         raise OperationalError(
             f'parameter "{setting.name}" cannot be changed', code=sqlstate.CANT_CHANGE_PARAMETER
         )
-    found = _AMOUNT.fullmatch(value) if setting.unit and isinstance(value, str) else None
-    if found is not None:
-        factor = _UNITS[setting.unit].get(found.group(2).lower())
+    units = _UNITS.get(setting.unit)
+    found = _AMOUNT.fullmatch(value) if units is not None and isinstance(value, str) else None
+    if units is not None and found is not None:
+        factor = units.get(found.group(2).lower())
         if factor is None:
             raise _bad_value(setting, value)
         value = round(float(found.group(1)) * factor)
     try:
         converted: Any = value.strip().lower() if setting.choices else type(default)(value)
-    except (TypeError, ValueError, AttributeError):
+        if value is None or (isinstance(value, float) and converted != value):
+            raise ValueError(value)
+    except (TypeError, ValueError, OverflowError, AttributeError):
         raise _bad_value(setting, value) from None
+    if setting.unit == "duration":
+        microseconds_long(converted)
     if setting.choices and converted not in setting.choices:
         raise _bad_value(setting, value)
     # What is 0 here to mean "as recall demands" is no value there.
@@ -205,7 +211,7 @@ def _bad_value(setting: Setting, value: Any) -> ProgrammingError:
         allowed = "one of " + ", ".join(setting.choices)
     elif setting.minimum is not None:
         allowed = f"{setting.minimum:g} to {setting.maximum:g}"
-        if setting.unit:
+        if setting.unit in _UNITS:
             allowed += f", or a number with one of {', '.join(_UNITS[setting.unit])}"
     else:
         allowed = type(setting.default).__name__

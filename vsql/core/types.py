@@ -204,11 +204,16 @@ def from_arrow(arrow: pa.DataType) -> SqlType:
             return SqlType(Family.UUID)
         if arrow.extension_name == "arrow.json":
             return SqlType(Family.JSON)
+        if arrow.extension_name == "arrow.opaque" and arrow.type_name == "bignum":
+            raise DataError(
+                "a whole number of more than 38 digits has no SQL type",
+                code=sqlstate.NUMERIC_VALUE_OUT_OF_RANGE,
+            )
         return from_arrow(arrow.storage_type)
     for test, type_ in _SIMPLE_ARROW_TYPES:
         if test(arrow):
             return type_
-    if pa.types.is_decimal(arrow):
+    if pa.types.is_decimal(arrow) and not pa.types.is_decimal256(arrow):
         return SqlType(Family.DECIMAL, (arrow.precision, arrow.scale))
     if pa.types.is_fixed_size_list(arrow):
         family = _FAMILY_OF_ELEMENT.get(arrow.value_type)

@@ -25,6 +25,18 @@ def _wake_worker(database: Database) -> None:
     wake_worker(database)
 
 
+def _place(database: object) -> str:
+    """Return the folder that an argument of `connect` names; raises InterfaceError (22023)."""
+    place = os.fspath(database) if isinstance(database, str | os.PathLike) else None
+    if not isinstance(place, str) or not place or "\0" in place:
+        raise InterfaceError(
+            f"a database is a folder's name, not {database!r}",
+            code=sqlstate.INVALID_PARAMETER_VALUE,
+            hint='":memory:" is one that is not kept',
+        )
+    return place
+
+
 class Connection(Exceptions):
     """One connection. Threads that share it take turns; `interrupt` may come from any."""
 
@@ -42,9 +54,9 @@ class Connection(Exceptions):
         read_only: bool,
         settings: Mapping[str, Any],
     ) -> "Connection":
-        """Open a database; raises OperationalError, ProgrammingError."""
+        """Open a database; raises OperationalError, ProgrammingError, InterfaceError."""
         session = Session.open(
-            str(database), autocommit=autocommit, read_only=read_only, settings=settings
+            _place(database), autocommit=autocommit, read_only=read_only, settings=settings
         )
         if not read_only:
             session.after_commit = _wake_worker
@@ -77,11 +89,18 @@ class Connection(Exceptions):
         self._closed = True
 
     def interrupt(self) -> None:
-        """Cancel the running statement, from any thread."""
+        """Cancel the running statement, from any thread; nothing where none runs."""
         self._session.interrupt()
 
     def register(self, name: str, data: Any) -> None:
-        """Make an Arrow table, record batch reader or data frame readable by SQL under a name."""
+        """Make an Arrow table, record batch reader or data frame readable by SQL under a name.
+
+        Raises InterfaceError for what is no table, DataError (0A000) for a type that SQL has not.
+        """
+        if not isinstance(name, str):
+            raise InterfaceError(
+                f"a name is text, not {name!r}", code=sqlstate.INVALID_PARAMETER_VALUE
+            )
         self._open_session().register(name.lower(), arrow_table(data))
 
     def unregister(self, name: str) -> None:

@@ -1,13 +1,14 @@
 """PEP 249's Cursor, over Arrow results."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
 from vsql.core import sqlstate
-from vsql.core.errors import InterfaceError, ProgrammingError
+from vsql.core.errors import InterfaceError, NotSupportedError, ProgrammingError
 from vsql.core.types import SqlType
 from vsql.driver.rows import Row, arrow_reader, numpy_columns, rows_of
 from vsql.engine import Session
@@ -15,6 +16,7 @@ from vsql.executor.context import shown_parameter
 from vsql.executor.fields import outgoing
 from vsql.executor.result import Result
 from vsql.grammar.parse import Parsed
+from vsql.guard import own_errors
 
 if TYPE_CHECKING:
     from vsql.driver.connection import Connection
@@ -44,7 +46,9 @@ class Cursor:
         return self
 
     def executemany(self, operation: str, seq_of_parameters: Sequence[Any]) -> "Cursor":
-        """Run a statement for each set of parameters; an INSERT is one batch."""
+        """Run a write for each set of parameters; an INSERT is one batch."""
+        if not isinstance(seq_of_parameters, Iterable):
+            raise _wrong("executemany takes a sequence of sets of parameters", seq_of_parameters)
         sets = list(seq_of_parameters)
         if not sets:
             self._check_open()
@@ -103,9 +107,10 @@ class Cursor:
 
     def fetchmany(self, size: int | None = None) -> list[Row]:
         """Return the next `size` rows, `arraysize` by default."""
+        count = _whole(self.arraysize if size is None else size, "a number of rows", 0)
         rows = self._fetched()
         start = self._position
-        self._position = min(len(rows), start + (self.arraysize if size is None else size))
+        self._position = min(len(rows), start + count)
         return rows[start : self._position]
 
     def fetchall(self) -> list[Row]:
@@ -129,7 +134,8 @@ class Cursor:
                 f'scroll knows "relative" and "absolute", not "{mode}"',
                 code=sqlstate.INVALID_PARAMETER_VALUE,
             )
-        position = value if mode == "absolute" else self._position + value
+        steps = _whole(value, "a row's number")
+        position = steps if mode == "absolute" else self._position + steps
         if not 0 <= position <= len(rows):
             raise IndexError(f"there is no row {position} of {len(rows)}")
         self._position = position
@@ -156,6 +162,8 @@ class Cursor:
         self._check_open()
         if not isinstance(procname, str) or not procname.replace("_", "").isalnum():
             raise ProgrammingError(f"{procname!r} is no function", code=sqlstate.UNDEFINED_FUNCTION)
+        if not isinstance(parameters, Sequence):
+            raise _wrong("callproc takes a sequence of parameters", parameters)
         self.execute(f"SELECT {procname}({', '.join('?' * len(parameters))})", tuple(parameters))
         return parameters
 
@@ -185,9 +193,10 @@ class Cursor:
 
     def fetch_record_batch(self, rows_per_batch: int = 65_536) -> pa.RecordBatchReader:
         """Return the rows that are left as a reader of Arrow record batches."""
+        count = _whole(rows_per_batch, "rows_per_batch", 1)
         table = self.fetch_arrow_table()
         return pa.RecordBatchReader.from_batches(
-            table.schema, table.to_batches(max_chunksize=rows_per_batch)
+            table.schema, table.to_batches(max_chunksize=count)
         )
 
     def fetch_arrow(self) -> pa.RecordBatchReader:
@@ -206,7 +215,15 @@ class Cursor:
         """Return the rows that are left as a polars data frame."""
         import polars
 
-        return polars.from_arrow(self.fetch_arrow_table())
+        table = self._table()
+        try:
+            frame = polars.from_arrow(table.slice(self._position))
+        except polars.exceptions.PolarsError as error:
+            raise NotSupportedError(
+                f"polars cannot hold this result: {error}", hint="fetch_arrow_table holds any"
+            ) from None
+        self._position = table.num_rows
+        return frame
 
     def fetch_arrow_table(self) -> pa.Table:
         """Return the rows that are left as an Arrow table, without making Python objects."""
@@ -266,14 +283,33 @@ class Cursor:
         return self._result
 
     def _table(self) -> pa.Table:
-        table = self._with_rows().table
+        result = self._with_rows()
+        with own_errors():
+            table = result.table
         assert table is not None
         return outgoing(table)
 
     def _fetched(self) -> list[Row]:
         if self._rows is None:
-            self._rows = rows_of(self._with_rows())
+            result = self._with_rows()
+            with own_errors():
+                self._rows = rows_of(result)
         return self._rows
+
+
+def _whole(value: Any, what: str, minimum: int | None = None) -> int:
+    """Return an argument as a whole number; raises InterfaceError (22023)."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise _wrong(f"{what} is a whole number", value) from None
+    if minimum is not None and number < minimum:
+        raise _wrong(f"{what} is {minimum} or more", value)
+    return number
+
+
+def _wrong(rule: str, value: Any) -> InterfaceError:
+    return InterfaceError(f"{rule}, not {value!r}", code=sqlstate.INVALID_PARAMETER_VALUE)
 
 
 def bound(parsed: Parsed, parameters: Any) -> dict[str, Any]:
@@ -293,7 +329,9 @@ def bound(parsed: Parsed, parameters: Any) -> dict[str, Any]:
         return {key: parameters[key] for key in keys}
     if isinstance(parameters, str | bytes) or not hasattr(parameters, "__len__"):
         raise InterfaceError(
-            "parameters must be a sequence or a mapping", hint="for one value write (value,)"
+            "parameters must be a sequence or a mapping",
+            code=sqlstate.INVALID_PARAMETER_VALUE,
+            hint="for one value write (value,)",
         )
     named = [key for key in keys if not key.isdigit()]
     if named:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from vsql.core import sqlstate
 from vsql.core.dense import shown
 from vsql.core.errors import InterfaceError
 from vsql.core.schema import Column
@@ -132,9 +133,10 @@ def arrow_table(data: Any) -> pa.Table:
         if hasattr(data, "__arrow_c_stream__"):
             return pa.table(data)
     except pa.ArrowException as error:
-        raise InterfaceError(f"cannot read this as a table: {error}") from None
+        raise _no_table(error) from None
     raise InterfaceError(
-        f"cannot register a {type(data).__name__}",
+        f"cannot read {type(data).__name__} as a table",
+        code=sqlstate.INVALID_PARAMETER_VALUE,
         hint="give an Arrow table, a record batch reader, a data frame, or a dict of columns",
     )
 
@@ -151,8 +153,14 @@ def arrow_reader(data: Any) -> pa.RecordBatchReader:
         if not known and hasattr(data, "__arrow_c_stream__"):
             return pa.RecordBatchReader.from_stream(data)
     except pa.ArrowException as error:
-        raise InterfaceError(f"cannot read this as a table: {error}") from None
+        raise _no_table(error) from None
     return arrow_table(data).to_reader()
+
+
+def _no_table(error: pa.ArrowException) -> InterfaceError:
+    return InterfaceError(
+        f"cannot read this as a table: {error}", code=sqlstate.INVALID_PARAMETER_VALUE
+    )
 
 
 def _is_pandas(data: Any) -> bool:

@@ -1,7 +1,8 @@
 """Values as text: short for a reader, whole for a program.
 
 Vectors arrive as numpy arrays, arrays as lists, BIT as bytes or packed uint8, JSON as text. numpy
-is never imported here: an array is known by its methods, so that the shell starts without it.
+is never imported here: an array is known by its methods, so that the shell starts without it;
+so is an interval, a tuple of months, days and nanoseconds.
 """
 
 import datetime
@@ -11,6 +12,8 @@ import struct
 import uuid
 from decimal import Decimal
 from typing import Any
+
+from vsql.core.interval_text import interval_text
 
 NUMERIC_TYPES = frozenset(
     {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "REAL", "DOUBLE PRECISION", "DECIMAL"}
@@ -56,6 +59,8 @@ def full_text(value: Any, type_name: str) -> str:
         return "[" + ",".join(_element_text(element) for element in value) + "]"
     if isinstance(value, bytes | bytearray | memoryview):
         return "\\x" + bytes(value).hex()
+    if hasattr(value, "nanoseconds"):
+        return interval_text(*value)
     if isinstance(value, list | tuple):
         return "{" + ",".join(_array_element(element) for element in value) + "}"
     if isinstance(value, dict):
@@ -79,7 +84,7 @@ def json_value(value: Any, type_name: str) -> Any:
         return _json_document(value) if type_name == "JSON" else value
     if _is_array(value) and type_name != "BIT":
         return [json_value(_python_element(element), "") for element in value]
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and not hasattr(value, "nanoseconds"):
         return [json_value(element, "") for element in value]
     if isinstance(value, Decimal):
         number = float(value)
@@ -168,7 +173,7 @@ def _array_element(element: Any) -> str:
     if element is None:
         return "NULL"
     text = full_text(element, "")
-    if isinstance(element, list | tuple):
+    if text.startswith("{") and isinstance(element, list | tuple):
         return text
     special = not text or text.upper() == "NULL" or any(c in '{},"\\' or c.isspace() for c in text)
     if not special:
