@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 import vsql
 import vsql.dialect.migrations
-from vsql.dialect import Bit, HalfVector, SparseVector, Vector
+from vsql.dialect import BFloatVector, Bit, HalfVector, Int8Vector, SparseVector, Vector
 from vsql.grammar.parse import split_statements
 
 ROOT = Path(__file__).parent.parent.parent
@@ -47,6 +47,8 @@ def _table(metadata: sa.MetaData, *items: Any, **options: Any) -> sa.Table:
 COLUMNS: dict[str, Callable[[], sa.Column[Any]]] = {
     "vector": lambda: sa.Column("c", Vector(3)),
     "half vector": lambda: sa.Column("c", HalfVector(3)),
+    "bfloat16 vector": lambda: sa.Column("c", BFloatVector(3)),
+    "int8 vector": lambda: sa.Column("c", Int8Vector(3)),
     "bits": lambda: sa.Column("c", Bit(8)),
     "sparse vector": lambda: sa.Column("c", SparseVector(1_000_000)),
     "vectors": lambda: sa.Column("c", sa.ARRAY(sa.Float)),
@@ -206,6 +208,8 @@ def _one(type_: Any, **options: Any) -> Items:
 CHANGES: dict[str, tuple[Items, Items, list[str]]] = {
     "a wider vector": (_one(Vector(3)), _one(Vector(4)), ["modify_type"]),
     "halves": (_one(Vector(3)), _one(HalfVector(3)), ["modify_type"]),
+    "bytes": (_one(Vector(3)), _one(Int8Vector(3)), ["modify_type"]),
+    "other halves": (_one(HalfVector(3)), _one(BFloatVector(3)), ["modify_type"]),
     "a wider sparse vector": (_one(SparseVector(3)), _one(SparseVector(4)), ["modify_type"]),
     "an array": (_one(sa.Text), _one(sa.ARRAY(sa.Text)), ["modify_type"]),
     "a wider number": (_one(sa.Integer), _one(sa.BigInteger), ["modify_type"]),

@@ -4,8 +4,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from vsql.core.dense import floats, stored
 from vsql.core.distance import Metric
 from vsql.core.protocols import Vectors
+from vsql.core.types import DENSE, Family
 from vsql.index.exact import ExactRanker, norms, top_k
 
 NUMERIC = (Metric.L2, Metric.INNER_PRODUCT, Metric.COSINE, Metric.L1)
@@ -19,7 +21,7 @@ def expected(metric: Metric, query: Vectors, vectors: Vectors) -> npt.NDArray[np
         if metric is Metric.HAMMING:
             return (a ^ b).sum(axis=1).astype(np.float64)
         return np.where(both == 0, 1.0, 1 - both / np.maximum(either, 1))
-    a, b = query.astype(np.float64), vectors.astype(np.float64)
+    a, b = floats(query).astype(np.float64), floats(vectors).astype(np.float64)
     match metric:
         case Metric.L2:
             return np.asarray(np.sqrt(((a - b) ** 2).sum(axis=1)))
@@ -31,39 +33,48 @@ def expected(metric: Metric, query: Vectors, vectors: Vectors) -> npt.NDArray[np
     return 1 - np.divide(b @ a, lengths, out=np.full(len(b), np.nan), where=lengths > 0)
 
 
-def sample(metric: Metric, rows: int, dimension: int, dtype: str = "f4") -> Vectors:
+def sample(metric: Metric, rows: int, dimension: int, family: Family = Family.VECTOR) -> Vectors:
     random = np.random.default_rng(dimension)
     if metric.over_bits:
         return random.integers(0, 256, (rows, dimension), dtype=np.uint8)
-    vectors = random.standard_normal((rows, dimension)).astype(dtype)
+    vectors = random.standard_normal((rows, dimension))
+    vectors = stored(40 * vectors if family is Family.INT8VEC else vectors, family)
     if rows > 3:
         vectors[3] = 0
     return vectors
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f2"])
+families = pytest.mark.parametrize("family", DENSE, ids=lambda family: family.value)
+
+
+@families
 @pytest.mark.parametrize("dimension", [1, 2, 3, 7, 8, 16, 33, 384])
 @pytest.mark.parametrize("metric", Metric, ids=lambda metric: metric.value)
-def test_distances(metric: Metric, dimension: int, dtype: str) -> None:
-    vectors = sample(metric, 50, dimension, dtype)
-    query = sample(metric, 1, dimension, dtype)[0]
+def test_distances(metric: Metric, dimension: int, family: Family) -> None:
+    vectors = sample(metric, 50, dimension, family)
+    query = sample(metric, 1, dimension, family)[0]
+    query = query if metric.over_bits else floats(query)
     ranker = ExactRanker(metric, vectors)
     rows = np.array([7, 3, 0, 7, 49])
     wanted = expected(metric, query, vectors)
     np.testing.assert_allclose(ranker.distances(query), wanted, rtol=2e-5, atol=2e-5)
-    single = query.astype(np.float32) if not metric.over_bits else query
-    np.testing.assert_allclose(ranker.distances(single, rows), wanted[rows], rtol=2e-5, atol=2e-5)
-    assert ranker.distances(single, rows).dtype == np.float32
-    assert ranker.distances(single, rows[:0]).shape == (0,)
+    np.testing.assert_allclose(ranker.distances(query, rows), wanted[rows], rtol=2e-5, atol=2e-5)
+    assert ranker.distances(query, rows).dtype == np.float32
+    assert ranker.distances(query, rows[:0]).shape == (0,)
+    np.testing.assert_array_equal(ranker.distances(query)[rows], ranker.distances(query, rows))
 
 
+@families
 @pytest.mark.parametrize("k", [0, 1, 5, 60])
 @pytest.mark.parametrize("some", [False, True], ids=["all", "some"])
 @pytest.mark.parametrize("metric", Metric, ids=lambda metric: metric.value)
-def test_batches_agree_with_single_searches(metric: Metric, some: bool, k: int) -> None:
-    vectors = np.concatenate([sample(metric, 20, 8), sample(metric, 20, 8), sample(metric, 5, 8)])
+def test_batches_agree_with_single_searches(
+    metric: Metric, some: bool, k: int, family: Family
+) -> None:
+    parts = [sample(metric, rows, 8, family) for rows in (20, 20, 5)]
+    vectors = np.concatenate(parts)
     rows = np.array([0, 3, 5, 20, 25, 23, 41]) if some else np.arange(len(vectors))
-    queries = vectors[:4].copy()
+    queries = vectors[:4].copy() if metric.over_bits else floats(vectors[:4]).copy()
     ranker = ExactRanker(metric, vectors)
     found, distances = ranker.nearest(queries, k, rows if some else None)
     for number, query in enumerate(queries):

@@ -113,6 +113,8 @@ def test_build_options(structure: str, written: dict[str, str], expected: dict[s
     [
         ("AUTOINDEX", VECTOR, Metric.L2, {"m": "32", "lists": "10"}),
         ("HNSW", named("HALFVEC", (8,)), Metric.COSINE, {"efconstruction": "100"}),
+        ("SCANN", named("BFLOATVEC", (8,)), Metric.COSINE, {"lists": "100"}),
+        ("IVF_FLAT", named("INT8VEC", (8,)), Metric.L2, {"lists": "100"}),
         ("AUTOINDEX", VECTOR, Metric.L1, {}),
         ("FLAT", BIT, Metric.HAMMING, {}),
         ("BTREE", TEXT, None, {}),

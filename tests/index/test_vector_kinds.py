@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
+from vsql.core.dense import stored
 from vsql.core.distance import Metric
 from vsql.core.errors import OperationalError
 from vsql.core.protocols import Bits, Floats, Rows, Shape, VectorIndexKind, VectorSearcher
-from vsql.core.types import named
+from vsql.core.types import DENSE, Family, named
 from vsql.index import codes, faiss_calls, faiss_hnsw, faiss_lists, registry, row_lists
 from vsql.index.calibrate import measure
 from vsql.index.exact import ExactRanker, top_k
@@ -280,7 +281,7 @@ def test_the_most_dimensions(kind: VectorIndexKind, tmp_path: Path) -> None:
     dimension=some.sampled_from([1, 2, 7, 32, 36]),
     distinct=some.integers(1, 60),
     zeros=some.booleans(),
-    half=some.booleans(),
+    family=some.sampled_from(DENSE),
     kept=some.floats(0, 1),
     seed=some.integers(0, 100),
 )
@@ -291,7 +292,7 @@ def test_full_effort_finds_whatever_is_kept(
     dimension: int,
     distinct: int,
     zeros: bool,
-    half: bool,
+    family: Family,
     kept: float,
     seed: int,
 ) -> None:
@@ -299,9 +300,9 @@ def test_full_effort_finds_whatever_is_kept(
     vectors = clusters(distinct, dimension, seed)[random.integers(0, distinct, rows)]
     if zeros:
         vectors[::3] = 0
-    stored = vectors.astype(np.float16) if half else vectors
+    vectors = stored(np.rint(20 * vectors) if family is Family.INT8VEC else vectors, family)
     options = {option.name: option.default for option in kind.options}
-    searcher = kind.build(stored, metric, options, threads=1, progress=lambda _: None)
+    searcher = kind.build(vectors, metric, options, threads=1, progress=lambda _: None)
     mask = random.random(rows) < kept
     query = as_queries(clusters(1, dimension, seed + 1), metric)
     for bitmap, allowed in ((None, range(rows)), (packed(mask), np.flatnonzero(mask))):
@@ -413,7 +414,7 @@ def test_saving_where_nothing_can_be_written(kind: VectorIndexKind, tmp_path: Pa
 @kinds
 def test_support(kind: VectorIndexKind) -> None:
     for metric in Metric:
-        for name in ("VECTOR", "HALFVEC"):
+        for name in ("VECTOR", "HALFVEC", "BFLOATVEC", "INT8VEC"):
             assert kind.supports(named(name, (8,)), metric) == (metric in METRICS)
         assert not kind.supports(named("BIT", (8,)), metric)
 

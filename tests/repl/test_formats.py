@@ -39,6 +39,7 @@ F32 = np.array([0.013, -0.052, 1, 2, 3], dtype=np.float32)
         (F32, "VECTOR", "[0.013, -0.052, … 5]"),
         (F32[:3], "VECTOR", "[0.013, -0.052, 1]"),
         (np.array([0.5, 1], dtype=np.float16), "HALFVEC", "[0.5, 1]"),
+        (np.array([-128, 127], dtype=np.int8), "INT8VEC", "[-128, 127]"),
         (SparseVector({0: 0.5, 9: 2}, 10), "SPARSEVEC", "{1:0.5,10:2}/10"),
         (SparseVector([1, 2, 3, 4, 5]), "SPARSEVEC", "{1:1,2:2, … 5}/5"),
         (b"\xa5", "BIT", "10100101"),

@@ -247,12 +247,22 @@ def test_copy_out_and_in(connection: Any, tmp_path: Any, ending: str) -> None:
 def test_large_numbers_overflow_no_square() -> None:
     """Vectors whose squared length is no 32-bit, or 16-bit, float are stored and found."""
     with vsql.connect(":memory:") as connection:
-        connection.execute("CREATE TABLE large (id INT, e VECTOR(2), h HALFVEC(2))")
-        connection.execute("INSERT INTO large VALUES (1, '[3e38, 1]', '[65504, 1]')")
+        columns = {"e": "VECTOR", "h": "HALFVEC", "b": "BFLOATVEC"}
+        values = {"e": "[3e38,1]", "h": "[65504,1]", "b": "[3e38,1]"}
+        typed = ", ".join(f"{name} {type_}(2)" for name, type_ in columns.items())
+        connection.execute(f"CREATE TABLE large (id INT, {typed})")
+        connection.execute(f"INSERT INTO large VALUES (1, {str(tuple(values.values()))[1:-1]})")
         for metric in ("<=>", "<#>", "<->"):
-            for column, value in (("e", "[3e38, 1]"), ("h", "[65504, 1]")):
+            for column, value in values.items():
                 search = f"SELECT id FROM large ORDER BY {column} {metric} '{value}' LIMIT 1"
                 assert connection.execute(search).fetchall() == [(1,)]
+        batch = (
+            "SELECT n.id FROM large q CROSS JOIN LATERAL"
+            " (SELECT id FROM large ORDER BY {0} <-> q.{0} LIMIT 1) n"
+        )
+        for column, type_ in columns.items():
+            assert connection.execute(batch.format(column)).fetchall() == [(1,)]
+            connection.execute(f"CREATE INDEX ON large USING hnsw ({column} {type_}_l2_ops)")
 
 
 @pytest.mark.parametrize(

@@ -118,17 +118,23 @@ def _check(
 
 @pytest.mark.parametrize(
     ("type_", "operator"),
-    [("VECTOR", "<=>"), ("VECTOR", "<->"), ("VECTOR", "<#>"), ("HALFVEC", "<=>")],
+    [
+        *(("VECTOR", operator) for operator in ("<=>", "<->", "<#>")),
+        ("HALFVEC", "<=>"),
+        *(("BFLOATVEC", operator) for operator in ("<=>", "<->", "<#>")),
+        *(("INT8VEC", operator) for operator in ("<=>", "<->", "<#>")),
+    ],
 )
 @pytest.mark.parametrize(("kind", "options", "path"), FLOAT_KINDS)
 def test_float_kinds(
     kind: str, options: str, path: str, operator: str, type_: str, tmp_path: Path
 ) -> None:
     opclass = {"<=>": "cosine", "<->": "l2", "<#>": "ip"}[operator]
-    dtype, short = (np.float32, "vector") if type_ == "VECTOR" else (np.float16, "halfvec")
-    queries = FLOATS[[20, 300, 777]].astype(dtype) + dtype(0.1)
+    short, dtype = type_.lower(), {"HALFVEC": np.float16, "INT8VEC": np.int8}.get(type_, np.float32)
+    numbers = np.rint(20 * FLOATS) if type_ == "INT8VEC" else FLOATS
+    queries = numbers[[20, 300, 777]].astype(dtype) + dtype(1 if type_ == "INT8VEC" else 0.1)
     structure = kind
-    flat = pa.array(FLOATS.astype(dtype).reshape(-1))
+    flat = pa.array(numbers.astype(dtype).reshape(-1))
     with vsql.connect(str(tmp_path / "db"), autocommit=True) as connection:
         _fill(
             connection, f"{type_}({DIMENSION})", pa.FixedSizeListArray.from_arrays(flat, DIMENSION)

@@ -37,11 +37,21 @@ def floats(vectors: Stored) -> Floats:
 
     Callers give a block at a time: a column is never widened whole.
     """
-    if vectors.dtype == np.uint16:
-        bits = vectors.astype(np.uint32)
-        np.left_shift(bits, 16, out=bits)
-        return bits.view(np.float32)
-    return vectors.astype(np.float32, copy=False)
+    if vectors.dtype != np.uint16:
+        return vectors.astype(np.float32, copy=False)
+    result = np.empty(vectors.shape, dtype=np.float32)
+    widen(vectors, result)
+    return result
+
+
+def widen(vectors: Stored, into: Floats) -> None:
+    """Write stored vectors as float32 into an array of their shape."""
+    if vectors.dtype != np.uint16:
+        np.copyto(into, vectors)
+        return
+    bits = into.view(np.uint32)
+    np.copyto(bits, vectors)
+    np.left_shift(bits, 16, out=bits)
 
 
 def shown(vectors: Stored) -> Stored:

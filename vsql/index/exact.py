@@ -10,13 +10,16 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from vsql.core.dense import floats
+from vsql.core.dense import floats, widen
 from vsql.core.distance import Metric
 from vsql.core.protocols import Floats, Rows, Vectors
 from vsql.index.openmp import use_threads
 
 _BLOCK_BYTES = 8 * 1024 * 1024
 """Working memory of one block of gathered vectors: about a second-level cache, times a few."""
+
+_WIDENED_BYTES = 2 * 1024 * 1024
+"""Working memory of vectors widened to float32, small enough to be read from the cache again."""
 
 _NORMS_SHARE = 0.05
 """Of the rows ranked so far, when computing every norm once pays."""
@@ -71,9 +74,9 @@ def _cosine_distances(products: Floats, scale: float | Floats) -> Floats:
     return np.minimum(products, 2.0, out=products)
 
 
-def blocks(rows: int, dimension: int) -> list[tuple[int, int]]:
-    """Return half-open row ranges whose float32 vectors fill about one block each."""
-    step = max(1, _BLOCK_BYTES // (4 * max(1, dimension)))
+def blocks(rows: int, dimension: int, size: int = _BLOCK_BYTES) -> list[tuple[int, int]]:
+    """Return half-open row ranges whose float32 vectors fill about `size` bytes each."""
+    step = max(1, size // (4 * max(1, dimension)))
     return [(start, min(start + step, rows)) for start in range(0, rows, step)]
 
 
@@ -144,7 +147,7 @@ class ExactRanker:
         if long_way or self._vectors_pointer is None or self.metric not in _MEASURED_BY_PRODUCT:
             return top_k(self.distances(query, rows), rows, k)
         scores = np.empty(count, dtype=np.float32)
-        self._call(_inner_products, scores, query, rows)
+        self._call(_inner_products, scores, query, self._vectors_pointer, rows)
         length = 1.0
         if self.metric is Metric.COSINE:
             np.multiply(scores, self._inverse_lengths(rows), out=scores)
@@ -236,28 +239,25 @@ class ExactRanker:
     def _by_row_number(self, query: Vectors, rows: Rows) -> Floats:
         # The hot path of every indexed search: each numpy call costs as much as ten distances.
         result = np.empty(rows.shape[0], dtype=np.float32)
-        if self.metric is Metric.L2:
-            self._call(_squared_distances, result, query, rows)
-            return np.sqrt(result, out=result)
-        self._call(_inner_products, result, query, rows)
+        function = _squared_distances if self.metric is Metric.L2 else _inner_products
+        self._call(function, result, query, self._vectors_pointer, rows)
         return self._finished(result, query, rows)
 
-    def _call(self, function: object, result: Floats, query: Vectors, rows: Rows) -> None:
+    def _call(
+        self, function: object, result: Floats, query: Vectors, vectors: object, rows: Rows
+    ) -> None:
+        """Let faiss write one number per row of the float32 vectors at a pointer."""
         assert callable(function)
         use_threads(1)
         count = rows.shape[0]
         function(
-            _pointer(result),
-            _pointer(query),
-            self._vectors_pointer,
-            _pointer(rows),
-            self.dimension,
-            1,
-            count,
+            _pointer(result), _pointer(query), vectors, _pointer(rows), self.dimension, 1, count
         )
 
     def _finished(self, products: Floats, query: Vectors, rows: Rows | None) -> Floats:
-        """Turn inner products into distances, in place."""
+        """Turn squared distances or inner products into distances, in place."""
+        if self.metric is Metric.L2:
+            return np.sqrt(products, out=products)
         if self.metric is Metric.INNER_PRODUCT:
             return np.negative(products, out=products)
         # An infinite length, times its inverse, is no number: such a vector has no angle.
@@ -281,37 +281,43 @@ class ExactRanker:
         return known if rows is None else known.take(rows)
 
     def _by_block(self, query: Vectors, rows: Rows | None) -> Floats:
-        bits = self.metric.over_bits
-        prepared = np.ascontiguousarray(query, dtype=np.uint8 if bits else np.float32)
+        if self.metric.over_bits:
+            return self._over_bits(np.ascontiguousarray(query, dtype=np.uint8), rows)
+        prepared = np.ascontiguousarray(query, dtype=np.float32)
+        count = len(self._vectors) if rows is None else len(rows)
+        result = np.empty(count, dtype=np.float32)
+        parts = blocks(count, self.dimension, _WIDENED_BYTES)
+        wide = np.empty((parts[0][1] if parts else 0, self.dimension), dtype=np.float32)
+        for start, end in parts:
+            block = self._vectors[start:end] if rows is None else self._vectors[rows[start:end]]
+            widen(block, wide[: end - start])
+            self._measure(result[start:end], prepared, wide[: end - start])
+        return result if self.metric is Metric.L1 else self._finished(result, prepared, rows)
+
+    def _measure(self, result: Floats, query: Floats, vectors: Floats) -> None:
+        """Write what `_finished` takes; for L1 the distances themselves."""
+        if self.metric is Metric.L1:
+            result[:] = faiss.pairwise_distances(query[None], vectors, metric=faiss.METRIC_L1)[0]
+            return
+        function = _squared_distances if self.metric is Metric.L2 else _inner_products
+        # Row by row, as for VECTOR: a product of matrices rounds otherwise, and waits for threads.
+        self._call(function, result, query, _pointer(vectors), np.arange(len(vectors)))
+
+    def _over_bits(self, query: Vectors, rows: Rows | None) -> Floats:
         count = len(self._vectors) if rows is None else len(rows)
         result = np.empty(count, dtype=np.float32)
         for start, end in blocks(count, self.dimension):
             block = self._vectors[start:end] if rows is None else self._vectors[rows[start:end]]
-            # Products of large numbers are infinite, as faiss has them.
-            with np.errstate(over="ignore", invalid="ignore"):
-                result[start:end] = self._measure(prepared, block)
-        if self.metric in (Metric.INNER_PRODUCT, Metric.COSINE):
-            return self._finished(result, prepared, rows)
+            result[start:end] = self._bits_apart(query, block)
         return result
 
-    def _measure(self, query: Vectors, block: Vectors) -> Vectors:
-        """Return distances to a block; for INNER_PRODUCT and COSINE still the products."""
+    def _bits_apart(self, query: Vectors, block: Vectors) -> Vectors:
         if self.metric is Metric.HAMMING:
             return _differing(query, block)
-        if self.metric is Metric.JACCARD:
-            # What two sets share follows from their sizes and what only one of them has.
-            sizes = _differing(np.zeros_like(query), block) + int(np.bitwise_count(query).sum())
-            both = (sizes - _differing(query, block)) >> 1
-            return np.where(both == 0, 1.0, 1.0 - both / np.maximum(sizes - both, 1))
-        numbers = floats(block)
-        if self.metric is Metric.L1:
-            return np.asarray(
-                faiss.pairwise_distances(query[None], numbers, metric=faiss.METRIC_L1)[0]
-            )
-        if self.metric is Metric.L2:
-            difference = numbers - query
-            return np.asarray(np.sqrt(np.einsum("ij,ij->i", difference, difference)))
-        return np.asarray(numbers @ query)
+        # What two sets share follows from their sizes and what only one of them has.
+        sizes = _differing(np.zeros_like(query), block) + int(np.bitwise_count(query).sum())
+        both = (sizes - _differing(query, block)) >> 1
+        return np.where(both == 0, 1.0, 1.0 - both / np.maximum(sizes - both, 1))
 
     def _candidates(self, queries: Floats, k: int, rows: Rows | None) -> list[Rows]:
         """Return for each query a superset of its exact top `k`, found by matrix products.
