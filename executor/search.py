@@ -175,7 +175,10 @@ def search_facts(
     k: int,
     mask_nanoseconds: float | None = 0.0,
 ) -> SearchFacts:
-    """Return what the choice of a path depends on; `segment` is None for rows that grow."""
+    """Return what the choice of a path depends on; `segment` is None for rows that grow.
+
+    `mask_nanoseconds` is what finding the matches still costs, None where they are known.
+    """
     every = segment.index_files if segment is not None else ()
     files = [file for file in every if file.index_id in plan.index_ids]
     return SearchFacts(

@@ -57,10 +57,9 @@ def test_codes_that_blur_serve_matches_that_lie_deep() -> None:
 
 def test_a_post_filter_is_no_path_once_the_matches_are_known() -> None:
     facts = _facts((1.0, 1.0, 1.0), k=10, matches=50_000)
+    forced = {**SETTINGS, "access_path": "postfilter"}
     for known in (False, True):
-        found = consider(
-            replace(facts, mask_known=known), {**SETTINGS, "access_path": "postfilter"}
-        )
+        found = consider(replace(facts, mask_known=known), forced)
         assert (found[0].path is AccessPath.POSTFILTER) is not known
 
 
