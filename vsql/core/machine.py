@@ -32,11 +32,11 @@ DOCUMENT = "document"
 RELATIONAL = "relational"
 RELATIONAL_CALL = "relational_call"
 _DISTANCES = {
-    "vector": ("VECTOR", 2.0, 0.11),
-    "l1": ("VECTOR under L1", 5.0, 0.33),
-    "halfvec": ("HALFVEC", 20.0, 1.7),
-    "bit": ("BIT", 9.0, 0.009),
-    "jaccard": ("BIT under JACCARD", 14.0, 0.012),
+    "vector": ("VECTOR", 5.0, 0.11),
+    "l1": ("VECTOR under L1", 18.0, 0.2),
+    "halfvec": ("HALFVEC", 20.0, 5.0),
+    "bit": ("BIT", 10.0, 0.009),
+    "jaccard": ("BIT under JACCARD", 16.0, 0.012),
     "sparsevec": ("SPARSEVEC", 50.0, 10.0),
 }
 
@@ -44,8 +44,8 @@ CONSTANTS: Mapping[str, Constant] = MappingProxyType(
     {
         constant.name: constant
         for constant in (
-            Constant(CALL, 5_000.0, "ranking a handful of rows"),
-            Constant(CHOICE, 4.0, "choosing the nearest, a row"),
+            Constant(CALL, 10_000.0, "ranking a handful of rows"),
+            Constant(CHOICE, 2.0, "choosing the nearest, a row"),
             *(
                 Constant(f"{name}_{part}", cost, f"distance to {title}, {per}")
                 for name, (title, row, component) in _DISTANCES.items()
