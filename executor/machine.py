@@ -10,10 +10,12 @@ import pyarrow.compute as pc
 from sqlglot import exp
 
 from vsql.core import machine as known
+from vsql.core.dense import stored
 from vsql.core.distance import Metric
 from vsql.core.machine import CONSTANTS, Machine
-from vsql.core.protocols import Ranker, Rows
+from vsql.core.protocols import Floats, Ranker, Rows
 from vsql.core.sparse import SparseRows
+from vsql.core.types import Family
 from vsql.executor import row_mask
 from vsql.executor.context import Context
 from vsql.executor.evaluate import match_like
@@ -73,14 +75,20 @@ def _distances(context: Context) -> _Measured:
     floats = np.resize(block, _BYTES // 4)
     yield from _line("vector", (64, 1024), lambda n: _dense(Metric.L2, floats.reshape(-1, n)))
     yield from _line("l1", (64, 256), lambda n: _dense(Metric.L1, floats.reshape(-1, n)))
-    halves = floats[: len(floats) // 2].astype(np.float16)
-    yield from _line("halfvec", (64, 256), lambda n: _dense(Metric.L2, halves.reshape(-1, n)))
+    for family in (Family.HALFVEC, Family.BFLOATVEC, Family.INT8VEC):
+        yield from _narrow(family, floats[: len(floats) // 2])
     bits = floats.view(np.uint8)
     yield from _line("bit", (128, 2048), lambda n: _dense(Metric.HAMMING, bits.reshape(-1, n // 8)))
     yield from _line(
         "jaccard", (128, 2048), lambda n: _dense(Metric.JACCARD, bits.reshape(-1, n // 8))
     )
     yield from _line("sparsevec", (16, 64), lambda n: _sparse(n, floats))
+
+
+def _narrow(family: Family, floats: Floats) -> _Measured:
+    vectors = stored(floats, family)
+    name = family.value.lower()
+    yield from _line(name, (64, 256), lambda n: _dense(Metric.L2, vectors.reshape(-1, n)))
 
 
 def _line(

@@ -71,12 +71,8 @@ def to_vector(value: Any, type_: SqlType, where: str) -> Any:
 
 
 def _is_finite(vector: Stored) -> bool:
-    if np.issubdtype(vector.dtype, np.floating):
-        # One product tells of most vectors; it overflows for large numbers too.
-        with np.errstate(over="ignore", invalid="ignore"):
-            if math.isfinite(vector.dot(vector)):
-                return True
-    return bool(finite(vector).all())
+    # For so few numbers, to look through bytes is a quarter of what `all` costs.
+    return b"\0" not in finite(vector).tobytes()
 
 
 def of_any_dimension(value: Any, family: Family) -> Any:

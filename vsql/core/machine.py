@@ -35,6 +35,8 @@ _DISTANCES = {
     "vector": ("VECTOR", 5.0, 0.11),
     "l1": ("VECTOR under L1", 18.0, 0.2),
     "halfvec": ("HALFVEC", 20.0, 5.0),
+    "bfloatvec": ("BFLOATVEC", 20.0, 0.6),
+    "int8vec": ("INT8VEC", 20.0, 0.6),
     "bit": ("BIT", 10.0, 0.009),
     "jaccard": ("BIT under JACCARD", 16.0, 0.012),
     "sparsevec": ("SPARSEVEC", 50.0, 10.0),

@@ -36,13 +36,17 @@ _MEASURED_BY_PRODUCT = (Metric.COSINE, Metric.INNER_PRODUCT)
 _pointer = faiss.swig_ptr
 _inner_products = faiss.fvec_inner_products_by_idx  # type: ignore[attr-defined]
 _hamming_distances = faiss.hammings  # type: ignore[attr-defined]
+_squared_length = faiss.fvec_norm_L2sqr
 _squared_distances = faiss.fvec_L2sqr_by_idx  # type: ignore[attr-defined]
 
 
 def length_of(vector: Vectors) -> float:
-    """Return the Euclidean length of one vector: infinity where its square is no 32-bit float."""
-    with np.errstate(over="ignore"):
-        return math.sqrt(vector.dot(vector))
+    """Return the Euclidean length of one vector: infinity where its square is no 32-bit float.
+
+    `vector` is float32 and C-contiguous. Of numpy's own products each would ask, at the price of
+    a hundred distances, whether it may overflow.
+    """
+    return math.sqrt(_squared_length(_pointer(vector), vector.shape[0]))
 
 
 def norms(vectors: Vectors) -> Floats:
@@ -103,7 +107,10 @@ class ExactRanker:
     vector; cosines are clamped to [-1, 1], as pgvector does.
     """
 
-    __slots__ = ("_inverse_norms", "_ranked", "_vectors", "_vectors_pointer", "dimension", "metric")
+    __slots__ = (
+        *("_are_bounded", "_inverse_norms", "_ranked", "_vectors", "_vectors_pointer"),
+        *("dimension", "metric"),
+    )
 
     def __init__(self, metric: Metric, vectors: Vectors, known_norms: Floats | None = None) -> None:
         assert vectors.ndim == 2 and vectors.flags.c_contiguous, vectors.shape
@@ -114,8 +121,10 @@ class ExactRanker:
         self._vectors_pointer = _pointer(vectors) if vectors.dtype == np.float32 else None
         self._ranked = 0
         self._inverse_norms: Floats | None = None
+        # Whether it is known that no vector has an infinite length, and so the inverse 0.
+        self._are_bounded = False
         if known_norms is not None:
-            self._inverse_norms = _inverse(known_norms)
+            self._keep_inverse(_inverse(known_norms))
 
     def __len__(self) -> int:
         return len(self._vectors)
@@ -144,6 +153,7 @@ class ExactRanker:
         """
         count = rows.shape[0]
         long_way = count < _SHORTCUT_ROWS or k * 4 > count
+        long_way |= self.metric is Metric.COSINE and not self._are_bounded
         if long_way or self._vectors_pointer is None or self.metric not in _MEASURED_BY_PRODUCT:
             return top_k(self.distances(query, rows), rows, k)
         scores = np.empty(count, dtype=np.float32)
@@ -260,10 +270,14 @@ class ExactRanker:
             return np.sqrt(products, out=products)
         if self.metric is Metric.INNER_PRODUCT:
             return np.negative(products, out=products)
+        inverse, length = self._inverse_lengths(rows), length_of(query)
+        if self._are_bounded and length < math.inf:
+            np.multiply(products, inverse, out=products)
+            return _cosine_distances(products, _negative_inverse(length))
         # An infinite length, times its inverse, is no number: such a vector has no angle.
         with np.errstate(invalid="ignore"):
-            np.multiply(products, self._inverse_lengths(rows), out=products)
-            return _cosine_distances(products, _negative_inverse(length_of(query)))
+            np.multiply(products, inverse, out=products)
+            return _cosine_distances(products, _negative_inverse(length))
 
     def _inverse_lengths(self, rows: Rows | None) -> Floats:
         """Return 1 / |x| of some rows, or all.
@@ -277,8 +291,13 @@ class ExactRanker:
                 self._ranked += len(rows)
                 if self._ranked < len(self._vectors) * _NORMS_SHARE:
                     return _inverse(norms(self._vectors[rows]))
-            known = self._inverse_norms = _inverse(norms(self._vectors))
+            known = self._keep_inverse(_inverse(norms(self._vectors)))
         return known if rows is None else known.take(rows)
+
+    def _keep_inverse(self, inverse: Floats) -> Floats:
+        self._are_bounded = bool((inverse != 0).all())
+        self._inverse_norms = inverse
+        return inverse
 
     def _by_block(self, query: Vectors, rows: Rows | None) -> Floats:
         if self.metric.over_bits:
