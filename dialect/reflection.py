@@ -8,15 +8,12 @@ from sqlalchemy import exc, types
 from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSON
 from sqlalchemy.engine import default
 from sqlalchemy.engine.reflection import cache
-from sqlglot import exp
 
-from vsql.core.distance import Metric
 from vsql.core.schema import NO_CONSTRAINT, Check, Column, Index
 from vsql.core.snapshot import Snapshot, TableSnapshot
-from vsql.core.types import VECTOR_FAMILIES, Family, SqlType
+from vsql.core.types import Family, SqlType
 from vsql.dialect.types import BFloatVector, Bit, HalfVector, Int8Vector, SparseVector, Vector
-from vsql.grammar.parse import parse_expression
-from vsql.planner.bind import type_name
+from vsql.executor.type_names import operator_class
 
 _PLAIN: dict[Family, Callable[[], types.TypeEngine[Any]]] = {
     Family.BOOLEAN: types.BOOLEAN,
@@ -305,7 +302,7 @@ def _index(index: Index, table: TableSnapshot) -> dict[str, Any]:
         options["vsql_with"] = dict(index.options)
     names = _names_in(index, table)
     if index.metric is not None and names[0] is not None:
-        options["vsql_ops"] = {names[0]: _operator_class(index.metric, table, names[0])}
+        options["vsql_ops"] = {names[0]: operator_class(index, table)}
     found: dict[str, Any] = {
         "name": index.name,
         "unique": index.unique,
@@ -315,29 +312,11 @@ def _index(index: Index, table: TableSnapshot) -> dict[str, Any]:
         found["dialect_options"] = options
     if names == [None]:
         # A class belongs to a column's name, which an expression has not got: it stands beside it.
-        class_ = "" if index.metric is None else f" {_class_of_expression(index)}"
+        class_ = "" if index.metric is None else f" {operator_class(index, table)}"
         found["expressions"] = [f"({index.key}){class_}"]
     if index.unique and NO_CONSTRAINT not in index.options:
         found["duplicates_constraint"] = index.name
     return found
-
-
-def _operator_class(metric: Metric, table: TableSnapshot | None = None, column: str = "") -> str:
-    """Return the class as pgvector names it, after the type of the column where there is one."""
-    if metric.over_bits:
-        return f"bit_{metric.operator_class}"
-    family = Family.VECTOR if table is None else table.table.column(column).type.family
-    return f"{family.value.lower()}_{metric.operator_class}"
-
-
-def _class_of_expression(index: Index) -> str:
-    """Return the class of a key such as `CAST(e AS HALFVEC(3))`: its type is the cast's."""
-    assert index.metric is not None
-    key = parse_expression(index.key)
-    family = VECTOR_FAMILIES.get(type_name(key.to)) if isinstance(key, exp.Cast) else None
-    if family is None or index.metric.over_bits:
-        return _operator_class(index.metric)
-    return f"{family.value.lower()}_{index.metric.operator_class}"
 
 
 def _names_in(index: Index, table: TableSnapshot) -> list[str | None]:

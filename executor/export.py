@@ -8,7 +8,6 @@ import pyarrow as pa
 from sqlglot import exp
 
 from vsql.core import sqlstate
-from vsql.core.distance import Metric
 from vsql.core.errors import Error, OperationalError
 from vsql.core.schema import Column, NamedObject, Partitioning
 from vsql.core.snapshot import TableSnapshot
@@ -16,6 +15,7 @@ from vsql.executor.context import Context
 from vsql.executor.copy import copy_to
 from vsql.executor.scan import pick
 from vsql.executor.seal import batch_of
+from vsql.executor.type_names import operator_class
 from vsql.grammar.parse import parse_query
 from vsql.grammar.utility_statements import CopyTo
 from vsql.planner.facts import Facts
@@ -178,13 +178,6 @@ def _column(column: Column) -> str:
     return text
 
 
-def _operator_class(metric: Metric, column: Column | None) -> str:
-    """Return the class with the type that it is for: that of the column, where there is one."""
-    if column is not None:
-        return f"{column.type.family.value.lower()}_{metric.operator_class}"
-    return f"{'bit' if metric.over_bits else 'vector'}_{metric.operator_class}"
-
-
 def _index_statements(table: TableSnapshot) -> list[str]:
     statements: list[str] = []
     for index in table.indexes:
@@ -192,8 +185,7 @@ def _index_statements(table: TableSnapshot) -> list[str]:
             continue
         plain = index.key.startswith('"') and index.key.count('"') == 2
         key = index.key if plain else f"({index.key})"
-        column = table.table.key_column(index)
-        metric = "" if index.metric is None else f" {_operator_class(index.metric, column)}"
+        metric = "" if index.metric is None else f" {operator_class(index, table)}"
         options = ", ".join(f"{name} = {value}" for name, value in index.options.items())
         with_ = f" WITH ({options})" if options else ""
         statements.append(

@@ -7,8 +7,12 @@ from sqlglot import exp
 
 from vsql.core import types
 from vsql.core.dense import shown
+from vsql.core.schema import Index
+from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import VECTOR_FAMILIES, Family, SqlType
 from vsql.executor.vectors import of_any_dimension, to_vector
+from vsql.grammar.parse import parse_expression
+from vsql.planner.bind import type_name
 
 
 def type_named(node: exp.DataType) -> SqlType:
@@ -26,6 +30,21 @@ def type_named(node: exp.DataType) -> SqlType:
     if name == "VECTOR" and not arguments:
         return SqlType(Family.VECTOR, (1,))
     return types.named(str(name), arguments)
+
+
+def operator_class(index: Index, table: TableSnapshot) -> str:
+    """Return the class of a vector index's key, named after the type of the column, or of the cast.
+
+    An expression of which no type is seen is taken for a VECTOR.
+    """
+    assert index.metric is not None
+    family = Family.BIT if index.metric.over_bits else Family.VECTOR
+    column, key = table.table.key_column(index), parse_expression(index.key)
+    if column is not None:
+        family = column.type.family
+    elif isinstance(key, exp.Cast):
+        family = VECTOR_FAMILIES.get(type_name(key.to), family)
+    return f"{family.value.lower()}_{index.metric.operator_class}"
 
 
 def cast_to_vector(value: Any, cast: exp.Cast) -> Any:

@@ -196,7 +196,9 @@ def checked(numbers: Stored, type_: SqlType, where: str) -> Stored:
     raise DataError(
         f"{where}: element {places[0] + 1} of {type_}, {number:g}, {what}",
         code=sqlstate.DATA_EXCEPTION if fraction else sqlstate.NUMERIC_VALUE_OUT_OF_RANGE,
-        hint="an explicit cast from a vector rounds, as in e::int8vec" if fraction else None,
+        hint="a cast from another vector type rounds, as in e::vector::int8vec"
+        if fraction
+        else None,
     )
 
 

@@ -1,5 +1,7 @@
 """A vector index over an expression: a definition, whose searches are exact."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -26,3 +28,18 @@ def test_it_survives_every_rewrite() -> None:
                 found = [row[0] for row in run(nearest).fetchall()]
                 assert found == [n for n in expected.tolist() if n != 399][:3]
         assert not run("CHECK DATABASE").fetchall()
+
+
+@pytest.mark.parametrize("family", ["halfvec", "int8vec", "bfloatvec", "vector"])
+def test_an_export_keeps_its_class(family: str, tmp_path: Path) -> None:
+    with vsql.connect(autocommit=True) as connection:
+        connection.execute("CREATE TABLE t (id INT PRIMARY KEY, e VECTOR(3))")
+        with pytest.warns(UserWarning, match="speeds nothing up"):
+            connection.execute(
+                f"CREATE INDEX ix ON t USING hnsw ((e::{family}(3)) {family}_l2_ops)"
+            )
+        connection.execute(f"EXPORT DATABASE '{tmp_path}'")
+    with vsql.connect(autocommit=True) as other:
+        with pytest.warns(UserWarning, match="speeds nothing up"):
+            other.execute(f"IMPORT DATABASE '{tmp_path}'")
+        assert [row[0] for row in other.execute("SHOW INDEXES").fetchall() if row[0] == "ix"]
