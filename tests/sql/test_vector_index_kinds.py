@@ -293,3 +293,20 @@ def test_a_damaged_file_is_built_anew(kind: str, tmp_path: Path) -> None:
         connection.execute("SET target_recall = 0.5")
         with pytest.warns(RuntimeWarning, match="built anew"):
             assert _found(connection, "<->", FLOATS[20], "")[0][0] == 20
+
+
+@pytest.mark.parametrize(
+    "kind", ["IVF_FLAT", "IVF_SQ8", "IVF_PQ", "IVF_RABITQ", "SCANN", "HNSW_PQ"]
+)
+def test_numbers_too_large_to_cluster_are_refused(kind: str) -> None:
+    """Faiss's clustering met infinite distances, threw where nobody catches, and that was it."""
+    signs = np.random.default_rng(0).choice([-3e38, 3e38], (1_500, 32)).astype(np.float32)
+    with vsql.connect(autocommit=True, background="off") as connection:
+        connection.execute("CREATE TABLE t (id INT, e VECTOR(32))")
+        rows = pa.table({"id": range(1_500), "e": list(signs)})
+        connection.cursor().adbc_ingest("t", rows, "append")
+        connection.execute("FLUSH")
+        with pytest.raises(vsql.OperationalError, match="too large") as caught:
+            connection.execute(f"CREATE INDEX ON t USING {kind} (e vector_l2_ops)")
+        assert caught.value.sqlstate == "54000"
+        connection.execute(f"CREATE INDEX ON t USING {kind} (e vector_cosine_ops)")

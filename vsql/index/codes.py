@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from vsql.core import sqlstate
 from vsql.core.distance import Metric
+from vsql.core.errors import OperationalError
 from vsql.core.protocols import AnyOption, FlagOption, Floats, Vectors, WordOption
 
 REFINED: tuple[AnyOption, ...] = (
@@ -17,6 +19,7 @@ REFINED: tuple[AnyOption, ...] = (
 """Milvus keeps finer codes to rank candidates by; here the column has the vectors themselves."""
 
 PRODUCT_BITS_MAX = 16
+_FLOAT_MAX = float(np.finfo(np.float32).max)
 _SAMPLE_BYTES_MAX = 1 << 30
 _TRAINING_ROWS_MIN = 64
 """At least a few vectors for each of 16 centres, the fewest that anything learns."""
@@ -96,8 +99,22 @@ def extremes(vectors: Vectors, metric: Metric) -> Floats:
 def sample(vectors: Vectors, wanted: int, least: int, metric: Metric) -> Floats:
     """Return about `wanted` vectors to train on, float32: all, repeated where they are too few.
 
-    At least `least`, and beyond that not more than a gigabyte.
+    At least `least`, and beyond that not more than a gigabyte. Raises OperationalError (54000) for
+    numbers so large that distances between them are none: faiss ends the process over those.
     """
+    chosen = _chosen(vectors, wanted, least, metric)
+    largest = float(np.abs(chosen).max(initial=0.0))
+    if 4 * largest * largest * chosen.shape[1] > _FLOAT_MAX:
+        raise OperationalError(
+            f"numbers up to {largest:.3g} are too large to be clustered: squares of distances"
+            " between such vectors are no 32-bit floats",
+            code=sqlstate.PROGRAM_LIMIT_EXCEEDED,
+            hint="create an HNSW index, which is not clustered, or scale the vectors down",
+        )
+    return chosen
+
+
+def _chosen(vectors: Vectors, wanted: int, least: int, metric: Metric) -> Floats:
     from vsql.index.faiss_calls import prepared
 
     rows, dimension = vectors.shape
