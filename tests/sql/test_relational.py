@@ -226,6 +226,9 @@ EXPRESSIONS: tuple[tuple[str, Any], ...] = (
     ("quote_ident('a b') || quote_ident('ab') || quote_literal('it''s')", "\"a b\"ab'it''s'"),
     ("quote_nullable(NULL)", "NULL"),
     ("to_hex(255)", "ff"),
+    ("0x1F + 0o17 + 0b1_01 + 1_000", 1051),
+    ("1_000.2_5 + 1_0e-1", 1001.25),
+    ("'1_0,' || $$0x1,$$", "1_0,0x1,"),
     ("encode('abc'::bytea, 'hex')", "616263"),
     ("encode(decode('616263', 'hex'), 'base64')", "YWJj"),
     ("'abc'::varchar(2)", "ab"),
@@ -314,6 +317,15 @@ ERRORS: tuple[tuple[str, type[vsql.Error], str, str], ...] = (
     ("SELECT id FROM t WHERE rank() OVER () = 1", vsql.ProgrammingError, "42P20", "window"),
     ("DELETE FROM t WHERE max(id) = 4", vsql.ProgrammingError, "42803", "aggregate"),
     ("SELECT DISTINCT g FROM t ORDER BY n", vsql.ProgrammingError, "42P10", "DISTINCT"),
+    ("SELECT 1e400", vsql.DataError, "22003", "1e400.*out of range"),
+    ("SELECT id FROM t WHERE n < -1.5E+999", vsql.DataError, "22003", "out of range"),
+    ("SELECT 1__0", vsql.ProgrammingError, "42601", "trailing junk.*1__0"),
+    ("SELECT 1_", vsql.ProgrammingError, "42601", "trailing junk"),
+    ("SELECT 123abc", vsql.ProgrammingError, "42601", "trailing junk"),
+    ("SELECT 0b12", vsql.ProgrammingError, "42601", "trailing junk"),
+    ("SELECT id, FROM t", vsql.ProgrammingError, "42601", 'near ","'),
+    ("SELECT id FROM t ORDER BY id, -- nothing", vsql.ProgrammingError, "42601", 'near ","'),
+    ("SELECT id FROM t WHERE id IN (1, /* 2 */)", vsql.ProgrammingError, "42601", 'near ","'),
     ("SELECT 1 / 0", vsql.DataError, "22012", "zero"),
     ("SELECT 2147483647::int + 1::int", vsql.DataError, "22003", "verflow"),
     ("SELECT 99999999999::int", vsql.DataError, "22003", "out of range"),
@@ -355,7 +367,7 @@ ERRORS: tuple[tuple[str, type[vsql.Error], str, str], ...] = (
 
 
 # What PostgreSQL does not have, or does.
-OURS = ("QUALIFY", "EXCLUDE", "WITH d AS (DELETE", "999999999999999", "+1+1+1")
+OURS = ("QUALIFY", "1e400", "E+999", "EXCLUDE", "WITH d AS (DELETE", "999999999999999", "+1+1+1")
 
 
 @pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR")
@@ -396,7 +408,8 @@ def test_error(
 @pytest.mark.parametrize(
     ("clock", "name", "kind"),
     [
-        ("now()", "current_timestamp", "TIMESTAMPTZ"),
+        ("now()", "now", "TIMESTAMPTZ"),
+        ("NOW ( )::date", "now", "DATE"),
         ("current_timestamp", "current_timestamp", "TIMESTAMPTZ"),
         ("current_date", "current_date", "DATE"),
         ("current_time", "current_time", "TIME"),
