@@ -24,6 +24,8 @@ _REPLACED = {
     "cast_mark": "? ",
     "limit_all": "",
     "oid_array": "::bigint",
+    # To sqlglot the cast of DATE '2026-01-01'::text is the string's.
+    "typed": "",
     "number": "",
     # To sqlglot now() is CURRENT_TIMESTAMP, which has another name as an output.
     "now": f"{NOW}()",
@@ -36,6 +38,8 @@ _DECIMAL = re.compile(rf"(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+
 _PIECE = re.compile(
     r"""
     (?P<escaped>\b[eE]'(?:[^'\\]|\\.|'')*+')
+  | (?P<typed>(?<![\w$."])(?i:date|time(?:stamp)?(?:tz|\s+with(?:out)?\s+time\s+zone)?)\s*
+      '(?:[^']|'')*+'(?=\s*::))
   | (?P<string>'(?:[^']|'')*+')
   | (?P<name>"(?:[^"]|"")*+")
   | (?P<line_comment>--[^\n]*)
@@ -138,6 +142,8 @@ def rewrite(text: str) -> Rewritten:
             continue
         if piece.kind == "operator":
             replacement = f" OPERATOR(vsql.{_word(text[piece.start : piece.end])}) "
+        elif piece.kind == "typed":
+            replacement = f"({text[piece.start : piece.end]})"
         elif piece.kind == "number":
             replacement = _number(text, piece)
         elif piece.kind == "open_comma":

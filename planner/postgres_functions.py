@@ -260,8 +260,17 @@ def _concatenation(node: exp.Expr) -> exp.Expr:
 
 
 def _cast(node: exp.Expr) -> exp.Expr:
-    """An explicit cast to VARCHAR(n) cuts what is longer, and '{1,2}' is an array."""
+    """An explicit cast to VARCHAR(n) cuts what is longer, and '{1,2}' is an array.
+
+    Raises NotSupportedError for a time with a zone, which no column keeps.
+    """
     kind, value = node.args["to"], node.this
+    if kind.this is exp.DataType.Type.TIMETZ:
+        raise NotSupportedError(
+            "type TIME WITH TIME ZONE is not supported",
+            span=span_of(value),
+            hint="use TIMESTAMPTZ, or TIME, which has no zone",
+        )
     if kind.this is exp.DataType.Type.ARRAY and isinstance(value, exp.Literal):
         if value.is_string and value.name.lstrip().startswith("{"):
             node.set("this", _array(value))

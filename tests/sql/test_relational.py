@@ -226,6 +226,11 @@ EXPRESSIONS: tuple[tuple[str, Any], ...] = (
     ("quote_ident('a b') || quote_ident('ab') || quote_literal('it''s')", "\"a b\"ab'it''s'"),
     ("quote_nullable(NULL)", "NULL"),
     ("to_hex(255)", "ff"),
+    ("DATE '2026-01-02'::text", "2026-01-02"),
+    ("TIMESTAMP '2026-01-02 03:04:05' :: text || '!'", "2026-01-02 03:04:05!"),
+    ("timestamp without time zone\n'2026-01-02 03:04:05'::date::text", "2026-01-02"),
+    ("TIME '03:04:05'::varchar(5)", "03:04"),
+    ("extract(day FROM TIMESTAMPTZ '2026-01-02 03:04:05+00'::timestamp)", 2),
     ("0x1F + 0o17 + 0b1_01 + 1_000", 1051),
     ("1_000.2_5 + 1_0e-1", 1001.25),
     ("'1_0,' || $$0x1,$$", "1_0,0x1,"),
@@ -317,6 +322,8 @@ ERRORS: tuple[tuple[str, type[vsql.Error], str, str], ...] = (
     ("SELECT id FROM t WHERE rank() OVER () = 1", vsql.ProgrammingError, "42P20", "window"),
     ("DELETE FROM t WHERE max(id) = 4", vsql.ProgrammingError, "42803", "aggregate"),
     ("SELECT DISTINCT g FROM t ORDER BY n", vsql.ProgrammingError, "42P10", "DISTINCT"),
+    ("SELECT TIMETZ '10:00:00+02'", vsql.NotSupportedError, "0A000", "TIME WITH TIME ZONE"),
+    ("SELECT '10:00+02'::timetz::text", vsql.NotSupportedError, "0A000", "TIME WITH TIME ZONE"),
     ("SELECT 1e400", vsql.DataError, "22003", "1e400.*out of range"),
     ("SELECT id FROM t WHERE n < -1.5E+999", vsql.DataError, "22003", "out of range"),
     ("SELECT 1__0", vsql.ProgrammingError, "42601", "trailing junk.*1__0"),
@@ -367,7 +374,17 @@ ERRORS: tuple[tuple[str, type[vsql.Error], str, str], ...] = (
 
 
 # What PostgreSQL does not have, or does.
-OURS = ("QUALIFY", "1e400", "E+999", "EXCLUDE", "WITH d AS (DELETE", "999999999999999", "+1+1+1")
+OURS = (
+    "QUALIFY",
+    "TIMETZ",
+    "timetz",
+    "1e400",
+    "E+999",
+    "EXCLUDE",
+    "WITH d AS (DELETE",
+    "999999999999999",
+    "+1+1+1",
+)
 
 
 @pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR")
