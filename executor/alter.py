@@ -16,7 +16,7 @@ from vsql.core import changes as change
 from vsql.core import sqlstate
 from vsql.core.changes import Change
 from vsql.core.errors import IntegrityError, ProgrammingError, did_you_mean
-from vsql.core.schema import Column, Index, Table
+from vsql.core.schema import Column, Index, Table, joined_names
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import Family, SqlType
 from vsql.executor.coerce import from_arrow_column, from_values
@@ -177,7 +177,7 @@ def _drop_column(one: st.DropColumn, table: TableSnapshot, context: Context) -> 
     columns = tuple(c for c in owner.columns if c.id != column.id)
     checks = tuple(check for check in owner.checks if one.name not in _names(check.condition))
     properties = dict(owner.properties)
-    if one.name in properties.get("cluster_by", "").split(","):
+    if one.name in owner.clustered_by:
         del properties["cluster_by"]
     dropped = [
         change.DropIndex(owner.id, i.id) for i in table.indexes if one.name in columns_read(i)
@@ -222,9 +222,9 @@ def _rename_column(
         for c in owner.columns
     )
     properties = dict(owner.properties)
-    if "cluster_by" in properties:
-        names = properties["cluster_by"].split(",")
-        properties["cluster_by"] = ",".join(one.new_name if n == one.name else n for n in names)
+    if owner.clustered_by:
+        names = [one.new_name if n == one.name else n for n in owner.clustered_by]
+        properties["cluster_by"] = joined_names(names)
     parts = owner.partitioning
     if parts is not None and parts.column == one.name:
         parts = replace(parts, column=one.new_name)

@@ -7,6 +7,7 @@ check type, length, dimension, NaN and NOT NULL, and name the column and the row
 import datetime
 import decimal
 import json
+import re
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -181,24 +182,43 @@ def _refuse(value: Any) -> Any:
     raise ValueError(value)
 
 
+# NaN and Infinity, which Python reads, are no JSON.
+_JSON = json.JSONDecoder(parse_constant=_refuse)
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
+
+
 def _json_text(value: Any, column: Column, row: int) -> str | None:
     """Return a JSON document as text; text must be one already, anything else is dumped."""
     if value is None:
         return None
     if isinstance(value, str):
-        try:
-            json.loads(value)
-        except (ValueError, RecursionError):
-            raise DataError(
-                f'column "{column.name}", row {row}: invalid JSON',
-                code=sqlstate.INVALID_TEXT_REPRESENTATION,
-            ) from None
+        _check_json(value, column, row)
         return value
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text.encode()
     except (TypeError, ValueError, RecursionError):
         raise DataError(
             f'column "{column.name}", row {row}: {type(value).__name__} is not JSON',
+            code=sqlstate.INVALID_TEXT_REPRESENTATION,
+        ) from None
+    return text
+
+
+def _check_json(text: str, column: Column, row: int) -> None:
+    """Raise DataError (22P02) for what is no JSON, or holds half of a UTF-16 pair.
+
+    Such a half is no character: no text could be made of it, so a query of any path would fail.
+    """
+    try:
+        value = _JSON.decode(text)
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        half = isinstance(error, UnicodeEncodeError)
+        raise DataError(
+            f'column "{column.name}", row {row}: invalid JSON'
+            + (": one half of a Unicode surrogate pair" if half else ""),
             code=sqlstate.INVALID_TEXT_REPRESENTATION,
         ) from None
 
@@ -266,7 +286,7 @@ def from_arrow_column(
     elif type_.family is Family.BIT and pa.types.is_string(array.type):
         array = _vectors_from_values(array.to_pylist(), column, first_row)
     elif type_.family is Family.JSON:
-        array = _json_column(array, column, first_row)
+        array = from_values(array.to_pylist(), column, first_row)
     elif array.type != type_.arrow:
         array = _cast(array, column, first_row)
     return _checked(array, column, first_row)
@@ -283,14 +303,6 @@ def _without_views(type_: pa.DataType) -> pa.DataType:
     if pa.types.is_string_view(type_):
         return pa.string()
     return pa.binary() if pa.types.is_binary_view(type_) else type_
-
-
-def _json_column(array: pa.Array, column: Column, first_row: int) -> pa.Array:
-    if pa.types.is_string(array.type):
-        return array
-    if pa.types.is_large_string(array.type):
-        return array.cast(pa.string())
-    return from_values(array.to_pylist(), column, first_row)
 
 
 def _cast(array: pa.Array, column: Column, first_row: int) -> pa.Array:

@@ -109,7 +109,9 @@ class Host(Protocol):
     def run_query(self, text: str, settings: Mapping[str, Any]) -> pa.Table:
         """Return the rows of a query, run with some settings changed; raises what it raises."""
 
-    def outputs_of(self, query: str) -> tuple[tuple[str, SqlType], ...]:
+    def outputs_of(
+        self, query: str, *, as_relation: bool = True
+    ) -> tuple[tuple[str, SqlType], ...]:
         """Return name and type of each output of a query, planned anew; raises what it raises."""
 
     def run_script(self, text: str) -> None:

@@ -7,7 +7,7 @@ from sqlglot import exp
 from vsql.core import sqlstate
 from vsql.core.durations import microseconds_long
 from vsql.core.errors import ProgrammingError, Span, did_you_mean
-from vsql.core.schema import Check, Column, Index, Table, new_id
+from vsql.core.schema import Check, Column, Index, Table, new_id, split_names
 from vsql.core.snapshot import Snapshot, TableSnapshot
 from vsql.core.types import Family, SqlType, from_arrow
 from vsql.executor.coerce import from_values
@@ -154,7 +154,7 @@ def check_properties(
                 code=sqlstate.INVALID_PARAMETER_VALUE,
             )
         if name == "cluster_by":
-            for column_name in value.split(","):
+            for column_name in split_names(value):
                 if not any(column.name == column_name for column in columns):
                     raise unknown_column(column_name, tuple(columns), None, "CLUSTER BY")
     return {name: value for name, value in properties.items() if value is not None}

@@ -19,6 +19,7 @@ from vsql.core import sqlstate, types
 from vsql.core.array_text import read_array
 from vsql.core.distance import METRIC_BY_FUNCTION, Metric
 from vsql.core.errors import DatabaseError, DataError, ProgrammingError
+from vsql.core.floating import canonical
 from vsql.core.types import Family, SqlType
 from vsql.executor.coerce import typed_parameter
 from vsql.executor.context import column_of
@@ -322,6 +323,8 @@ def _membership(node: exp.In, frame: Frame) -> pa.Array:
     else:
         wanted = constant_array(filled, key.type)
         searched = key if wanted.type == key.type else key.cast(wanted.type, safe=False)
+        if pa.types.is_floating(wanted.type):
+            searched, wanted = canonical(searched), canonical(wanted)
         found = pc.is_in(searched, value_set=wanted)
     found = pc.if_else(pc.is_valid(key), found, pa.scalar(None, pa.bool_()))
     if len(filled) < len(values):

@@ -127,9 +127,8 @@ def create_statement(table: TableSnapshot) -> str:
         text += f" WITH ({given})"
     if owner.partitioning is not None:
         text += _partition_by(owner.partitioning)
-    if "cluster_by" in owner.properties:
-        names = owner.properties["cluster_by"].split(",")
-        text += f" CLUSTER BY ({', '.join(map(quoted, names))})"
+    if owner.clustered_by:
+        text += f" CLUSTER BY ({', '.join(map(quoted, owner.clustered_by))})"
     return text + ";"
 
 

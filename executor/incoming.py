@@ -215,4 +215,8 @@ def is_steady(text: str) -> bool:
 
     clocks = exp.CurrentTimestamp | exp.CurrentDate | exp.CurrentTime | exp.Cast | exp.Array
     node = parse_expression(text)
-    return is_constant(node) and all(isinstance(f, clocks) for f in node.find_all(exp.Func))
+
+    def is_clock(call: exp.Expr) -> bool:
+        return isinstance(call, clocks) or (isinstance(call, exp.Anonymous) and call.name == "now")
+
+    return is_constant(node) and all(map(is_clock, node.find_all(exp.Func)))

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
+from vsql.core.floating import canonical
 from vsql.executor.json_constants import exactly, is_64_bit, kind_of, whole_of
 from vsql.executor.nested_values import Lists, NestedValues
 
@@ -81,8 +82,7 @@ def is_in(values: pa.Array, constants: list[Any]) -> Flags:
     if not constants:
         return np.zeros(len(values), dtype=bool)
     if pa.types.is_floating(values.type):
-        # For is_in there are two zeros.
-        values = pc.add(values, pa.scalar(0.0, values.type))
+        values = canonical(values)
         constants = [constant + 0.0 for constant in constants if constant == constant]
     found = pc.is_in(values, value_set=pa.array(constants, values.type))
     flags: Flags = found.to_numpy(zero_copy_only=False)

@@ -73,7 +73,7 @@ def drop_schema(statement: st.DropSchema, facts: Facts, context: Context) -> tup
 
 
 def create_view(statement: st.CreateView, facts: Facts, context: Context) -> tuple[Change, ...]:
-    """Return the changes of CREATE VIEW; raises ProgrammingError (42P07), or as its query does."""
+    """Return the changes of CREATE VIEW; raises ProgrammingError (42P07, 42701), as its query."""
     known = context.snapshot.objects.get(("view", statement.name))
     if known is not None and statement.if_not_exists:
         return ()
@@ -81,15 +81,25 @@ def create_view(statement: st.CreateView, facts: Facts, context: Context) -> tup
         refuse_taken_name(statement.name, context.snapshot, statement.span)
     body, before = statement.query, ""
     if statement.columns:
-        names = ", ".join('"' + name.replace('"', '""') + '"' for name in statement.columns)
+        given = ", ".join('"' + name.replace('"', '""') + '"' for name in statement.columns)
         before = "SELECT * FROM ("
-        body = f"{before}{body}) AS vsql_view ({names})"
+        body = f"{before}{body}) AS vsql_view ({given})"
     try:
         context.host.outputs_of(body)
     except Error as error:
         if error.span is not None and error.statement is None:
             error.span = error.span.moved(statement.query_span.start - len(before))
         raise
+    outputs = context.host.outputs_of(statement.query, as_relation=False)
+    names = statement.columns or tuple(name for name, _ in outputs)
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise ProgrammingError(
+            f'column "{repeated}" is specified more than once',
+            code=sqlstate.DUPLICATE_COLUMN,
+            span=statement.span,
+            hint="give one of them another name with AS",
+        )
     identity = known.id if known is not None else new_id()
     return (change.PutObject(NamedObject(identity, "view", statement.name, body)),)
 

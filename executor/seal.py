@@ -138,10 +138,9 @@ def _shredder(table: Table, context: Context) -> Shred | None:
 
 def _clustered(batch: pa.RecordBatch, table: Table) -> Rows | None:
     """Return the order of the table's CLUSTER BY columns, so that zone maps prune."""
-    written = table.properties.get("cluster_by")
-    if not written:
+    names = [name for name in table.clustered_by if table.find(name) is not None]
+    if not names:
         return None
-    names = [name for name in written.split(",") if table.find(name) is not None]
     keys = pa.table([batch.column(name) for name in names], names=names)
     order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in names])
     rows: Rows = order.to_numpy().astype(np.int64)

@@ -12,16 +12,18 @@
 | `a NOT LIKE b`, `a IS NOT NULL` | `Not(Like(a, b))`, `Not(Is(a, Null))` |
 """
 
+import math
+
 from sqlglot import exp
 
 from vsql.core import sqlstate
 from vsql.core.distance import METRIC_BY_FUNCTION, Metric
-from vsql.core.errors import ProgrammingError, Span
+from vsql.core.errors import DataError, ProgrammingError, Span
 from vsql.grammar.builtin_names import lower_builtin
 from vsql.grammar.filter_names import FILTER, function_name
 from vsql.grammar.json_operators import lower_json
 from vsql.grammar.matches import FUNCTION, lower_matches
-from vsql.grammar.operators import HAS_KEY, Rewritten, pieces
+from vsql.grammar.operators import HAS_KEY, NOW, Rewritten, pieces
 
 _IN_WHAT = ("expressions", "query", "unnest", "field")
 _WORDS = {f"vsql.{metric.value}": metric for metric in Metric}
@@ -73,6 +75,10 @@ def lower(tree: exp.Expr, rewritten: Rewritten) -> tuple[exp.Expr, tuple[str, ..
             return _distance(metric, node.this, node.expression, node)
         if isinstance(node, exp.Anonymous) and node.name.lower() in METRIC_BY_FUNCTION:
             node.set("this", node.name.lower())
+        if isinstance(node, exp.Literal) and not node.is_string and "e" in node.name.lower():
+            _check_range(node)
+        if isinstance(node, exp.Anonymous) and node.name.lower() == NOW:
+            node.set("this", "now")
         if isinstance(node, exp.Anonymous) and node.name.lower() == FUNCTION:
             return lower_matches(node)
         return lower_json(node)
@@ -96,6 +102,14 @@ def lower(tree: exp.Expr, rewritten: Rewritten) -> tuple[exp.Expr, tuple[str, ..
     if marks:
         return lowered, tuple(str(number + 1) for number in range(marks))
     return lowered, tuple(sorted(keys, key=lambda key: (key.isdigit(), key.zfill(9))))
+
+
+def _check_range(number: exp.Literal) -> None:
+    if math.isinf(float(number.name)):
+        raise DataError(
+            f'"{number.name}" is out of range for DOUBLE PRECISION',
+            code=sqlstate.NUMERIC_VALUE_OUT_OF_RANGE,
+        )
 
 
 def _is_empty(node: exp.In) -> bool:

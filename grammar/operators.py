@@ -16,6 +16,7 @@ from vsql.core.distance import METRIC_BY_OPERATOR
 from vsql.core.errors import ProgrammingError, Span
 
 HAS_KEY = "has_key"
+NOW = "vsql_now"
 # sqlglot reads ?:: as one operator, knows no LIMIT ALL, and no array of oids.
 _REPLACED = {
     "operator": "",
@@ -23,11 +24,22 @@ _REPLACED = {
     "cast_mark": "? ",
     "limit_all": "",
     "oid_array": "::bigint",
+    # To sqlglot the cast of DATE '2026-01-01'::text is the string's.
+    "typed": "",
+    "number": "",
+    # To sqlglot now() is CURRENT_TIMESTAMP, which has another name as an output.
+    "now": f"{NOW}()",
+    "open_comma": "",
 }
+_DIGITS = r"\d+(?:_\d+)*"
+_INTEGER = re.compile(r"0[xX](?:_?[0-9a-fA-F])+|0[oO](?:_?[0-7])+|0[bB](?:_?[01])+")
+_DECIMAL = re.compile(rf"(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?")
 
 _PIECE = re.compile(
     r"""
     (?P<escaped>\b[eE]'(?:[^'\\]|\\.|'')*+')
+  | (?P<typed>(?<![\w$."])(?i:date|time(?:stamp)?(?:tz|\s+with(?:out)?\s+time\s+zone)?)\s*
+      '(?:[^']|'')*+'(?=\s*::))
   | (?P<string>'(?:[^']|'')*+')
   | (?P<name>"(?:[^"]|"")*+")
   | (?P<line_comment>--[^\n]*)
@@ -38,6 +50,11 @@ _PIECE = re.compile(
   | (?P<oid_array>::oid(?=\s*\[\s*\]))
   | (?P<cast_mark>\?(?=::))
   | (?P<limit_all>\b(?i:limit\s+all)\b)
+  | (?P<number>(?<![\w$])(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][+-]?\d++)?+[A-Za-z_]\w*+
+      (?:\.\d\w*+)?+(?:(?<=[eE])[+-]\w++)?+)
+  | (?P<open_comma>,(?=(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*+
+      (?:[)\],;]|\Z|(?i:from|where|group|having|order|limit|union|intersect|except)\b)))
+  | (?P<now>(?<![\w$."])(?i:now)\s*\(\s*\))
   | (?P<open>[(\[])
   | (?P<close>[)\]])
   | (?P<semicolon>;)
@@ -111,7 +128,10 @@ def _unterminated(what: str, start: int) -> ProgrammingError:
 
 
 def rewrite(text: str) -> Rewritten:
-    """Return the text with every distance operator spelled as PostgreSQL's OPERATOR()."""
+    """Return the text as sqlglot's PostgreSQL reader takes it; raises ProgrammingError (42601).
+
+    Every distance operator is spelled as PostgreSQL's OPERATOR(), every number in plain digits.
+    """
     parts: list[str] = []
     starts: list[int] = []
     shifts: list[int] = []
@@ -122,6 +142,17 @@ def rewrite(text: str) -> Rewritten:
             continue
         if piece.kind == "operator":
             replacement = f" OPERATOR(vsql.{_word(text[piece.start : piece.end])}) "
+        elif piece.kind == "typed":
+            replacement = f"({text[piece.start : piece.end]})"
+        elif piece.kind == "number":
+            replacement = _number(text, piece)
+        elif piece.kind == "open_comma":
+            raise ProgrammingError(
+                'syntax error at or near ","',
+                code=sqlstate.SYNTAX_ERROR,
+                span=Span(piece.start, piece.end),
+                hint="nothing follows the comma",
+            )
         elif piece.kind == "builtin_operator":
             replacement = text[piece.start : piece.end].partition(".")[2].rstrip(" )")
         parts += [text[done : piece.start], replacement]
@@ -130,6 +161,20 @@ def rewrite(text: str) -> Rewritten:
         starts.append(length)
         shifts.append(length - done)
     return Rewritten("".join((*parts, text[done:])), tuple(starts), tuple(shifts))
+
+
+def _number(text: str, piece: Piece) -> str:
+    """Return a number with letters or underscores in it in plain digits: 0x1F is 31."""
+    written = text[piece.start : piece.end]
+    if _INTEGER.fullmatch(written):
+        return str(int(written, 0))
+    if _DECIMAL.fullmatch(written):
+        return written.replace("_", "")
+    raise ProgrammingError(
+        f'trailing junk after numeric literal at or near "{written}"',
+        code=sqlstate.SYNTAX_ERROR,
+        span=Span(piece.start, piece.end),
+    )
 
 
 def _word(operator: str) -> str:

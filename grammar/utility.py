@@ -11,6 +11,7 @@ from lark.exceptions import UnexpectedEOF, UnexpectedInput, UnexpectedToken
 
 from vsql.core import sqlstate, types
 from vsql.core.errors import ProgrammingError, Span
+from vsql.core.schema import joined_names
 from vsql.core.types import Family, SqlType
 from vsql.grammar import utility_statements as st
 from vsql.grammar.parse import parse_expression, parse_query
@@ -206,7 +207,7 @@ def _properties(node: _Node) -> dict[str, str]:
     for with_ in _trees(node, "with"):
         properties.update(_options(_tree(with_, "options")))
     for cluster in _trees(node, "cluster_by"):
-        properties["cluster_by"] = ",".join(_names(cluster))
+        properties["cluster_by"] = joined_names(_names(cluster))
     return properties
 
 
@@ -331,7 +332,7 @@ _ALTERATIONS: dict[str, Any] = {
     ),
     "set_properties": lambda node, text: st.SetProperties(_options(_tree(node, "options"))),
     "reset_properties": lambda node, text: st.SetProperties(dict.fromkeys(_names(node))),
-    "cluster_by": lambda node, text: st.SetProperties({"cluster_by": ",".join(_names(node))}),
+    "cluster_by": lambda node, text: st.SetProperties({"cluster_by": joined_names(_names(node))}),
 }
 
 

@@ -1,8 +1,7 @@
-"""What the planner knows of the database: the snapshot's tables, outside tables, settings."""
+"""What the planner knows of the database: the snapshot's tables and outside tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from vsql.core import sqlstate
 from vsql.core.errors import ProgrammingError, Span, did_you_mean
@@ -21,7 +20,6 @@ class Facts:
 
     tables: Mapping[str, TableSnapshot]
     outside: Mapping[str, tuple[Column, ...]] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def stored(self, name: str) -> TableSnapshot | None:
         """Return the stored table that `name` means, or None."""

@@ -39,6 +39,13 @@ _TEMPLATES = {
     "array_elements": "unnest(json_extract(a, '$[*]'))",
     "array_elements_text": "unnest(json_extract_string(a, '$[*]'))",
 }
+# What ?, ?| and ?& look at: an object's keys, an array's strings, a string itself.
+_TOP_KEYS = (
+    "CASE json_type(a) WHEN 'ARRAY' THEN list_transform(list_filter("
+    "list_zip(json_type(a, '$[*]'), json_extract_string(a, '$[*]')), "
+    "lambda vsql_x: vsql_x[1] = 'VARCHAR'), lambda vsql_x: vsql_x[2]) "
+    "WHEN 'VARCHAR' THEN [json_extract_string(a, '$')] ELSE json_keys(a) END"
+)
 _SETS = {
     "each": "SELECT key, value FROM json_each(a)",
     "each_text": "SELECT key, json_extract_string(value, '$') AS value FROM json_each(a)",
@@ -58,7 +65,7 @@ def translate_json(node: exp.Expr) -> exp.Expr:
         case exp.Anonymous():
             return _function(node)
         case exp.JSONBContainsAnyTopKeys() | exp.JSONBContainsAllTopKeys():
-            keys = exp.Anonymous(this="json_keys", expressions=[node.this])
+            keys = _filled(_TOP_KEYS, node.this)
             some = isinstance(node, exp.JSONBContainsAnyTopKeys)
             name = "list_has_any" if some else "list_has_all"
             return exp.Anonymous(this=name, expressions=[keys, node.expression])
@@ -124,10 +131,9 @@ def _object_of(arguments: list[exp.Expr]) -> exp.Expr:
 
 
 def _has_key(node: exp.Anonymous) -> exp.Expr:
-    """`jsonb_exists(j, key)`, the function behind `j ? key`: a key of the object itself."""
+    """`jsonb_exists(j, key)`, the function behind `j ? key`: see `_TOP_KEYS`."""
     document, key = node.expressions
-    keys = exp.Anonymous(this="json_keys", expressions=[document])
-    return exp.Anonymous(this="list_contains", expressions=[keys, key])
+    return exp.Anonymous(this="list_contains", expressions=[_filled(_TOP_KEYS, document), key])
 
 
 def _as_rows(node: exp.Table) -> exp.Expr:

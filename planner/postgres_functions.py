@@ -60,6 +60,8 @@ _DATABASE = "getvariable('vsql_database')"
 
 # What is written without parentheses of its own.
 _OPERATORS = (exp.Binary, exp.Unary, exp.Between, exp.In)
+# The flags of PostgreSQL's regular expressions in RE2's letters.
+_FLAGS = {"g": "", "c": "c", "i": "i", "n": "m", "m": "m", "s": "s"}
 _ENCODINGS = {
     "hex": ("lower(hex(_1))", "unhex(_1)"),
     "base64": ("base64(_1)", "from_base64(_1)"),
@@ -89,11 +91,8 @@ def _named(node: exp.Anonymous) -> exp.Expr:
     if name == "pg_backend_pid" and not arguments:
         # Asked anew: a fork is another process.
         return exp.Literal.number(os.getpid())
-    if name in ("regexp_match", "regexp_matches") and len(arguments) == 2:
-        match = _regexp_match(*arguments)
-        # A set: no row where nothing matches.
-        rows = "unnest(CASE WHEN len(_1) > 0 THEN [_1] ELSE [] END)"
-        return match if name == "regexp_match" else filled(rows, match)
+    if name in ("regexp_match", "regexp_matches") and len(arguments) in (2, 3):
+        return _regexp_match(name, *arguments)
     template = _TEMPLATES.get((name, len(arguments)))
     return node if template is None else filled(template, *arguments)
 
@@ -121,12 +120,33 @@ def _parsed(template: str) -> exp.Expr:
     return parse_one(template, read="duckdb")
 
 
-def _regexp_match(text: exp.Expr, pattern: exp.Expr) -> exp.Expr:
-    """The captured groups of the first match, or the match itself, as an array."""
+def _regexp_match(
+    name: str, text: exp.Expr, pattern: exp.Expr, flags: exp.Expr | None = None
+) -> exp.Expr:
+    """The captured groups of a match, or the match itself, as an array; NULL for none.
+
+    `regexp_match` gives the first; `regexp_matches` is a set, with the flag g of all.
+    """
+    if flags is not None and not isinstance(flags, exp.Literal):
+        raise NotSupportedError(f"{name}() needs its flags written out", span=span_of(flags))
+    written = "" if flags is None else flags.name
+    for flag in written:
+        if flag not in _FLAGS or (flag == "g" and name == "regexp_match"):
+            raise DataError(
+                f'{name}() does not know the flag "{flag}"',
+                code=sqlstate.INVALID_PARAMETER_VALUE,
+                span=span_of(flags) if flags is not None else None,
+                hint="known: " + ", ".join(_FLAGS),
+            )
     groups = _groups(pattern)
     numbers = range(1, groups + 1) if groups else range(1)
-    parts = ", ".join(f"regexp_extract(_1, _2, {number})" for number in numbers)
-    return filled(f"CASE WHEN regexp_matches(_1, _2) THEN [{parts}] END", text, pattern)
+    options = "".join(_FLAGS[flag] for flag in written)
+    parts = ", ".join(f"regexp_extract_all(_1, _2, {n}, '{options}')" for n in numbers)
+    fields = ", ".join(f"vsql_x[{place}]" for place in range(1, len(numbers) + 1))
+    matches = filled(f"list_transform(list_zip({parts}), lambda vsql_x: [{fields}])", text, pattern)
+    if name == "regexp_match":
+        return filled("_1[1]", matches)
+    return filled("unnest(_1)" if "g" in written else "unnest(_1[1:1])", matches)
 
 
 def _groups(pattern: exp.Expr) -> int:
@@ -240,8 +260,17 @@ def _concatenation(node: exp.Expr) -> exp.Expr:
 
 
 def _cast(node: exp.Expr) -> exp.Expr:
-    """An explicit cast to VARCHAR(n) cuts what is longer, and '{1,2}' is an array."""
+    """An explicit cast to VARCHAR(n) cuts what is longer, and '{1,2}' is an array.
+
+    Raises NotSupportedError for a time with a zone, which no column keeps.
+    """
     kind, value = node.args["to"], node.this
+    if kind.this is exp.DataType.Type.TIMETZ:
+        raise NotSupportedError(
+            "type TIME WITH TIME ZONE is not supported",
+            span=span_of(value),
+            hint="use TIMESTAMPTZ, or TIME, which has no zone",
+        )
     if kind.this is exp.DataType.Type.ARRAY and isinstance(value, exp.Literal):
         if value.is_string and value.name.lstrip().startswith("{"):
             node.set("this", _array(value))

@@ -115,7 +115,7 @@ def relation_types(tree: exp.Expr, facts: Facts) -> Types:
             types.add(table, tuple((column.name, column.type) for column in columns))
     if not has_vectors(tree, types):
         return types
-    kinds = (exp.CTE, exp.Subquery, exp.Values)
+    kinds = (exp.CTE, exp.Subquery, exp.Lateral, exp.Values)
     derived = [node for node in tree.find_all(*kinds) if node.args.get("alias")]
     # What stands further in, or before, is known after the first pass; one pass more per level.
     for _ in range(_PASSES_MAX):

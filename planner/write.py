@@ -427,7 +427,7 @@ def _returning(
     extra = [Column(0, name, NULL_TYPE) for name in carried]
     if isinstance(tree, exp.Merge):
         extra.append(Column(0, ACTION, NULL_TYPE))
-    known = Facts({}, {alias: (*table.table.columns, *extra)}, facts.settings)
+    known = Facts({}, {alias: (*table.table.columns, *extra)})
     select = exp.select(*outputs, copy=False)
     source = exp.Table(this=exp.to_identifier(alias, quoted=True))
     select.set("from_", exp.From(this=source))

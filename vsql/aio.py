@@ -130,11 +130,14 @@ class AsyncCursor:
         data: Any,
         mode: Literal["append", "create", "replace", "create_append"] = "create",
         *,
+        db_schema_name: str | None = None,
         temporary: bool = False,
     ) -> int:
         """Load Arrow data into a table, as the driver does; returns the number of rows."""
         load = self._cursor.adbc_ingest
-        return await self._statement(load, table_name, data, mode, temporary=temporary)
+        return await self._statement(
+            load, table_name, data, mode, db_schema_name=db_schema_name, temporary=temporary
+        )
 
     async def fetchone(self) -> tuple[Any, ...] | None:
         """Return the next row, or None."""

@@ -630,15 +630,17 @@ class Session:
         assert table is not None
         return table
 
-    def outputs_of(self, query: str) -> tuple[tuple[str, SqlType], ...]:
+    def outputs_of(
+        self, query: str, *, as_relation: bool = True
+    ) -> tuple[tuple[str, SqlType], ...]:
         """Return name and type of each output of a query, planned anew; raises what it raises.
 
-        The place that an error names is one in `query`.
+        As a relation no two have one name. The place that an error names is one in `query`.
         """
         body = query.rstrip().rstrip(";")
-        before = "SELECT * FROM (\n"
+        before, after = ("SELECT * FROM (\n", "AS vsql_query ") if as_relation else ("(\n", "")
         try:
-            prepared = self._prepare(f"{before}{body}\n) AS vsql_query LIMIT 0")
+            prepared = self._prepare(f"{before}{body}\n) {after}LIMIT 0")
             assert prepared.plan is not None and not isinstance(prepared.plan, Write)
             context = replace(self._context(self._settings.current, {}), describes=True)
             result = run(prepared.plan, context)

@@ -79,7 +79,7 @@ class Surroundings:
     def facts(self, older: Mapping[str, TableSnapshot] = NOTHING) -> Facts:
         """Return what the planner may know."""
         tables = {**self.seen.tables, **older} if older else self.seen.tables
-        return Facts(tables, self.outside, self.settings)
+        return Facts(tables, self.outside)
 
     def resolved(self, tree: Any, older: dict[str, TableSnapshot]) -> Any:
         """Return a tree with its names resolved; tables of older versions are put in `older`."""

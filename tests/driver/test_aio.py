@@ -80,6 +80,10 @@ def test_bulk_in_and_out() -> None:
         assert await _count(connection) == 102
         cursor = connection.cursor()
         assert await cursor.adbc_ingest("loaded", pa.table({"a": [1, 2, 3]})) == 3
+        await connection.execute("CREATE SCHEMA s")
+        given = pa.table({"a": [1, 2]})
+        assert await cursor.adbc_ingest("loaded", given, db_schema_name="s") == 2
+        assert await (await connection.execute("SELECT * FROM s.loaded")).fetchall() == [(1,), (2,)]
         found = await connection.execute("SELECT a FROM loaded ORDER BY a")
         assert (await found.fetch_arrow_table())["a"].to_pylist() == [1, 2, 3]
         found = await connection.execute("SELECT a FROM loaded ORDER BY a")

@@ -1,5 +1,6 @@
 """PostgreSQL's JSON operators and functions, over growing and sealed rows."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,12 @@ CASES: tuple[tuple[str, list[Any]], ...] = (
     ("SELECT id FROM t WHERE m ? 'n' AND m ? 't'", [(2,)]),
     ("SELECT id FROM t WHERE m ?| ARRAY['k', 'l'] ORDER BY id", [(1,), (3,)]),
     ("SELECT id FROM t WHERE m ?& ARRAY['n', 't']", [(2,)]),
+    ("SELECT id FROM t WHERE m->'l' ? 'x'", [(3,)]),
+    ("SELECT id FROM t WHERE m->'k' ? 'v'", [(1,)]),
+    ("SELECT m->'l' ?| ARRAY['z', 'y'], m->'l' ?& ARRAY['x', 'z'] FROM t WHERE id > 2 ORDER BY id",
+     [(True, False), (None, None)]),
+    ("SELECT '[[\"a\"], 1, \"\\u0062\"]'::json ?| ARRAY['a', '1'], '[\"\\u0062\"]'::json ? 'b'",
+     [(False, True)]),
     ("SELECT id FROM t WHERE m @> '{\"a\": 3}'", [(2,)]),
     ("SELECT id FROM t WHERE m->'l' @> '[\"x\"]'", [(3,)]),
     ("SELECT id, m #>> '{a,b,1}' FROM t WHERE id < 3 ORDER BY id", [(1, "2"), (2, None)]),
@@ -72,3 +79,45 @@ def test_a_question_mark_is_a_parameter_elsewhere(connection: Any) -> None:
     assert run("SELECT id FROM t WHERE m ->> ? = ?", ("k", "v")).fetchall() == [(1,)]
     assert run("SELECT ? || 'x', ?::int", ("a", "3")).fetchall() == [("ax", 3)]
     assert run("SELECT id FROM t WHERE m ? :key", {"key": "k"}).fetchall() == [(1,)]
+
+
+BAD_DOCUMENTS = (
+    r'{"a": "\ud800"}',
+    r'["\uDC00\ud800"]',
+    r'{"\ud83d": 1}',
+    '{"a": NaN}',
+    '{"a": 1,}',
+)
+
+
+@pytest.mark.parametrize("document", BAD_DOCUMENTS)
+def test_what_no_path_could_read_is_not_stored(document: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    quoted = document.replace('"', '""')
+    path.write_text(f'id,m\n1,"[]"\n2,"{quoted}"\n')
+    with vsql.connect(autocommit=True) as opened:
+        opened.execute("CREATE TABLE t (id INT PRIMARY KEY, m JSON)")
+        opened.execute("INSERT INTO t VALUES (0, '{}')")
+        for statement in (
+            f"INSERT INTO t VALUES (1, '[]'), (2, '{document}')",
+            f"INSERT INTO t SELECT * FROM (VALUES (1, '[]'), (2, '{document}')) AS v",
+            f"COPY t FROM '{path}'",
+        ):
+            with pytest.raises(vsql.DataError, match='column "m", row 2: invalid JSON') as caught:
+                opened.execute(statement)
+            assert caught.value.sqlstate == "22P02"
+        with pytest.raises(vsql.DataError) as caught:
+            opened.execute(f"UPDATE t SET m = '{document}'")
+        assert caught.value.sqlstate == "22P02"
+        assert opened.execute("SELECT * FROM t").fetchall() == [(0, "{}")]
+
+
+def test_a_value_with_half_of_a_surrogate_pair_is_not_json() -> None:
+    with vsql.connect(autocommit=True) as opened:
+        opened.execute("CREATE TABLE t (id INT PRIMARY KEY, m JSON)")
+        with pytest.raises(vsql.DataError, match='column "m", row 1') as caught:
+            opened.execute("INSERT INTO t VALUES (1, ?)", ({"a": "\ud800"},))
+        assert caught.value.sqlstate == "22P02"
+        whole = r'{"a": "\ud83d\ude00 \\ud800"}'
+        opened.execute("INSERT INTO t VALUES (1, ?)", (whole,))
+        assert opened.execute("SELECT m->>'a' FROM t").fetchall() == [("\U0001f600 \\ud800",)]

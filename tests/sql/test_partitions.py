@@ -101,6 +101,27 @@ def test_clustering_lets_zone_maps_prune(connection: Any) -> None:
     assert connection.execute("SELECT count(*) FROM t WHERE n < 50").fetchone() == (50,)
 
 
+def test_a_table_is_clustered_by_columns_of_any_name(connection: Any) -> None:
+    run = connection.execute
+    run('CREATE TABLE c ("a,b" INT, " ""d" INT, e INT) CLUSTER BY ("a,b", " ""d")')
+    run("INSERT INTO c VALUES (2, 1, 1), (1, 2, 2), (1, 1, 3)")
+    run("FLUSH c")
+    assert run("SELECT e FROM c").fetchall() == [(3,), (2,), (1,)]
+    run('ALTER TABLE c RENAME COLUMN e TO "e,f"')
+    run('ALTER TABLE c RENAME COLUMN "a,b" TO "g,h"')
+    run('ALTER TABLE c CLUSTER BY ("e,f")')
+    run("INSERT INTO c VALUES (0, 0, 0)")
+    run("FLUSH c")
+    run("OPTIMIZE TABLE c FULL")
+    assert run('SELECT "g,h" FROM c').fetchall() == [(0,), (2,), (1,), (1,)]
+    run("""CREATE TABLE w ("a,b" INT, c INT) WITH (cluster_by = '"a,b", c')""")
+    run("INSERT INTO w VALUES (2, 1), (1, 2), (1, 1)")
+    run("FLUSH w")
+    assert sorted(run("SELECT * FROM w").fetchall()) == [(1, 1), (1, 2), (2, 1)]
+    run('ALTER TABLE w DROP COLUMN "a,b"')
+    run("INSERT INTO w VALUES (0)")
+
+
 def test_zone_maps_never_lose_a_row(connection: Any) -> None:
     connection.execute("SET segment_rows = 10")
     connection.execute("CREATE TABLE t (id INT, s TEXT, n INT)")

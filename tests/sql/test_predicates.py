@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 import vsql
@@ -72,3 +74,33 @@ def test_an_index_over_several_columns_is_searched_by_the_first(connection: Conn
         connection.execute("CREATE UNIQUE INDEX ON t ((a + 1))")
     connection.execute("ALTER TABLE t DROP COLUMN e")
     assert "both" not in [row[0] for row in connection.execute("SHOW INDEXES FROM t")]
+
+
+ZEROS = (
+    ("f IN (0)", [1, 2]),
+    ("f IN ('-0', 7)", [1, 2]),
+    ("f NOT IN (0, 7)", [3, 4]),
+    ("f = 0", [1, 2]),
+    ("f IN ('NaN', 7)", [3, 4]),
+    ("f = 'NaN'", [3, 4]),
+    ("f > 7", [3, 4]),
+)
+
+
+@pytest.mark.parametrize("type_", ["REAL", "DOUBLE"])
+@pytest.mark.parametrize("kind", [None, "stl_sort", "bitmap", "inverted"])
+def test_there_is_one_zero_and_one_nan(type_: str, kind: str | None) -> None:
+    """IEEE 754 has two zeros and many NaNs; a NaN's sign is one of its bits."""
+    with vsql.connect(":memory:", autocommit=True) as connection:
+        connection.execute(f"CREATE TABLE z (id INT PRIMARY KEY, f {type_})")
+        values = np.array([0.0, -0.0, np.nan, np.copysign(np.nan, -1)])
+        connection.cursor().adbc_ingest(
+            "z", pa.table({"id": np.arange(1, 5), "f": values}), mode="append"
+        )
+        if kind is not None:
+            connection.execute(f"CREATE INDEX z_f ON z USING {kind} (f)")
+        found = [
+            [row[0] for row in connection.execute(f"SELECT id FROM z WHERE {c} ORDER BY id")]
+            for c, _ in ZEROS
+        ]
+        assert found == [rows for _, rows in ZEROS]

@@ -138,6 +138,16 @@ QUERIES: tuple[tuple[str, Rows], ...] = (
     ("SELECT array_positions(ARRAY[1, 5], x) FROM (VALUES (5)) AS v(x)", [([2],)]),
     ("SELECT array_fill(x, ARRAY[2]) FROM (VALUES (5)) AS v(x)", [([5, 5],)]),
     ("SELECT regexp_matches('abc', 'x(.)')", []),
+    ("SELECT regexp_matches('foobarbequebaz', 'ba.', 'g')", [(["bar"],), (["baz"],)]),
+    (
+        "SELECT regexp_matches('barbaz', '(ba)(r)?(z*)', 'g')",
+        [(["ba", "r", ""],), (["ba", None, "z"],)],
+    ),
+    ("SELECT regexp_matches('FOO', 'o', 'gi')", [(["O"],), (["O"],)]),
+    ("SELECT regexp_matches('FOO', 'o', 'i')", [(["O"],)]),
+    ("SELECT regexp_matches('abc', 'x', 'g')", []),
+    ("SELECT regexp_match('ba', '(ba)(r)?')", [(["ba", None],)]),
+    ("SELECT (regexp_match('FOO', 'o', 'i'))[1]", [("O",)]),
     ("SELECT max(clock_timestamp()) > now() FROM generate_series(1, 50000)", [(True,)]),
     ("SELECT id FROM t WHERE id > 2 AND 't'::regclass > 0 ORDER BY id", [(3,), (4,)]),
     ("SELECT count(*) FROM t WHERE 't'::regclass > 0", [(4,)]),
@@ -216,6 +226,14 @@ EXPRESSIONS: tuple[tuple[str, Any], ...] = (
     ("quote_ident('a b') || quote_ident('ab') || quote_literal('it''s')", "\"a b\"ab'it''s'"),
     ("quote_nullable(NULL)", "NULL"),
     ("to_hex(255)", "ff"),
+    ("DATE '2026-01-02'::text", "2026-01-02"),
+    ("TIMESTAMP '2026-01-02 03:04:05' :: text || '!'", "2026-01-02 03:04:05!"),
+    ("timestamp without time zone\n'2026-01-02 03:04:05'::date::text", "2026-01-02"),
+    ("TIME '03:04:05'::varchar(5)", "03:04"),
+    ("extract(day FROM TIMESTAMPTZ '2026-01-02 03:04:05+00'::timestamp)", 2),
+    ("0x1F + 0o17 + 0b1_01 + 1_000", 1051),
+    ("1_000.2_5 + 1_0e-1", 1001.25),
+    ("'1_0,' || $$0x1,$$", "1_0,0x1,"),
     ("encode('abc'::bytea, 'hex')", "616263"),
     ("encode(decode('616263', 'hex'), 'base64')", "YWJj"),
     ("'abc'::varchar(2)", "ab"),
@@ -304,6 +322,17 @@ ERRORS: tuple[tuple[str, type[vsql.Error], str, str], ...] = (
     ("SELECT id FROM t WHERE rank() OVER () = 1", vsql.ProgrammingError, "42P20", "window"),
     ("DELETE FROM t WHERE max(id) = 4", vsql.ProgrammingError, "42803", "aggregate"),
     ("SELECT DISTINCT g FROM t ORDER BY n", vsql.ProgrammingError, "42P10", "DISTINCT"),
+    ("SELECT TIMETZ '10:00:00+02'", vsql.NotSupportedError, "0A000", "TIME WITH TIME ZONE"),
+    ("SELECT '10:00+02'::timetz::text", vsql.NotSupportedError, "0A000", "TIME WITH TIME ZONE"),
+    ("SELECT 1e400", vsql.DataError, "22003", "1e400.*out of range"),
+    ("SELECT id FROM t WHERE n < -1.5E+999", vsql.DataError, "22003", "out of range"),
+    ("SELECT 1__0", vsql.ProgrammingError, "42601", "trailing junk.*1__0"),
+    ("SELECT 1_", vsql.ProgrammingError, "42601", "trailing junk"),
+    ("SELECT 123abc", vsql.ProgrammingError, "42601", "trailing junk"),
+    ("SELECT 0b12", vsql.ProgrammingError, "42601", "trailing junk"),
+    ("SELECT id, FROM t", vsql.ProgrammingError, "42601", 'near ","'),
+    ("SELECT id FROM t ORDER BY id, -- nothing", vsql.ProgrammingError, "42601", 'near ","'),
+    ("SELECT id FROM t WHERE id IN (1, /* 2 */)", vsql.ProgrammingError, "42601", 'near ","'),
     ("SELECT 1 / 0", vsql.DataError, "22012", "zero"),
     ("SELECT 2147483647::int + 1::int", vsql.DataError, "22003", "verflow"),
     ("SELECT 99999999999::int", vsql.DataError, "22003", "out of range"),
@@ -316,6 +345,8 @@ ERRORS: tuple[tuple[str, type[vsql.Error], str, str], ...] = (
     ("SELECT (SELECT id FROM t)", vsql.ProgrammingError, "21000", "one row"),
     ("SELECT format('%d', 1)", vsql.ProgrammingError, "22023", "%d"),
     ("SELECT format('%s')", vsql.ProgrammingError, "22023", "too few"),
+    ("SELECT regexp_match('a', 'a', 'g')", vsql.DataError, "22023", "g"),
+    ("SELECT regexp_matches('a', 'a', 'gz')", vsql.DataError, "22023", "z"),
     ("SELECT encode('a'::bytea, 'rot13')", vsql.DataError, "22023", "hex"),
     (
         "SELECT id FROM t FETCH FIRST 1 ROW WITH TIES",
@@ -343,7 +374,17 @@ ERRORS: tuple[tuple[str, type[vsql.Error], str, str], ...] = (
 
 
 # What PostgreSQL does not have, or does.
-OURS = ("QUALIFY", "EXCLUDE", "WITH d AS (DELETE", "999999999999999", "+1+1+1")
+OURS = (
+    "QUALIFY",
+    "TIMETZ",
+    "timetz",
+    "1e400",
+    "E+999",
+    "EXCLUDE",
+    "WITH d AS (DELETE",
+    "999999999999999",
+    "+1+1+1",
+)
 
 
 @pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR")
@@ -384,7 +425,8 @@ def test_error(
 @pytest.mark.parametrize(
     ("clock", "name", "kind"),
     [
-        ("now()", "current_timestamp", "TIMESTAMPTZ"),
+        ("now()", "now", "TIMESTAMPTZ"),
+        ("NOW ( )::date", "now", "DATE"),
         ("current_timestamp", "current_timestamp", "TIMESTAMPTZ"),
         ("current_date", "current_date", "DATE"),
         ("current_time", "current_time", "TIME"),

@@ -49,6 +49,12 @@ QUERIES: tuple[tuple[str, tuple[object, ...]], ...] = (
         (3, "[4,8]"),
     ),
     ("SELECT (SELECT (b.v + b.v)::text FROM a x WHERE x.id = b.id) FROM b", ("[2,4]",)),
+    ("SELECT (x.v + '[1, 1]')::text FROM b, LATERAL (SELECT b.v) AS x", ("[2,3]",)),
+    ("SELECT u::text, (u + u)::text FROM b, LATERAL (SELECT b.v) AS x (u)", ("[1,2]", "[2,4]")),
+    (
+        "SELECT sum(u)::text FROM b CROSS JOIN LATERAL (SELECT b.v AS u UNION ALL SELECT b.v) AS x",
+        ("[2,4]",),
+    ),
     ("SELECT (SELECT (w + v)::text FROM (SELECT 1) x) FROM b", ("[4,6]",)),
 )
 

@@ -5,7 +5,7 @@ Ids are random 63-bit integers, so that writers need no coordination to make one
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -15,6 +15,8 @@ from vsql.core.distance import Metric
 from vsql.core.types import TIMESTAMPTZ, SqlType
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
+_LISTED = re.compile(r'\s*"(?:[^"]|"")*"\s*|[^,]+')
+_NOT_PLAIN = re.compile(r'[,"]|^\s|\s$')
 
 
 def new_id() -> int:
@@ -70,6 +72,22 @@ class Partitioning:
     parts: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
+def joined_names(names: Iterable[str]) -> str:
+    """Return names as one text, with quotes around those that `split_names` needs them for."""
+    return ",".join(
+        '"' + name.replace('"', '""') + '"' if _NOT_PLAIN.search(name) else name for name in names
+    )
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Return the names of a list with commas between; a name in quotes may hold one itself."""
+    return tuple(
+        name[1:-1].replace('""', '"') if name.startswith('"') else name
+        for name in (found.strip() for found in _LISTED.findall(text))
+        if name
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """One table; `primary_key` names its columns, empty where there is none.
@@ -98,6 +116,11 @@ class Table:
     def stored_columns(self) -> tuple[Column, ...]:
         """The columns that a segment holds: those that SQL shows, and those for vsql alone."""
         return (*self.columns, INSERTED_AT) if "ttl" in self.properties else self.columns
+
+    @property
+    def clustered_by(self) -> tuple[str, ...]:
+        """The names of the columns that order the rows of a segment, empty where none do."""
+        return split_names(self.properties.get("cluster_by", ""))
 
     def find(self, name: str) -> Column | None:
         """Return the column called `name`, or None."""

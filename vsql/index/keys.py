@@ -3,7 +3,7 @@
 | SQL type | stored key |
 |---|---|
 | REAL | double, so that comparing with a constant happens in double precision |
-| DOUBLE PRECISION | double; -0.0 becomes 0.0 |
+| DOUBLE PRECISION | double; -0.0 becomes 0.0, every NaN the same |
 | DECIMAL | 16 bytes, big-endian, sign bit flipped |
 | UUID | bytes |
 | all others | as they are |
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from vsql.core.floating import canonical
 from vsql.core.protocols import Comparison, Condition
 from vsql.core.types import DENSE, Family, SqlType
 
@@ -47,8 +48,7 @@ def encode(values: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(type_):
         return encode(values.dictionary_decode())
     if pa.types.is_floating(type_):
-        # Arrow orders -0.0 and 0.0 as equal but hashes them apart; SQL knows one zero.
-        return _compute("add")(values.cast(pa.float64()), 0.0)
+        return canonical(values.cast(pa.float64()))
     if pa.types.is_decimal(type_):
         return _encode_decimal(values.cast(pa.decimal128(type_.precision, type_.scale)))
     if pa.types.is_fixed_size_binary(type_):

@@ -48,7 +48,7 @@ def collect(array: pa.Array, type_: SqlType) -> ColumnStatistics:
     extremes = array.flatten() if type_.element is not None else array
     if pa.types.is_fixed_size_binary(extremes.type):
         extremes = extremes.cast(pa.binary())
-    bounds = pc.min_max(extremes).as_py()
+    bounds = _bounds(extremes)
     return ColumnStatistics(
         rows,
         nulls,
@@ -58,6 +58,14 @@ def collect(array: pa.Array, type_: SqlType) -> ColumnStatistics:
         common,
         _histogram(filled, {value for value, _ in common}),
     )
+
+
+def _bounds(values: pa.Array) -> dict[str, Any]:
+    """Return the least and the greatest value, None beside a NaN: Arrow leaves it out of both."""
+    if pa.types.is_floating(values.type) and pc.any(pc.is_nan(values)).as_py():
+        return {"min": None, "max": None}
+    bounds: dict[str, Any] = pc.min_max(values).as_py()
+    return bounds
 
 
 def collect_path(values: PathValues) -> PathStatistics:
