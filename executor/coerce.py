@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -211,6 +212,11 @@ def _check_json(text: str, column: Column, row: int) -> None:
     Such a half is no character: no text could be made of it, so a query of any path would fail.
     """
     try:
+        orjson.loads(text)
+        return
+    except orjson.JSONDecodeError:
+        pass  # Numbers beyond a double's range are JSON too, and the reason is to be told.
+    try:
         value = _JSON.decode(text)
         if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode()
@@ -286,7 +292,7 @@ def from_arrow_column(
     elif type_.family is Family.BIT and pa.types.is_string(array.type):
         array = _vectors_from_values(array.to_pylist(), column, first_row)
     elif type_.family is Family.JSON:
-        array = from_values(array.to_pylist(), column, first_row)
+        array = _json_column(array, column, first_row)
     elif array.type != type_.arrow:
         array = _cast(array, column, first_row)
     return _checked(array, column, first_row)
@@ -303,6 +309,16 @@ def _without_views(type_: pa.DataType) -> pa.DataType:
     if pa.types.is_string_view(type_):
         return pa.string()
     return pa.binary() if pa.types.is_binary_view(type_) else type_
+
+
+def _json_column(array: pa.Array, column: Column, first_row: int) -> pa.Array:
+    values = array.to_pylist()
+    if not pa.types.is_string(array.type) and not pa.types.is_large_string(array.type):
+        return from_values(values, column, first_row)
+    for row, text in enumerate(values, first_row):
+        if text is not None:
+            _check_json(text, column, row)
+    return array.cast(pa.string())
 
 
 def _cast(array: pa.Array, column: Column, first_row: int) -> pa.Array:
