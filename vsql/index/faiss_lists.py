@@ -37,7 +37,7 @@ from vsql.core.protocols import (
 from vsql.core.types import SqlType
 from vsql.index import codes, probing
 from vsql.index.faiss_hnsw import FLOAT_DIMENSIONS, METRICS
-from vsql.index.probing import Counts, Probing
+from vsql.index.probing import Chosen, Counts, Probing
 
 _SCANN_BITS = 4
 _PAIRED_DIMENSIONS = 128
@@ -100,8 +100,8 @@ class Lists:
     def search_dense(self, query: Vectors, k: int, effort: int, bitmap: Bits, slack: float) -> Rows:
         """Return what `search` does for one query, with as many lists as the filter calls for."""
         queries = self._rotated(query[None])
-        lists = self._probing.dense(queries[0], effort, bitmap, slack)
-        found: Rows = self._scanned(queries, k, lists, bitmap)[0]
+        chosen = self._probing.dense(queries[0], effort, bitmap, slack)
+        found: Rows = self._scanned(queries, k, chosen, bitmap)[0]
         return found
 
     def list_counts(self, bitmap: Bits) -> Counts:
@@ -125,12 +125,13 @@ class Lists:
         rotated: Floats = self._rotation.apply(queries)
         return rotated
 
-    def _scanned(self, queries: Vectors, k: int, lists: Rows, bitmap: Bits) -> Rows:
+    def _scanned(self, queries: Vectors, k: int, chosen: Chosen, bitmap: Bits) -> Rows:
         from vsql.index.faiss_calls import search_lists
 
+        lists = chosen.lists
         if not lists.shape[1]:
             return np.full((len(queries), k), -1, dtype=np.int64)
-        distances = self._centre_distances(queries, lists) if self._index.by_residual else None
+        distances = self._centre_distances(queries, chosen) if self._index.by_residual else None
         parameters = self._scratch.parameters(lists.shape[1], bitmap)
         return search_lists(self._index, queries, k, lists, parameters, self._scratch, distances)
 
@@ -144,11 +145,12 @@ class Lists:
             scores -= 0.5 * np.einsum("ij,ij->i", centres, centres)
         return np.negative(scores, out=scores)
 
-    def _centre_distances(self, queries: Vectors, lists: Rows) -> Floats:
+    def _centre_distances(self, queries: Vectors, chosen: Chosen) -> Floats:
         """Return faiss's distances to the centres of lists, which codes of residuals need."""
         import faiss
 
-        scores = np.take_along_axis(self._scores(queries), np.maximum(lists, 0), axis=1)
+        every = self._scores(queries) if chosen.scores is None else chosen.scores
+        scores = np.take_along_axis(every, np.maximum(chosen.lists, 0), axis=1)
         if self._index.metric_type != faiss.METRIC_L2:
             return np.ascontiguousarray(-scores)
         squares = np.einsum("ij,ij->i", queries, queries)[:, None]

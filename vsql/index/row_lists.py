@@ -66,10 +66,10 @@ class RowLists:
         if not k or not len(queries):
             return np.empty((len(queries), 0), dtype=np.int64)
         if bitmap is None:
-            lists = self._probing.nearest(queries, probes)
+            chosen = self._probing.nearest(queries, probes)
         else:
-            lists = self._probing.matching(queries, probes, bitmap)
-        found = [self._rows(own, bitmap) for own in lists]
+            chosen = self._probing.matching(queries, probes, bitmap)
+        found = [self._rows(own, bitmap) for own in chosen.lists]
         width = max(len(rows) for rows in found)
         result = np.full((len(queries), width), -1, dtype=np.int64)
         for number, rows in enumerate(found):
@@ -82,7 +82,8 @@ class RowLists:
 
     def search_dense(self, query: Vectors, k: int, effort: int, bitmap: Bits, slack: float) -> Rows:
         """Return what `search` does for one query, with as many lists as the filter calls for."""
-        rows = self._rows(self._probing.dense(query, effort, bitmap, slack)[0], bitmap)
+        chosen = self._probing.dense(query, effort, bitmap, slack)
+        rows = self._rows(chosen.lists[0], bitmap)
         return rows if len(rows) else np.full(1, -1, dtype=np.int64)
 
     def list_counts(self, bitmap: Bits) -> Counts:
