@@ -17,7 +17,7 @@ from vsql.core.distance import Metric
 from vsql.core.errors import DataError
 from vsql.core.protocols import Floats, Rows
 from vsql.core.sparse import SparseRows, SparseVector
-from vsql.index.exact import top_k
+from vsql.index.exact import KeptLengths, top_k
 
 _BLOCK_VALUES = 1 << 18
 """Values measured at a time: what is computed of them stays in the cache."""
@@ -57,7 +57,9 @@ class SparseRanker:
         assert not metric.over_bits, metric
         self.metric = metric
         self._rows = rows
-        self._lengths: _Sums | None = None
+        self._lengths = KeptLengths(
+            len(rows), lambda some: _lengths(rows if some is None else rows.take(some))
+        )
 
     @property
     def norms_bytes(self) -> int:
@@ -66,11 +68,7 @@ class SparseRanker:
 
     def distances(self, query: SparseVector, rows: Rows | None = None) -> Floats:
         """Return float32 distances from `query` to `rows`, or to all rows."""
-        lengths = None
-        if self.metric is Metric.COSINE:
-            if self._lengths is None:
-                self._lengths = _lengths(self._rows)
-            lengths = self._lengths if rows is None else self._lengths[rows]
+        lengths = self._lengths.of(rows) if self.metric is Metric.COSINE else None
         measured = self._rows if rows is None else self._rows.take(rows)
         values = query.arrays[1]
         total = _sizes(self.metric, values).sum(dtype=np.float64)
@@ -170,7 +168,9 @@ def _blocks(rows: SparseRows) -> Iterator[tuple[int, int]]:
 
 def _sizes(metric: Metric, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return what each value adds to a total of its row."""
-    return np.abs(values) if metric is Metric.L1 else np.square(values, dtype=np.float64)
+    return np.asarray(
+        np.abs(values) if metric is Metric.L1 else np.square(values, dtype=np.float64)
+    )
 
 
 def _lengths(rows: SparseRows) -> _Sums:
