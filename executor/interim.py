@@ -12,7 +12,7 @@ from vsql.core.schema import Column
 from vsql.core.snapshot import TableSnapshot
 from vsql.executor.context import Context
 from vsql.executor.row_mask import RowMask
-from vsql.index.faiss_hnsw import METRICS
+from vsql.index.codes import METRICS
 from vsql.storage.growing import Growing, GrowingSegment
 
 # Fewer growing rows than this are searched exactly: a graph would save nothing.

@@ -36,7 +36,6 @@ from vsql.core.protocols import (
 )
 from vsql.core.types import SqlType
 from vsql.index import codes, probing
-from vsql.index.faiss_hnsw import FLOAT_DIMENSIONS, METRICS
 from vsql.index.probing import Chosen, Counts, Probing
 
 _SCANN_BITS = 4
@@ -188,8 +187,8 @@ class ListsKind:
     shape: Shape = Shape.LISTS
 
     def supports(self, type_: SqlType, metric: Metric) -> bool:
-        """Whether the column is numeric and the metric one that the codes know."""
-        return type_.is_dense and metric in METRICS
+        """Whether the column has codes under the metric."""
+        return codes.serve(type_, metric)
 
     def build(
         self,
@@ -268,7 +267,7 @@ def _four_bits(centres: Any, rows: int, options: Options) -> Any:
     from vsql.index.faiss_calls import quiet_clustering
 
     dimension, lists, metric = centres.d, centres.ntotal, centres.metric_type
-    if dimension < FLOAT_DIMENSIONS:
+    if dimension < codes.FLOAT_DIMENSIONS:
         return faiss.IndexIVFFlat(centres, dimension, lists, metric)
     fine = dimension % 2 or dimension < _PAIRED_DIMENSIONS
     count = dimension if fine else dimension // 2
@@ -290,7 +289,7 @@ def _products(centres: Any, rows: int, options: Options) -> Any:
 
     from vsql.index.faiss_calls import quiet_clustering
 
-    fine = centres.d if centres.d < FLOAT_DIMENSIONS else centres.d // 4
+    fine = centres.d if centres.d < codes.FLOAT_DIMENSIONS else centres.d // 4
     count = codes.sub_quantisers(centres.d, options["m"], fine)
     bits = codes.product_bits(options["nbits"], rows)
     index: Any = faiss.IndexIVFPQ(
@@ -306,7 +305,7 @@ def _products(centres: Any, rows: int, options: Options) -> Any:
 def _one_bit(centres: Any, rows: int, options: Options) -> Any:
     import faiss
 
-    if centres.d < FLOAT_DIMENSIONS:
+    if centres.d < codes.FLOAT_DIMENSIONS:
         return faiss.IndexIVFFlat(centres, centres.d, centres.ntotal, centres.metric_type)
     return faiss.IndexIVFRaBitQ(centres, centres.d, centres.ntotal, centres.metric_type)
 

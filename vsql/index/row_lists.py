@@ -221,11 +221,7 @@ class RowListsKind:
         return RowLists(_Contents(metric, centres, starts, rows))
 
 
-IVF_FLAT = RowListsKind(
-    "IVF_FLAT",
-    frozenset(DENSE),
-    frozenset({Metric.COSINE, Metric.INNER_PRODUCT, Metric.L2}),
-)
+IVF_FLAT = RowListsKind("IVF_FLAT", frozenset(DENSE), codes.METRICS)
 BIN_IVF_FLAT = RowListsKind(
     "BIN_IVF_FLAT", frozenset({Family.BIT}), frozenset({Metric.HAMMING, Metric.JACCARD})
 )
