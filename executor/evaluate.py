@@ -17,6 +17,7 @@ from sqlglot import exp
 
 from vsql.core import sqlstate, types
 from vsql.core.array_text import read_array
+from vsql.core.bits import are_set
 from vsql.core.distance import METRIC_BY_FUNCTION, Metric
 from vsql.core.errors import DatabaseError, DataError, ProgrammingError
 from vsql.core.types import Family, SqlType
@@ -601,8 +602,8 @@ def _distance(node: exp.Anonymous, frame: Frame) -> pa.Array:
     result = pa.array(distances.astype(np.float64))
     if validity is None:
         return result
-    valid = np.unpackbits(validity, count=frame.segment.row_count, bitorder="little").astype(bool)
-    valid = valid if frame.rows is None else valid[frame.rows]
+    rows = np.arange(frame.segment.row_count) if frame.rows is None else frame.rows
+    valid = are_set(validity, rows)
     return pc.if_else(pa.array(valid), result, pa.scalar(None, pa.float64()))
 
 

@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pyarrow as pa
 
+from vsql.core.bits import packed
 from vsql.core.durations import microseconds_long
 from vsql.core.schema import INSERTED_AT, Table
 from vsql.core.types import TIMESTAMPTZ
@@ -25,10 +26,10 @@ def _without_expired(segment: OpenSegment, cutoff: int) -> OpenSegment:
     fresh = times > cutoff
     if fresh.all():
         return segment
-    bits = np.packbits(fresh, bitorder="little")
+    bits = packed(fresh)
     if segment.live is not None:
-        bits &= segment.live
-    bits.flags.writeable = False
+        bits = bits & segment.live
+        bits.flags.writeable = False
     # The protocol is read-only, for those who share a segment; a copy is not shared yet.
     left = copy.copy(segment)
     left.live = bits  # type: ignore[misc]

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vsql.core.bits import are_set
+from vsql.core.bits import within
 from vsql.core.distance import Metric
 from vsql.core.protocols import (
     MAPPED,
@@ -114,11 +114,7 @@ class Bands:
             start, end = own.searchsorted(key), own.searchsorted(key, side="right")
             parts.append(contents.rows[band, start:end])
         rows: Rows = np.unique(np.concatenate(parts)).astype(np.int64)
-        if bitmap is None:
-            return rows
-        rows = rows[rows < 8 * len(bitmap)]
-        kept: Rows = rows[are_set(bitmap, rows)]
-        return kept
+        return rows if bitmap is None else within(bitmap, rows)
 
 
 def _signatures(bits: Vectors, count: int) -> Keys:

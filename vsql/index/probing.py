@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vsql.core.bits import rows_of
 from vsql.core.protocols import Bits, Floats, Option, Rows, Vectors
 
 Counts = npt.NDArray[np.int64]
@@ -69,8 +70,7 @@ class Probing:
         if known is not None and known[0]() is bitmap:
             return known[1]
         lists = self.list_of_row()
-        bits = np.unpackbits(bitmap, count=min(len(lists), 8 * len(bitmap)), bitorder="little")
-        matching = np.flatnonzero(bits)
+        matching = rows_of(bitmap, min(len(lists), 8 * len(bitmap)))
         counts = np.bincount(lists[matching], minlength=self.total).astype(np.int64)
         if not bitmap.flags.writeable:
             self._counted = (weakref.ref(bitmap), counts)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vsql.core.bits import are_set
+from vsql.core.bits import within
 from vsql.core.distance import Metric
 from vsql.core.protocols import (
     MAPPED,
@@ -115,11 +115,7 @@ class RowLists:
         starts, all_rows = self._contents.starts, self._contents.rows
         parts = [all_rows[starts[number] : starts[number + 1]] for number in lists if number >= 0]
         rows: Rows = np.concatenate(parts).astype(np.int64) if parts else np.empty(0, np.int64)
-        if bitmap is None:
-            return rows
-        rows = rows[rows < 8 * len(bitmap)]
-        kept: Rows = rows[are_set(bitmap, rows)]
-        return kept
+        return rows if bitmap is None else within(bitmap, rows)
 
     def _scores(self, queries: Vectors) -> Floats:
         if self._contents.metric.over_bits:
