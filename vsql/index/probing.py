@@ -6,7 +6,7 @@ What every structure of lists shares, whatever it keeps in them.
 import math
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,20 @@ NLIST = Option("nlist", 0, 0, 65_536, "inverted lists; 0: the square root of the
 def list_total(rows: int, wanted: int) -> int:
     """Return the number of lists: as wanted, but with eight rows each on average at least."""
     return max(1, min(wanted or round(math.sqrt(rows)), rows // LIST_ROWS_MIN))
+
+
+def powers_to(total: int) -> tuple[int, ...]:
+    """Return how many of `total` to look at, ascending: powers of two, all of them last."""
+    powers = [1 << power for power in range(total.bit_length())]
+    return (*(power for power in powers if power < total), total)
+
+
+def padded(found: Sequence[Rows]) -> Rows:
+    """Return the rows found for each query, (queries, most), -1 at the end of shorter ones."""
+    result = np.full((len(found), max(map(len, found))), -1, dtype=np.int64)
+    for number, rows in enumerate(found):
+        result[number, : len(rows)] = rows
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +75,7 @@ class Probing:
     @property
     def efforts(self) -> tuple[int, ...]:
         """Values of nprobe, ascending: powers of two, all lists last."""
-        powers = [1 << power for power in range(self.total.bit_length())]
-        return (*(power for power in powers if power < self.total), self.total)
+        return powers_to(self.total)
 
     def counts(self, bitmap: Bits) -> Counts:
         """Return how many rows of `bitmap` lie in each list; remembered for a read-only bitmap."""

@@ -11,7 +11,6 @@ after list; the metric and the dimension are in the schema's metadata.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,12 +68,7 @@ class RowLists:
             chosen = self._probing.nearest(queries, probes)
         else:
             chosen = self._probing.matching(queries, probes, bitmap)
-        found = [self._rows(own, bitmap) for own in chosen.lists]
-        width = max(len(rows) for rows in found)
-        result = np.full((len(queries), width), -1, dtype=np.int64)
-        for number, rows in enumerate(found):
-            result[number, : len(rows)] = rows
-        return result
+        return probing.padded([self._rows(own, bitmap) for own in chosen.lists])
 
     def candidates(self, k: int) -> int:
         """How many candidates to ask for: whole lists come back."""
@@ -92,18 +86,11 @@ class RowLists:
 
     def save(self, path: Path) -> None:
         """Write the lists to `path`; raises OperationalError."""
-        import pyarrow as pa
-
-        from vsql.index.files import write_batch
+        from vsql.index.files import write_arrays
 
         contents = self._contents
-        arrays = [
-            pa.LargeListArray.from_arrays(pa.array([0, part.size], pa.int64()), pa.array(part))
-            for part in (contents.centres.reshape(-1), contents.starts, contents.rows)
-        ]
-        batch = pa.record_batch(arrays, names=list(_FIELDS))
         described = {"metric": contents.metric.value, "dimension": str(contents.centres.shape[1])}
-        write_batch(path, batch.replace_schema_metadata(described))
+        write_arrays(path, _FIELDS, (contents.centres, contents.starts, contents.rows), described)
 
     def byte_size(self) -> int:
         """Bytes of centres and row numbers."""
@@ -196,16 +183,14 @@ class RowListsKind:
 
     def load(self, path: Path, *, mapped: bool = True) -> RowLists:
         """Open the lists at `path`, mapped or read; raises OSError or ValueError."""
-        from vsql.index.files import read_batch
+        from vsql.index.files import read_arrays
 
-        batch = read_batch(path, mapped=mapped)
-        if tuple(batch.schema.names) != _FIELDS or batch.num_rows != 1:
+        found = read_arrays(path, _FIELDS, mapped=mapped)
+        if found is None:
             raise ValueError(f"the index file {path} does not hold inverted lists of rows")
-        described = batch.schema.metadata or {}
-        parts: list[Any] = [column.values.to_numpy() for column in batch.columns]
-        centres, starts, rows = parts
-        metric = Metric(described.get(b"metric", b"").decode())
-        centres = centres.reshape(-1, int(described.get(b"dimension", b"0")))
+        (centres, starts, rows), described = found
+        metric = Metric(described.get("metric", ""))
+        centres = centres.reshape(-1, int(described.get("dimension", "0")))
         ascending = (
             len(starts) == len(centres) + 1 and starts[0] == 0 and (np.diff(starts) >= 0).all()
         )
