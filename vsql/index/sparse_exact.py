@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vsql.core import sqlstate
 from vsql.core.distance import Metric
-from vsql.core.errors import DataError
 from vsql.core.protocols import Floats, Rows
 from vsql.core.sparse import SparseRows, SparseVector
+from vsql.core.types import Family
+from vsql.core.vector_checks import check_same_dimensions
 from vsql.index.exact import KeptLengths, top_k
 
 _BLOCK_VALUES = 1 << 18
@@ -58,7 +58,7 @@ class SparseRanker:
         self.metric = metric
         self._rows = rows
         self._lengths = KeptLengths(
-            len(rows), lambda some: _lengths(rows if some is None else rows.take(some))
+            len(rows), lambda some: (rows if some is None else rows.take(some)).lengths()
         )
 
     @property
@@ -112,16 +112,11 @@ def distances_of_pairs(metric: Metric, left: SparseRows, right: SparseRows) -> F
 
     Raises DataError (22000) where dimensions differ.
     """
-    wrong = np.flatnonzero(left.dimensions != right.dimensions)
-    if len(wrong):
-        one, other = left.dimensions[wrong[0]], right.dimensions[wrong[0]]
-        raise DataError(
-            f"different sparsevec dimensions {one} and {other}", code=sqlstate.DATA_EXCEPTION
-        )
+    check_same_dimensions(left.dimensions, right.dimensions, Family.SPARSEVEC)
     measured = metric is not Metric.INNER_PRODUCT
     totals = right.sums(_sizes(metric, right.values)) if measured else None
     others = _Other(right.counts, totals, right.__getitem__)
-    lengths = _lengths(left) if metric is Metric.COSINE else None
+    lengths = left.lengths() if metric is Metric.COSINE else None
     return _measure(metric, left, _met(left, right), others, lengths)
 
 
@@ -171,10 +166,6 @@ def _sizes(metric: Metric, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.asarray(
         np.abs(values) if metric is Metric.L1 else np.square(values, dtype=np.float64)
     )
-
-
-def _lengths(rows: SparseRows) -> _Sums:
-    return np.sqrt(rows.sums(_sizes(Metric.L2, rows.values)))
 
 
 def _measure(
