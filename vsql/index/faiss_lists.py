@@ -36,7 +36,7 @@ from vsql.core.protocols import (
 )
 from vsql.core.types import SqlType
 from vsql.index import codes, probing
-from vsql.index.probing import Chosen, Counts, Probing
+from vsql.index.probing import Chosen, Probing
 
 _SCANN_BITS = 4
 _PAIRED_DIMENSIONS = 128
@@ -102,10 +102,6 @@ class Lists:
         chosen = self._probing.dense(queries[0], effort, bitmap, slack)
         found: Rows = self._scanned(queries, k, chosen, bitmap)[0]
         return found
-
-    def list_counts(self, bitmap: Bits) -> Counts:
-        """Return how many rows of `bitmap` lie in each list; remembered for a read-only bitmap."""
-        return self._probing.counts(bitmap)
 
     def save(self, path: Path) -> None:
         """Write the lists to `path`; raises OperationalError."""

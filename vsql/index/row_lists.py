@@ -31,7 +31,7 @@ from vsql.core.protocols import (
 )
 from vsql.core.types import DENSE, Family, SqlType
 from vsql.index import codes, probing
-from vsql.index.probing import Counts, Probing
+from vsql.index.probing import Probing
 
 _TRAINING_ROWS_PER_LIST = 48
 _FIELDS = ("centres", "starts", "rows")
@@ -79,10 +79,6 @@ class RowLists:
         chosen = self._probing.dense(query, effort, bitmap, slack)
         rows = self._rows(chosen.lists[0], bitmap)
         return rows if len(rows) else np.full(1, -1, dtype=np.int64)
-
-    def list_counts(self, bitmap: Bits) -> Counts:
-        """Return how many rows of `bitmap` lie in each list; remembered for a read-only bitmap."""
-        return self._probing.counts(bitmap)
 
     def save(self, path: Path) -> None:
         """Write the lists to `path`; raises OperationalError."""
