@@ -2,6 +2,7 @@
 
 import copy
 import time
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,8 +33,9 @@ def _without_expired(segment: OpenSegment, cutoff: int) -> OpenSegment:
         bits.flags.writeable = False
     # The protocol is read-only, for those who share a segment; a copy is not shared yet.
     left = copy.copy(segment)
-    left.live = bits  # type: ignore[misc]
+    own: Any = left
+    own.live = bits
     if segment.cache_key is not None:
         # Rows expire in the order of their times: how many are fresh tells which.
-        left.cache_key = (segment.cache_key, int(fresh.sum()))  # type: ignore[misc]
+        own.cache_key = (segment.cache_key, int(fresh.sum()))
     return left

@@ -237,8 +237,8 @@ def test_threads_may_share_a_connection(tmp_path: Any) -> None:
 
 
 WRONG_CALLS: list[Any] = [
-    (lambda c: vsql.connect(None), vsql.InterfaceError, "22023"),  # type: ignore[arg-type]
-    (lambda c: vsql.connect(b"x"), vsql.InterfaceError, "22023"),  # type: ignore[arg-type]
+    (lambda c: vsql.connect(None), vsql.InterfaceError, "22023"),  # type: ignore[arg-type]  # refused
+    (lambda c: vsql.connect(b"x"), vsql.InterfaceError, "22023"),  # type: ignore[arg-type]  # refused
     (lambda c: vsql.connect(""), vsql.InterfaceError, "22023"),
     (lambda c: vsql.connect("a\0b"), vsql.InterfaceError, "22023"),
     (lambda c: vsql.connect(threads=float("inf")), vsql.ProgrammingError, "22023"),

@@ -134,7 +134,7 @@ class SparseVector:
 
     def to_coo(self) -> Any:
         """Return scipy's sparse array of one row; needs scipy."""
-        from scipy.sparse import coo_array  # type: ignore[import-untyped]
+        from scipy.sparse import coo_array
 
         places = (np.zeros(len(self._indices), dtype=np.int32), self._indices)
         return coo_array((self._values, places), shape=(1, self._dimensions))

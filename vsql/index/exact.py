@@ -35,9 +35,10 @@ _SLACK = 4 * 2.0**-23
 _MEASURED_BY_PRODUCT = (Metric.COSINE, Metric.INNER_PRODUCT)
 
 _pointer = faiss.swig_ptr
-_inner_products = faiss.fvec_inner_products_by_idx  # type: ignore[attr-defined]
-_hamming_distances = faiss.hammings  # type: ignore[attr-defined]
-_squared_distances = faiss.fvec_L2sqr_by_idx  # type: ignore[attr-defined]
+_untyped: Any = faiss  # its stub lacks these functions
+_inner_products = _untyped.fvec_inner_products_by_idx
+_hamming_distances = _untyped.hammings
+_squared_distances = _untyped.fvec_L2sqr_by_idx
 
 
 def length_of(vector: Vectors) -> float:

@@ -48,8 +48,10 @@ class Graph:
 
         from vsql.index.faiss_calls import Scratch
 
+        untyped: Any = faiss  # its stub lacks this class
+
         def parameters(effort: int, sel: Any = None) -> Any:
-            return faiss.SearchParametersHNSW(efSearch=effort, sel=sel)  # type: ignore[attr-defined]
+            return untyped.SearchParametersHNSW(efSearch=effort, sel=sel)
 
         self._index = index
         binary = isinstance(index, faiss.IndexBinary)

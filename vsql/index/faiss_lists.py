@@ -57,8 +57,10 @@ class Lists:
 
         from vsql.index.faiss_calls import Scratch
 
+        made: Any = faiss.SearchParametersIVF  # its stub lacks these arguments
+
         def parameters(effort: int, sel: Any = None) -> Any:
-            return faiss.SearchParametersIVF(nprobe=effort, sel=sel)  # type: ignore[call-arg]
+            return made(nprobe=effort, sel=sel)
 
         self._whole = index
         self._rotation: Any = None
