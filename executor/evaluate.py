@@ -22,6 +22,7 @@ from vsql.core.distance import METRIC_BY_FUNCTION, Metric
 from vsql.core.errors import DatabaseError, DataError, ProgrammingError
 from vsql.core.types import Family, SqlType
 from vsql.executor.coerce import typed_parameter
+from vsql.executor.comparisons import KERNELS
 from vsql.executor.context import column_of
 from vsql.executor.frame import Frame
 from vsql.executor.json_values import cast_of, text_of
@@ -105,20 +106,12 @@ def evaluate(node: exp.Expr, frame: Frame) -> Datum:
             value = evaluate(node.this, frame)
             return _guarded(pc.negate_checked, value) if isinstance(value, pa.Array) else -value
         case _:
-            kernel = _COMPARISONS.get(type(node))
+            kernel = KERNELS.get(type(node))
             if kernel is not None:
                 return _comparison(kernel, node, frame)
             return _arithmetic(node, frame)
 
 
-_COMPARISONS: dict[type[exp.Expr], str] = {
-    exp.EQ: "equal",
-    exp.NEQ: "not_equal",
-    exp.LT: "less",
-    exp.LTE: "less_equal",
-    exp.GT: "greater",
-    exp.GTE: "greater_equal",
-}
 _ARITHMETIC: dict[type[exp.Expr], str] = {
     exp.Add: "add_checked",
     exp.Sub: "subtract_checked",
