@@ -28,7 +28,8 @@ class AdaptedCursor(AsyncAdapt_dbapi_cursor):
     __slots__ = ()
 
     def column_types(self) -> list[tuple[str, SqlType]]:
-        found: list[tuple[str, SqlType]] = self._cursor.column_types()  # type: ignore[attr-defined]
+        cursor: Any = self._cursor
+        found: list[tuple[str, SqlType]] = cursor.column_types()
         return found
 
 

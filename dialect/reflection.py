@@ -172,7 +172,7 @@ class Reflection:
     def _columns_of_view(
         self, connection: Any, name: str, schema: str | None
     ) -> list[dict[str, Any]]:
-        preparer = self.identifier_preparer  # type: ignore[attr-defined]
+        preparer = connection.dialect.identifier_preparer
         shown = preparer.quote(name) if schema is None else f"{schema}.{preparer.quote(name)}"
         dbapi = connection.connection.dbapi_connection
         with dbapi.execute(f"SELECT * FROM {shown} LIMIT 0") as cursor:

@@ -4,9 +4,9 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
+from vsql.core.bits import rows_of
 from vsql.core.changes import AddIndexFile, Change
 from vsql.core.protocols import Progress
 from vsql.core.schema import Index
@@ -90,9 +90,7 @@ def _build_vector(
         progress=progress,
     )
     valid = segment.vector_bits(column.id)
-    rows = None
-    if valid is not None:
-        rows = np.flatnonzero(np.unpackbits(valid, count=segment.row_count, bitorder="little"))
+    rows = None if valid is None else rows_of(valid, segment.row_count)
     curve, exact_nanoseconds = measure(
         searcher, vectors, index.metric, shape=kind.shape, valid_rows=rows
     )

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from vsql.core import sqlstate
 from vsql.core.array_text import read_array
+from vsql.core.bits import packed
 from vsql.core.dense import DTYPES, beyond_int8, finite, floats, stored
 from vsql.core.errors import DataError, Error, IntegrityError
 from vsql.core.interval_text import read_interval
@@ -259,8 +260,7 @@ def _vector_array(matrix: Any, type_: SqlType, missing: Any) -> pa.Array:
     if type_.family is Family.BIT:
         validity = None
         if missing is not None and mask is not None:
-            bits = np.packbits(~missing, bitorder="little")
-            validity = pa.py_buffer(bits)
+            validity = pa.py_buffer(packed(~missing))
         data = pa.py_buffer(np.ascontiguousarray(matrix))
         return pa.Array.from_buffers(type_.arrow, len(matrix), [validity, data])
     flat = pa.array(np.ascontiguousarray(matrix).reshape(-1))

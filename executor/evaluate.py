@@ -17,11 +17,13 @@ from sqlglot import exp
 
 from vsql.core import sqlstate, types
 from vsql.core.array_text import read_array
+from vsql.core.bits import are_set
 from vsql.core.distance import METRIC_BY_FUNCTION, Metric
 from vsql.core.errors import DatabaseError, DataError, ProgrammingError
 from vsql.core.floating import canonical
 from vsql.core.types import Family, SqlType
 from vsql.executor.coerce import typed_parameter
+from vsql.executor.comparisons import KERNELS
 from vsql.executor.context import column_of
 from vsql.executor.frame import Frame
 from vsql.executor.json_values import cast_of, text_of
@@ -105,20 +107,12 @@ def evaluate(node: exp.Expr, frame: Frame) -> Datum:
             value = evaluate(node.this, frame)
             return _guarded(pc.negate_checked, value) if isinstance(value, pa.Array) else -value
         case _:
-            kernel = _COMPARISONS.get(type(node))
+            kernel = KERNELS.get(type(node))
             if kernel is not None:
                 return _comparison(kernel, node, frame)
             return _arithmetic(node, frame)
 
 
-_COMPARISONS: dict[type[exp.Expr], str] = {
-    exp.EQ: "equal",
-    exp.NEQ: "not_equal",
-    exp.LT: "less",
-    exp.LTE: "less_equal",
-    exp.GT: "greater",
-    exp.GTE: "greater_equal",
-}
 _ARITHMETIC: dict[type[exp.Expr], str] = {
     exp.Add: "add_checked",
     exp.Sub: "subtract_checked",
@@ -604,8 +598,8 @@ def _distance(node: exp.Anonymous, frame: Frame) -> pa.Array:
     result = pa.array(distances.astype(np.float64))
     if validity is None:
         return result
-    valid = np.unpackbits(validity, count=frame.segment.row_count, bitorder="little").astype(bool)
-    valid = valid if frame.rows is None else valid[frame.rows]
+    rows = np.arange(frame.segment.row_count) if frame.rows is None else frame.rows
+    valid = are_set(validity, rows)
     return pc.if_else(pa.array(valid), result, pa.scalar(None, pa.float64()))
 
 

@@ -2,10 +2,12 @@
 
 import copy
 import time
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from vsql.core.bits import packed
 from vsql.core.durations import microseconds_long
 from vsql.core.schema import INSERTED_AT, Table
 from vsql.core.types import TIMESTAMPTZ
@@ -25,14 +27,15 @@ def _without_expired(segment: OpenSegment, cutoff: int) -> OpenSegment:
     fresh = times > cutoff
     if fresh.all():
         return segment
-    bits = np.packbits(fresh, bitorder="little")
+    bits = packed(fresh)
     if segment.live is not None:
-        bits &= segment.live
-    bits.flags.writeable = False
+        bits = bits & segment.live
+        bits.flags.writeable = False
     # The protocol is read-only, for those who share a segment; a copy is not shared yet.
     left = copy.copy(segment)
-    left.live = bits  # type: ignore[misc]
+    own: Any = left
+    own.live = bits
     if segment.cache_key is not None:
         # Rows expire in the order of their times: how many are fresh tells which.
-        left.cache_key = (segment.cache_key, int(fresh.sum()))  # type: ignore[misc]
+        own.cache_key = (segment.cache_key, int(fresh.sum()))
     return left

@@ -14,6 +14,7 @@ from sqlglot import exp
 from vsql.core import sqlstate, types
 from vsql.core.errors import NotSupportedError, ProgrammingError
 from vsql.executor import json_predicates as json_is
+from vsql.executor.comparisons import KERNELS
 from vsql.executor.evaluate import (
     calculate,
     compare_values,
@@ -28,7 +29,6 @@ from vsql.executor.json_arithmetic import (
     checked_operand,
     nothing_calculated,
 )
-from vsql.executor.json_constants import KERNELS
 from vsql.executor.json_lists import list_compare, list_contains
 from vsql.executor.json_values import is_json, path_values, rest_of
 from vsql.grammar.filter_names import (

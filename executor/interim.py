@@ -5,6 +5,7 @@ import os
 import numpy as np
 import numpy.typing as npt
 
+from vsql.core.bits import packed
 from vsql.core.dense import floats
 from vsql.core.distance import Metric
 from vsql.core.protocols import Bits, Rows
@@ -12,7 +13,7 @@ from vsql.core.schema import Column
 from vsql.core.snapshot import TableSnapshot
 from vsql.executor.context import Context
 from vsql.executor.row_mask import RowMask
-from vsql.index.faiss_hnsw import METRICS
+from vsql.index.codes import METRICS
 from vsql.storage.growing import Growing, GrowingSegment
 
 # Fewer growing rows than this are searched exactly: a graph would save nothing.
@@ -87,8 +88,7 @@ def candidates(
     bits: Bits | None = None if mask is None else mask.bits
     if bits is None and len(graph) > row_count:
         # Rows of later commits are in the graph, and beyond this snapshot's view.
-        flags = np.ones(row_count, dtype=np.uint8)
-        bits = np.packbits(flags, bitorder="little")
+        bits = packed(np.ones(row_count, dtype=np.bool_))
     effort = _EFFORT if target_recall <= _RECALL_HIGH else _EFFORT_HIGH
     found = graph.search(query.reshape(1, -1), k, max(effort, 2 * k), bits)[0]
     rest = np.arange(covered, row_count, dtype=np.int64)

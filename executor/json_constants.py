@@ -3,19 +3,8 @@
 from typing import Any
 
 import pyarrow as pa
-from sqlglot import exp
 
 from vsql.grammar.filter_literals import INT64_MAX
-
-KERNELS: dict[type[exp.Expr], str] = {
-    exp.EQ: "equal",
-    exp.NEQ: "not_equal",
-    exp.LT: "less",
-    exp.LTE: "less_equal",
-    exp.GT: "greater",
-    exp.GTE: "greater_equal",
-}
-"""Arrow's names of comparisons."""
 
 
 def kind_of(value: Any) -> str | None:

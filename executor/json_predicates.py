@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 from sqlglot import exp
 
 from vsql.core.protocols import Rows
+from vsql.executor.comparisons import KERNELS
 from vsql.executor.evaluate import match_like, match_regex
 from vsql.executor.json_arithmetic import Calculated
-from vsql.executor.json_constants import KERNELS, depth_of, double_of, is_64_bit, kind_of
+from vsql.executor.json_constants import depth_of, double_of, is_64_bit, kind_of
 from vsql.executor.json_lists import (
     Flags,
     is_among,

@@ -18,15 +18,8 @@ from vsql.core.types import Family
 from vsql.executor.context import Context
 from vsql.executor.values import value_of
 from vsql.planner.bind import is_constant
+from vsql.planner.comparisons import MIRRORED
 from vsql.planner.nodes import Conjunct
-
-_FLIPPED: dict[type[exp.Expr], type[exp.Expr]] = {
-    exp.LT: exp.GT,
-    exp.LTE: exp.GTE,
-    exp.GT: exp.LT,
-    exp.GTE: exp.LTE,
-    exp.EQ: exp.EQ,
-}
 
 
 def is_excluded(
@@ -126,11 +119,11 @@ def _comparison(node: exp.Expr, context: Context) -> Iterator[_Bound]:
 def _compared(node: exp.Expr, context: Context) -> tuple[type[exp.Expr], str, Any] | None:
     """Return `column <operator> constant`: the operator, the column's name and the value."""
     kind: type[exp.Expr] = type(node)
-    if kind not in _FLIPPED:
+    if kind not in MIRRORED:
         return None
     column, constant = node.this, node.expression
     if not isinstance(column, exp.Column):
-        column, constant, kind = constant, column, _FLIPPED[kind]
+        column, constant, kind = constant, column, MIRRORED[kind]
     if not isinstance(column, exp.Column) or not is_constant(constant):
         return None
     value = _value(constant, context)

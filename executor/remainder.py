@@ -209,7 +209,8 @@ class Relational:
 
         # DuckDB counts the parameters.
         parameter = inspect.Parameter
-        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        described: Any = run
+        described.__signature__ = inspect.Signature(
             [parameter(f"_{n}", parameter.POSITIONAL_ONLY) for n in range(arity)]
         )
         return run

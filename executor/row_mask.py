@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vsql.core.bits import are_set
+from vsql.core.bits import are_set, bits_of, packed, rows_of
 from vsql.core.protocols import Bits, Rows
 
 
@@ -31,8 +31,7 @@ class RowMask:
     @cached_property
     def rows(self) -> Rows:
         """The row numbers, ascending, int64."""
-        unpacked = np.unpackbits(self.bits, count=self.row_count, bitorder="little")
-        return np.flatnonzero(unpacked)
+        return rows_of(self.bits, self.row_count)
 
     def contains(self, rows: Rows) -> npt.NDArray[np.bool_]:
         """Return a boolean array: which of `rows` are in it."""
@@ -51,9 +50,7 @@ def of_boolean(array: pa.Array) -> RowMask:
 
 def of_rows(rows: npt.NDArray[Any], row_count: int) -> RowMask:
     """Return the mask of some row numbers, in any order."""
-    flags = np.zeros(row_count, dtype=np.uint8)
-    flags[rows] = 1
-    return RowMask(np.packbits(flags, bitorder="little"), row_count)
+    return RowMask(bits_of(rows, row_count), row_count)
 
 
 def intersect(masks: list[Bits], row_count: int) -> RowMask | None:
@@ -71,7 +68,7 @@ def _bits(buffer: pa.Buffer, offset: int, length: int) -> Bits:
     if offset % 8 == 0:
         return raw[offset // 8 : offset // 8 + (length + 7) // 8]
     unpacked = np.unpackbits(raw, bitorder="little")[offset : offset + length]
-    return np.packbits(unpacked, bitorder="little")
+    return packed(unpacked)
 
 
 def _trimmed(bits: Bits, length: int) -> Bits:

@@ -21,7 +21,8 @@ from vsql.core.sparse import (
     sparse_text,
     too_many_values,
 )
-from vsql.core.types import SPARSE_NONZERO_MAX
+from vsql.core.types import SPARSE_NONZERO_MAX, Family
+from vsql.core.vector_checks import check_finite, check_range
 from vsql.core.vector_functions import SparseOperation
 from vsql.core.vector_text import check_dimension
 from vsql.index.sparse_exact import distances_of_pairs
@@ -37,18 +38,13 @@ def _distance(metric: Metric, left: SparseRows, right: SparseRows) -> pa.Array:
 
 
 def _norm(rows: SparseRows) -> pa.Array:
-    return pa.array(_lengths(rows))
-
-
-def _lengths(rows: SparseRows) -> Any:
-    return np.sqrt(rows.sums(np.square(rows.values, dtype=np.float64)))
+    return pa.array(rows.lengths())
 
 
 def _normalize(rows: SparseRows) -> pa.Array:
     """Return unit vectors; what becomes 0 is dropped, and a vector without values stays one."""
-    values = (rows.values / np.repeat(_lengths(rows), rows.counts)).astype(np.float32)
-    if np.isinf(values).any():
-        raise DataError("value out of range: overflow", code=sqlstate.NUMERIC_VALUE_OUT_OF_RANGE)
+    values = (rows.values / np.repeat(rows.lengths(), rows.counts)).astype(np.float32)
+    check_range(values)
     return _without_zeros(SparseRows(rows.dimensions, rows.offsets, rows.indices, values))
 
 
@@ -90,9 +86,7 @@ def _of_lists(lists: Any) -> pa.Array:
     if not dimensions.all():
         raise DataError("sparsevec must have at least 1 dimension", code=sqlstate.DATA_EXCEPTION)
     values = lists.flat.astype(np.float32)
-    if not np.isfinite(values).all():
-        word = "NaN" if np.isnan(values).any() else "infinite value"
-        raise DataError(f"{word} not allowed in sparsevec", code=sqlstate.DATA_EXCEPTION)
+    check_finite(values, Family.SPARSEVEC)
     indices = np.arange(len(values)) - np.repeat(lists.offsets[:-1], dimensions)
     offsets = np.asarray(lists.offsets, dtype=np.int64)
     found = SparseRows(dimensions.astype(np.int32), offsets, indices.astype(np.int32), values)

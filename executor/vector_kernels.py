@@ -20,6 +20,12 @@ from vsql.core.dense import beyond_int8, finite, floats, stored
 from vsql.core.errors import DataError
 from vsql.core.sparse import SparseRows, expected_dimensions, row_sums
 from vsql.core.types import DENSE, Family
+from vsql.core.vector_checks import (
+    check_finite,
+    check_range,
+    check_same_dimensions,
+    out_of_range,
+)
 from vsql.core.vector_functions import Kind, Operation
 from vsql.core.vector_text import (
     check_dimension,
@@ -126,35 +132,20 @@ def _lists(flat: npt.NDArray[Any], offsets: Offsets) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)
 
 
-def _out_of_range(word: str) -> DataError:
-    return DataError(f"value out of range: {word}", code=sqlstate.NUMERIC_VALUE_OUT_OF_RANGE)
-
-
 def _rounded(flat: npt.NDArray[Any], family: Family) -> Floats:
     """Return numbers as the family holds them; raises DataError (22003) for an overflow."""
     if family is Family.INT8VEC and beyond_int8(flat).any():
-        raise _out_of_range("overflow")
+        raise out_of_range("overflow")
     rounded = floats(stored(flat, family))
-    if np.isinf(rounded).any():
-        raise _out_of_range("overflow")
+    check_range(rounded)
     return rounded
 
 
-def _check_same(left: Vectors, right: Vectors, family: Family) -> None:
-    wrong = np.flatnonzero(left.dimensions != right.dimensions)
-    if len(wrong):
-        one, other = left.dimensions[wrong[0]], right.dimensions[wrong[0]]
-        raise DataError(
-            f"different {family.value.lower()} dimensions {one} and {other}",
-            code=sqlstate.DATA_EXCEPTION,
-        )
-
-
 def _elementwise(operation: Any, left: Vectors, right: Vectors, family: Family) -> pa.Array:
-    _check_same(left, right, family)
+    check_same_dimensions(left.dimensions, right.dimensions, family)
     result = _rounded(operation(left.flat, right.flat), family)
     if operation is np.multiply and ((result == 0) & (left.flat != 0) & (right.flat != 0)).any():
-        raise _out_of_range("underflow")
+        raise out_of_range("underflow")
     return _lists(result, left.offsets)
 
 
@@ -167,7 +158,7 @@ def _concatenate(left: Vectors, right: Vectors, family: Family) -> pa.Array:
 
 
 def _l1_distance(left: Vectors, right: Vectors, family: Family) -> pa.Array:
-    _check_same(left, right, family)
+    check_same_dimensions(left.dimensions, right.dimensions, family)
     return pa.array(left.sums(np.abs(left.flat - right.flat)))
 
 
@@ -208,10 +199,7 @@ def _from_array(arrays: Vectors, family: Family) -> pa.Array:
     if len(arrays) and not arrays.dimensions.all():
         raise empty_vector()
     numbers = arrays.flat.astype(np.float32)
-    if not np.isfinite(numbers).all():
-        word = "NaN" if np.isnan(numbers).any() else "infinite value"
-        message = f"{word} not allowed in {family.value.lower()}"
-        raise DataError(message, code=sqlstate.DATA_EXCEPTION)
+    check_finite(numbers, family)
     if family is Family.INT8VEC and (numbers != np.rint(numbers)).any():
         raise DataError(
             "int8vec holds whole numbers alone",

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from vsql.core import sqlstate
 from vsql.core.dense import (
@@ -130,22 +131,29 @@ def vector_parameter(value: Any, type_: SqlType) -> Any:
 
 
 def _bit_text(value: Any) -> str:
-    if isinstance(value, bytes | bytearray | memoryview):
-        return "".join(f"{octet:08b}" for octet in bytes(value))
-    bits = np.asarray(value)
-    if bits.dtype == np.uint8 and bits.ndim == 1 and not np.isin(bits, (0, 1)).all():
-        return "".join(f"{octet:08b}" for octet in bits.tolist())
+    packed = isinstance(value, bytes | bytearray | memoryview)
+    bits = np.frombuffer(bytes(value), dtype=np.uint8) if packed else np.asarray(value)
+    octets = bits.dtype == np.uint8 and bits.ndim == 1 and not np.isin(bits, (0, 1)).all()
+    if packed or octets:
+        bits = np.unpackbits(bits)
     return "".join("1" if bit else "0" for bit in bits.tolist())
+
+
+def _plain(value: Any) -> Any:
+    """Return what a value of Arrow, a data frame or pgvector's Python package holds."""
+    if isinstance(value, pa.ListScalar) and value.is_valid:
+        value = value.values
+    if isinstance(value, pa.Array):
+        return value.to_numpy(zero_copy_only=False)
+    if hasattr(value, "as_py"):
+        return value.as_py()
+    return value.to_numpy() if hasattr(value, "to_numpy") else value
 
 
 def _numbers(value: Any, type_: SqlType, where: str) -> Stored:
     """Return a vector of any dimension as `type_` stores it, its range and fractions checked."""
     family = type_.family
-    if hasattr(value, "as_py"):
-        value = value.values.to_numpy() if hasattr(value, "values") else value.as_py()
-    elif hasattr(value, "to_numpy"):
-        # A column of a data frame, or a value class of pgvector's Python package.
-        value = value.to_numpy()
+    value = _plain(value)
     if isinstance(value, str):
         return stored(np.array(parse_vector(value, family, f"{where}: ")), family)
     if isinstance(value, bytes | bytearray | memoryview):
@@ -212,10 +220,7 @@ def bits_or_numbers(type_: SqlType, where: str) -> DataError:
 
 
 def _to_bits(value: Any, type_: SqlType, where: str) -> npt.NDArray[np.uint8]:
-    if hasattr(value, "as_py"):
-        value = value.as_py()
-    elif hasattr(value, "to_numpy"):
-        value = value.to_numpy()
+    value = _plain(value)
     if isinstance(value, str):
         if set(value) - {"0", "1"}:
             raise DataError(

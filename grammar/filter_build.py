@@ -87,7 +87,7 @@ class Builder(Transformer_NonRecursive[Token, Any]):
         return term
 
     def binary(self, children: _Children) -> Term:
-        term = children[0]
+        term: Term = children[0]
         for operator, right in zip(children[1::2], children[2::2], strict=True):
             if operator.type == "SHIFT":
                 raise unsupported(f"{operator} is not supported", span_of(operator))
@@ -95,7 +95,7 @@ class Builder(Transformer_NonRecursive[Token, Any]):
                 if isinstance(side, Predicate):
                     raise refused(f"{operator} does not take a condition", side.span)
             term = leaves.arithmetic(term, str(operator), right)
-        return term  # type: ignore[no-any-return]
+        return term
 
     bit_or = bit_xor = bit_and = shift = sum = product = power = binary
 
@@ -113,13 +113,13 @@ class Builder(Transformer_NonRecursive[Token, Any]):
         raise refused(f"{operator} takes a number", span)
 
     def pattern(self, children: _Children) -> Term:
-        term = children[0]
+        term: Term = children[0]
         for operator, right in zip(children[1::2], children[2::2], strict=True):
             if operator.type == "LIKE":
                 term = leaves.like(term, right)
             else:
                 term = leaves.matching(term, right, negated=operator == "!~")
-        return term  # type: ignore[no-any-return]
+        return term
 
     def exists(self, children: _Children) -> Term:
         return calls.exists(children[1], _span(children))
@@ -129,10 +129,10 @@ class Builder(Transformer_NonRecursive[Token, Any]):
         return calls.is_null(field, "not" in test.lower(), _span(children))
 
     def group(self, children: _Children) -> Term:
-        term = children[0]
+        term: Term = children[0]
         if isinstance(term, Field):
             return Field(term.node, term.is_path, term.span, bare=False)
-        return term  # type: ignore[no-any-return]
+        return term
 
     def template(self, children: _Children) -> Term:
         name = children[0]
@@ -227,10 +227,10 @@ def _is_bare(term: Term) -> bool:
 
 
 def _compared(children: _Children) -> Term:
-    term = children[0]
+    term: Term = children[0]
     for operator, right in zip(children[1::2], children[2::2], strict=True):
         term = leaves.compare(term, str(operator), right)
-    return term  # type: ignore[no-any-return]
+    return term
 
 
 def as_predicate(term: Term) -> Predicate | bool:

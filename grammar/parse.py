@@ -8,7 +8,7 @@ import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import sqlglot
 from sqlglot import exp
@@ -147,8 +147,8 @@ def _explain(padded: str, start: int, text: str) -> Parsed:
         )
     inner = _sql(" " * match.end() + padded[match.end() :], text)
     assert isinstance(inner.statement, st.Query | st.Insert | st.Update | st.Delete | st.Merge)
-    shape = "json" if format_ == "json" else "text"
-    return Parsed(st.Explain(inner.statement, analyze, shape), inner.parameters, text)  # type: ignore[arg-type]
+    shape: Literal["json", "text"] = "json" if format_ == "json" else "text"
+    return Parsed(st.Explain(inner.statement, analyze, shape), inner.parameters, text)
 
 
 def _sql(padded: str, text: str) -> Parsed:

@@ -27,18 +27,13 @@ from vsql.grammar.filter_names import (
     function_name,
 )
 from vsql.planner.bind import folded, qualifier, span_of
+from vsql.planner.comparisons import MIRRORED
 
 DYNAMIC_COLUMN = "$meta"
 
 
 _COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
 _PATTERNS = (exp.Like, exp.RegexpLike)
-_MIRRORED: Mapping[type[exp.Expr], type[exp.Expr]] = {
-    exp.LT: exp.GT,
-    exp.LTE: exp.GTE,
-    exp.GT: exp.LT,
-    exp.GTE: exp.LTE,
-}
 _ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div)
 _INTEGERS_ONLY = (exp.Mod, exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor)
 
@@ -115,7 +110,7 @@ def _comparison(node: exp.Expr, scope: _Scope) -> exp.Expr:
     """A comparison in plain SQL: of a dynamic key, an element, or of JSON with a number."""
     left, right = node.this.unnest(), node.expression.unnest()
     if _follows_filter(right, scope) and not _follows_filter(left, scope):
-        node = _MIRRORED.get(type(node), type(node))(this=right, expression=left)
+        node = MIRRORED.get(type(node), type(node))(this=right, expression=left)
         left, right = right, left
     if _follows_filter(left, scope):
         return _filter(node, scope)

@@ -1,6 +1,6 @@
 """From a WHERE clause to conjuncts: what evaluates each, its cost, and the index that answers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from sqlglot import exp
 
@@ -31,6 +31,7 @@ from vsql.planner.bind import (
     type_name,
     vector_distance,
 )
+from vsql.planner.comparisons import MIRRORED
 from vsql.planner.filter_types import resolve_filters
 from vsql.planner.fusion import refuse_fusion
 from vsql.planner.json_functions import json_containment
@@ -59,14 +60,6 @@ _JSON_STEPS = (exp.JSONExtract, exp.JSONExtractScalar)
 # A path that is kept in columns is read by the kind of its value.
 _SHREDDED_COMPARISONS = 3.0
 _INDEX_COST = 0.1
-
-_FLIPPED: Mapping[type[exp.Expr], type[exp.Expr]] = {
-    exp.EQ: exp.EQ,
-    exp.LT: exp.GT,
-    exp.LTE: exp.GTE,
-    exp.GT: exp.LT,
-    exp.GTE: exp.LTE,
-}
 
 
 def plan_predicate(
@@ -274,7 +267,7 @@ def _array_condition(part: exp.Expr, indexes_on: _IndexesOn) -> IndexCondition |
 def _comparison_condition(part: exp.Expr, indexes_on: _IndexesOn) -> IndexCondition | None:
     key, value, kind = part.this, part.expression, type(part)
     if _is_value(key):
-        key, value, kind = value, key, _FLIPPED[kind]
+        key, value, kind = value, key, MIRRORED[kind]
     ids = indexes_on(key)
     if not ids or not _is_value(value):
         return None

@@ -100,7 +100,8 @@ def test_core(url: str) -> None:
                 sa.insert(Shelf).returning(Shelf.id, Shelf.name), [{"name": "a"}, {"name": "b"}]
             )
             assert sorted(row.name for row in made) == ["a", "b"]
-            statement = insert(Shelf.__table__).values(name="a")  # type: ignore[arg-type]
+            table: Any = Shelf.__table__
+            statement = insert(table).values(name="a")
             again = statement.on_conflict_do_nothing(index_elements=["name"])
             assert (await connection.execute(again)).rowcount == 0
             many = [{"shelf_id": 1, "title": f"{n:04}"} for n in range(2_000)]

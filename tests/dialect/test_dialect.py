@@ -133,13 +133,13 @@ def test_json_and_arrays(engine: sa.Engine) -> None:
 
 
 def test_upsert_and_returning(engine: sa.Engine) -> None:
-    table = Author.__table__
+    table: Any = Author.__table__
     with engine.begin() as connection:
         first = connection.execute(
             sa.insert(Author).returning(Author.id), [{"name": "a"}, {"name": "b"}]
         ).all()
         assert len({row[0] for row in first}) == 2
-        statement = insert(table).values(name="a")  # type: ignore[arg-type]
+        statement = insert(table).values(name="a")
         again = statement.on_conflict_do_nothing(index_elements=["name"])
         assert connection.execute(again).rowcount == 0
         changed = statement.on_conflict_do_update(

@@ -327,7 +327,8 @@ def test_an_index_of_half_precision(three: Session) -> None:
         assert three.scalars(nearest).all() == [1, 3, 2]
         assert three.scalars(nearest.limit(2)).all() == [1, 3]
     finally:
-        Item.__table__.indexes.discard(index)  # type: ignore[attr-defined]
+        table: Any = Item.__table__
+        table.indexes.discard(index)
 
 
 @pytest.mark.skipif(

@@ -57,27 +57,22 @@ def on_postgres(connection: Any, script: Sequence[str]) -> Outcome:
     """Run a script in a transaction that is rolled back."""
     import psycopg
 
-    rows: list[Any] = []
-    try:
-        for statement in script:
-            cursor = connection.execute(statement)
-            rows = cursor.fetchall() if cursor.description else []
-    except psycopg.Error as error:
-        return Outcome(sqlstate=error.sqlstate or "?")
-    finally:
-        connection.rollback()
-    return Outcome(_ordered(rows, script[-1]))
+    return _outcome(connection, script, psycopg.Error)
 
 
 def on_vsql(connection: Connection, script: Sequence[str]) -> Outcome:
     """Run a script in a transaction that is rolled back."""
+    return _outcome(connection, script, vsql.Error)
+
+
+def _outcome(connection: Any, script: Sequence[str], failure: type[Exception]) -> Outcome:
     rows: list[Any] = []
     try:
         for statement in script:
             cursor = connection.execute(statement)
             rows = cursor.fetchall() if cursor.description else []
-    except vsql.Error as error:
-        return Outcome(sqlstate=error.sqlstate or "?")
+    except failure as error:
+        return Outcome(sqlstate=getattr(error, "sqlstate", None) or "?")
     finally:
         connection.rollback()
     return Outcome(_ordered(rows, script[-1]))

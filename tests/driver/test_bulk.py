@@ -66,7 +66,7 @@ def test_scroll_and_the_rest(connection: Connection) -> None:
         cursor.scroll(1)
     with pytest.raises(vsql.ProgrammingError):
         cursor.scroll(1, mode="sideways")
-    assert cursor.nextset() is None  # type: ignore[func-returns-value]
+    assert cursor.nextset() is None  # type: ignore[func-returns-value]  # PEP 249
     assert cursor.callproc("upper", ("kate",)) == ("kate",)
     assert cursor.fetchall() == [("KATE",)]
     for name in ("no_such_function", "upper(1); DROP TABLE t; --"):

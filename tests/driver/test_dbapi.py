@@ -67,8 +67,10 @@ def test_arrow_numpy_and_pandas(connection: Any) -> None:
         np.array([1, 0], np.float32).tobytes(),
         "[1, 0]",
         pa.scalar([1.0, 0.0], pa.list_(pa.float32(), 2)),
+        pa.scalar([True, False]),
+        pa.array([1.0, 0.0]),
     ],
-    ids=["list", "tuple", "float32", "float64", "array", "bytes", "text", "arrow"],
+    ids=["list", "tuple", "float32", "float64", "array", "bytes", "text", "arrow", "bools", "part"],
 )
 def test_vector_parameters(connection: Any, vector: Any) -> None:
     for mark, parameters in (("?", (vector,)), ("$1", (vector,)), (":v", {"v": vector})):
@@ -87,6 +89,8 @@ def test_vector_parameters(connection: Any, vector: Any) -> None:
         ("SELECT id FROM t ORDER BY e <-> ? LIMIT 1", (object(),), vsql.DataError),
         ("SELECT id FROM t ORDER BY e <-> ? LIMIT 1", ([float("inf"), 0],), vsql.DataError),
         ("SELECT id FROM t ORDER BY e <-> ? LIMIT 1", ([1, 2, 3],), vsql.DataError),
+        ("SELECT id FROM t ORDER BY e <-> ? LIMIT 1", (pa.scalar([1.0, None]),), vsql.DataError),
+        ("SELECT id FROM t ORDER BY e <-> ? LIMIT 1", (pa.scalar(["a", "b"]),), vsql.DataError),
     ],
 )
 def test_wrong_parameters(connection: Any, sql: str, parameters: Any, kind: Any) -> None:
@@ -233,8 +237,8 @@ def test_threads_may_share_a_connection(tmp_path: Any) -> None:
 
 
 WRONG_CALLS: list[Any] = [
-    (lambda c: vsql.connect(None), vsql.InterfaceError, "22023"),  # type: ignore[arg-type]
-    (lambda c: vsql.connect(b"x"), vsql.InterfaceError, "22023"),  # type: ignore[arg-type]
+    (lambda c: vsql.connect(None), vsql.InterfaceError, "22023"),  # type: ignore[arg-type]  # refused
+    (lambda c: vsql.connect(b"x"), vsql.InterfaceError, "22023"),  # type: ignore[arg-type]  # refused
     (lambda c: vsql.connect(""), vsql.InterfaceError, "22023"),
     (lambda c: vsql.connect("a\0b"), vsql.InterfaceError, "22023"),
     (lambda c: vsql.connect(threads=float("inf")), vsql.ProgrammingError, "22023"),

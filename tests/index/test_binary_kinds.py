@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vsql.core.bits import packed
 from vsql.core.distance import Metric
 from vsql.core.protocols import Bits, Rows, Shape, VectorIndexKind, VectorSearcher
 from vsql.core.types import named
@@ -34,10 +35,6 @@ def families(rows: int, bits: int, seed: int = 0, share: float = 0.2) -> Bits:
 def build(kind: VectorIndexKind, vectors: Bits, metric: Metric) -> VectorSearcher:
     options = {option.name: option.default for option in kind.options}
     return kind.build(vectors, metric, options, threads=1, progress=lambda _: None)
-
-
-def packed(mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Bits:
-    return np.packbits(mask, bitorder="little")
 
 
 def recall(

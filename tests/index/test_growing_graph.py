@@ -5,6 +5,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
+from vsql.core.bits import packed
 from vsql.core.distance import Metric
 from vsql.index.exact import ExactRanker
 from vsql.index.hnsw import GrowingGraph
@@ -23,7 +24,7 @@ def test_recall_under_any_filter(metric: Metric, share: float | None) -> None:
         graph.add(vectors[start : start + 700], start)
     assert len(graph) == 2_500
     mask = np.random.default_rng(1).random(2_500) < (1.0 if share is None else share)
-    bitmap = None if share is None else np.packbits(mask, bitorder="little")
+    bitmap = None if share is None else packed(mask)
     queries = vectors_of(20)
     found = graph.search(queries, 10, 128, bitmap)
     exact = ExactRanker(metric, vectors).nearest(queries, 10, np.flatnonzero(mask))[0]

@@ -149,11 +149,10 @@ def test_sliced_arrays(offset: int) -> None:
         ]
 
 
-def test_row_order() -> None:
+def test_rows_lie_in_the_order_of_keys_and_nulls_last() -> None:
     searcher = sorted_values.KIND.build(pa.array([3.0, None, 1.0, math.nan, 1.0]), {})
-    rows, nulls = searcher.row_order()
-    assert rows.tolist() == [2, 4, 0, 3]
-    assert nulls.tolist() == [1]
+    assert searcher.rows.tolist() == [2, 4, 0, 3, 1]
+    assert searcher.present == 4
 
 
 @pytest.mark.parametrize(

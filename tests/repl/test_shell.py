@@ -313,7 +313,8 @@ def test_columns_of_the_named_table_only() -> None:
 
 
 def test_names_come_from_the_database() -> None:
-    assert read_names(FakeConnection()).tables == {  # type: ignore[arg-type]
+    connection: Any = FakeConnection()
+    assert read_names(connection).tables == {
         "packages": ("id", "name"),
         "Odd Name": ("id", "name"),
     }
@@ -395,8 +396,9 @@ def test_demo_statements_are_sql(sql: str) -> None:
 
 
 def test_demo_shows_five_questions_and_their_plans() -> None:
-    connection, screen = FakeConnection(), io.StringIO()
-    demo.show_demo(connection, Path("it's.parquet"), screen)  # type: ignore[arg-type]
+    connection: Any = FakeConnection()
+    screen = io.StringIO()
+    demo.show_demo(connection, Path("it's.parquet"), screen)
     assert connection.ran[1] == "COPY packages FROM 'it''s.parquet'"
     asked = [sql for sql in connection.ran if sql.startswith("SELECT")]
     assert asked == [question.sql for question in demo.QUESTIONS]

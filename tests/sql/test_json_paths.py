@@ -101,7 +101,7 @@ def test_text_is_that_of_the_document(documents: list[Any], key: str) -> None:
     texts = [None if document is None else json.dumps(document) for document in documents]
     duck = duckdb.connect()
     expected = [
-        duck.execute("SELECT json_extract_string(?, ?)", [t, f'$."{key}"']).fetchone()[0]  # type: ignore[index]
+        duck.execute("SELECT json_extract_string(?, ?)", [t, f'$."{key}"']).fetchall()[0][0]
         for t in texts
     ]
     for flush in (False, True):

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from vsql.core import sqlstate
 from vsql.core.errors import DataError
-from vsql.core.types import SPARSE_ARROW, SPARSE_DIMENSION_MAX, SPARSE_NONZERO_MAX
+from vsql.core.types import SPARSE_ARROW, SPARSE_DIMENSION_MAX, SPARSE_NONZERO_MAX, Family
+from vsql.core.vector_checks import check_finite
 from vsql.core.vector_text import real_text
 
 Indices = npt.NDArray[np.int32]
@@ -133,7 +134,7 @@ class SparseVector:
 
     def to_coo(self) -> Any:
         """Return scipy's sparse array of one row; needs scipy."""
-        from scipy.sparse import coo_array  # type: ignore[import-untyped]
+        from scipy.sparse import coo_array
 
         places = (np.zeros(len(self._indices), dtype=np.int32), self._indices)
         return coo_array((self._values, places), shape=(1, self._dimensions))
@@ -267,9 +268,7 @@ def canonical(
             f"{prefix}a sparse vector needs a number for each whole index",
             code=sqlstate.DATATYPE_MISMATCH,
         )
-    if not np.isfinite(numbers).all():
-        word = "NaN" if np.isnan(numbers).any() else "infinite value"
-        raise DataError(f"{prefix}{word} not allowed in sparsevec", code=sqlstate.DATA_EXCEPTION)
+    check_finite(numbers, Family.SPARSEVEC, prefix)
     kept = numbers != 0
     if not kept.all():
         places, numbers = places[kept], numbers[kept]
@@ -406,6 +405,10 @@ class SparseRows:
     def sums(self, numbers: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Return the sum over each row of one number per value, in 64 bits."""
         return row_sums(numbers, self.offsets)
+
+    def lengths(self) -> npt.NDArray[np.float64]:
+        """Return the Euclidean length of each row."""
+        return np.sqrt(self.sums(np.square(self.values, dtype=np.float64)))
 
 
 def row_sums(numbers: npt.NDArray[Any], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

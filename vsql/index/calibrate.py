@@ -22,6 +22,7 @@ from typing import Any
 import faiss
 import numpy as np
 
+from vsql.core.bits import bits_of
 from vsql.core.dense import floats
 from vsql.core.distance import Metric
 from vsql.core.protocols import Bits, Floats, Ranker, Rows, Shape, Vectors, VectorSearcher
@@ -84,7 +85,7 @@ def measure(
     stored = _stored(ranker, vectors, rows, random)
     asked = [_sample(ranker, *sample, depths[-1], rows) for sample in (moved, stored)]
     samples = [sample for sample in asked if sample.nearest.size]
-    valid = None if valid_rows is None else _bitmap(valid_rows, len(vectors))
+    valid = None if valid_rows is None else bits_of(valid_rows, len(vectors))
     exact = exact_nanoseconds(ranker, queries[0], rows, random)
     dearest = exact * len(rows) if len(rows) >= _MANY_ROWS else math.inf
     points: list[CurvePoint] = []
@@ -140,15 +141,6 @@ def _sample(
     others = np.argsort(found == own_rows[:, None], axis=1, kind="stable")
     depth = min(depth, len(rows) - int((own_rows >= 0).any()))
     return _Sample(queries, own_rows, np.take_along_axis(found, others, axis=1)[:, :depth])
-
-
-def _bitmap(rows: Rows, count: int) -> Bits:
-    """Return a read-only bitmap of rows, as searches of a column with NULLs take."""
-    flags = np.zeros(count, dtype=np.bool_)
-    flags[rows] = True
-    bitmap = np.packbits(flags, bitorder="little")
-    bitmap.flags.writeable = False
-    return bitmap
 
 
 def _neighbours(ranker: ExactRanker, queries: Vectors, rows: Rows) -> Rows:

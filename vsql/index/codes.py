@@ -6,6 +6,7 @@ from vsql.core import sqlstate
 from vsql.core.distance import Metric
 from vsql.core.errors import OperationalError
 from vsql.core.protocols import AnyOption, FlagOption, Floats, Vectors, WordOption
+from vsql.core.types import SqlType
 
 REFINED: tuple[AnyOption, ...] = (
     FlagOption("refine", True, "accepted: candidates are ranked exactly whatever it says"),
@@ -18,6 +19,10 @@ REFINED: tuple[AnyOption, ...] = (
 )
 """Milvus keeps finer codes to rank candidates by; here the column has the vectors themselves."""
 
+METRICS = frozenset({Metric.COSINE, Metric.INNER_PRODUCT, Metric.L2})
+"""What faiss measures between a query and a code."""
+FLOAT_DIMENSIONS = 32
+"""Vectors shorter than this are kept as floats: codes would save little and blur much."""
 PRODUCT_BITS_MAX = 16
 _FLOAT_MAX = float(np.finfo(np.float32).max)
 _SAMPLE_BYTES_MAX = 1 << 30
@@ -32,6 +37,11 @@ _FEW_DIMENSIONS = 32
 _BLURRED = 1.5
 WHOLE = 32.0
 """Bits per dimension of codes that blur nothing."""
+
+
+def serve(type_: SqlType, metric: Metric) -> bool:
+    """Whether codes serve a column: its vectors are dense, and the metric is one of theirs."""
+    return type_.is_dense and metric in METRICS
 
 
 def bits(code_bytes: int, dimension: int) -> float:

@@ -5,6 +5,8 @@ in place by row number; other numbers and bits are gathered in blocks.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import faiss
 import numpy as np
@@ -14,6 +16,8 @@ from vsql.core.dense import floats, widen
 from vsql.core.distance import Metric
 from vsql.core.protocols import Floats, Rows, Vectors
 from vsql.index.openmp import use_threads
+
+Lengths = npt.NDArray[Any]
 
 _BLOCK_BYTES = 8 * 1024 * 1024
 """Working memory of one block of gathered vectors: about a second-level cache, times a few."""
@@ -34,10 +38,11 @@ _SLACK = 4 * 2.0**-23
 _MEASURED_BY_PRODUCT = (Metric.COSINE, Metric.INNER_PRODUCT)
 
 _pointer = faiss.swig_ptr
-_inner_products = faiss.fvec_inner_products_by_idx  # type: ignore[attr-defined]
-_hamming_distances = faiss.hammings  # type: ignore[attr-defined]
+_untyped: Any = faiss  # its stub lacks these functions
+_inner_products = _untyped.fvec_inner_products_by_idx
+_hamming_distances = _untyped.hammings
+_squared_distances = _untyped.fvec_L2sqr_by_idx
 _squared_length = faiss.fvec_norm_L2sqr
-_squared_distances = faiss.fvec_L2sqr_by_idx  # type: ignore[attr-defined]
 
 
 def length_of(vector: Vectors) -> float:
@@ -98,6 +103,39 @@ def top_k(distances: Floats, rows: Rows, k: int) -> tuple[Rows, Floats]:
     return rows[order], distances[order]
 
 
+class KeptLengths:
+    """What a metric needs of the lengths of rows; those of all rows are computed once.
+
+    The first searches of a process rank few rows, and must not read the whole column for it: that
+    waits until a share of them has been asked for. `measure` computes them of some rows, or all.
+    `none_is_zero` says that all are known, and none of them is 0.
+    """
+
+    __slots__ = ("_asked", "_known", "_measure", "_total", "none_is_zero")
+
+    def __init__(
+        self, total: int, measure: Callable[[Rows | None], Lengths], known: Lengths | None = None
+    ) -> None:
+        self._total = total
+        self._measure = measure
+        self._known = known
+        self._asked = 0
+        self.none_is_zero = known is not None and bool((known != 0).all())
+
+    def of(self, rows: Rows | None) -> Lengths:
+        """Return one number for each of some rows, or all."""
+        known = self._known
+        if known is None:
+            if rows is not None:
+                self._asked += len(rows)
+                if self._asked < self._total * _NORMS_SHARE:
+                    return self._measure(rows)
+            known = self._measure(None)
+            self.none_is_zero = bool((known != 0).all())
+            self._known = known
+        return known if rows is None else known.take(rows)
+
+
 class ExactRanker:
     """Exact distances from queries to the vectors of one segment; safe to share among threads.
 
@@ -107,10 +145,7 @@ class ExactRanker:
     vector; cosines are clamped to [-1, 1], as pgvector does.
     """
 
-    __slots__ = (
-        *("_are_bounded", "_inverse_norms", "_ranked", "_vectors", "_vectors_pointer"),
-        *("dimension", "metric"),
-    )
+    __slots__ = ("_inverse_lengths", "_vectors", "_vectors_pointer", "dimension", "metric")
 
     def __init__(self, metric: Metric, vectors: Vectors, known_norms: Floats | None = None) -> None:
         assert vectors.ndim == 2 and vectors.flags.c_contiguous, vectors.shape
@@ -119,12 +154,12 @@ class ExactRanker:
         self.dimension = vectors.shape[1]
         self._vectors = vectors
         self._vectors_pointer = _pointer(vectors) if vectors.dtype == np.float32 else None
-        self._ranked = 0
-        self._inverse_norms: Floats | None = None
-        # Whether it is known that no vector has an infinite length, and so the inverse 0.
-        self._are_bounded = False
-        if known_norms is not None:
-            self._keep_inverse(_inverse(known_norms))
+        known = None if known_norms is None else _inverse(known_norms)
+        self._inverse_lengths = KeptLengths(
+            len(vectors),
+            lambda rows: _inverse(norms(vectors if rows is None else vectors[rows])),
+            known,
+        )
 
     def __len__(self) -> int:
         return len(self._vectors)
@@ -153,14 +188,14 @@ class ExactRanker:
         """
         count = rows.shape[0]
         long_way = count < _SHORTCUT_ROWS or k * 4 > count
-        long_way |= self.metric is Metric.COSINE and not self._are_bounded
+        long_way |= self.metric is Metric.COSINE and not self._inverse_lengths.none_is_zero
         if long_way or self._vectors_pointer is None or self.metric not in _MEASURED_BY_PRODUCT:
             return top_k(self.distances(query, rows), rows, k)
         scores = np.empty(count, dtype=np.float32)
         self._call(_inner_products, scores, query, self._vectors_pointer, rows)
         length = 1.0
         if self.metric is Metric.COSINE:
-            np.multiply(scores, self._inverse_lengths(rows), out=scores)
+            np.multiply(scores, self._inverse_lengths.of(rows), out=scores)
             length = length_of(query)
         # Descending by product, where NaN must not come first.
         np.negative(scores, out=scores)
@@ -238,7 +273,7 @@ class ExactRanker:
         elif self.metric is Metric.INNER_PRODUCT:
             np.negative(distances, out=distances)
         else:
-            inverse = self._inverse_lengths(np.maximum(rows, 0).reshape(-1)).reshape(rows.shape)
+            inverse = self._inverse_lengths.of(np.maximum(rows, 0).reshape(-1)).reshape(rows.shape)
             scales = np.array([_negative_inverse(length_of(q)) for q in queries], dtype=np.float32)
             with np.errstate(invalid="ignore"):
                 np.multiply(distances, inverse, out=distances)
@@ -270,34 +305,14 @@ class ExactRanker:
             return np.sqrt(products, out=products)
         if self.metric is Metric.INNER_PRODUCT:
             return np.negative(products, out=products)
-        inverse, length = self._inverse_lengths(rows), length_of(query)
-        if self._are_bounded and length < math.inf:
+        inverse, length = self._inverse_lengths.of(rows), length_of(query)
+        if self._inverse_lengths.none_is_zero and length < math.inf:
             np.multiply(products, inverse, out=products)
             return _cosine_distances(products, _negative_inverse(length))
         # An infinite length, times its inverse, is no number: such a vector has no angle.
         with np.errstate(invalid="ignore"):
             np.multiply(products, inverse, out=products)
             return _cosine_distances(products, _negative_inverse(length))
-
-    def _inverse_lengths(self, rows: Rows | None) -> Floats:
-        """Return 1 / |x| of some rows, or all.
-
-        The first searches of a process rank few rows, and must not read the whole column for it:
-        lengths of all rows are computed once a share of them has been asked for.
-        """
-        known = self._inverse_norms
-        if known is None:
-            if rows is not None:
-                self._ranked += len(rows)
-                if self._ranked < len(self._vectors) * _NORMS_SHARE:
-                    return _inverse(norms(self._vectors[rows]))
-            known = self._keep_inverse(_inverse(norms(self._vectors)))
-        return known if rows is None else known.take(rows)
-
-    def _keep_inverse(self, inverse: Floats) -> Floats:
-        self._are_bounded = bool((inverse != 0).all())
-        self._inverse_norms = inverse
-        return inverse
 
     def _by_block(self, query: Vectors, rows: Rows | None) -> Floats:
         if self.metric.over_bits:
@@ -373,7 +388,7 @@ class ExactRanker:
             squares = np.einsum("ij,ij->i", block, block)
             return np.asarray(squares - 2.0 * products + np.square(lengths)[:, None])
         scales = np.negative(_inverse(lengths))
-        return np.asarray(products * self._inverse_lengths(numbers) * scales[:, None])
+        return np.asarray(products * self._inverse_lengths.of(numbers) * scales[:, None])
 
 
 def _scale(metric: Metric, query_length: float, largest: float) -> float:

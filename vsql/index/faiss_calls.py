@@ -7,7 +7,7 @@ keeps the ones it used last. One query runs on its own thread; a batch uses fais
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -131,32 +131,34 @@ def centres_of(sample: Floats, count: int, metric: int) -> Any:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Let faiss use this thread only: sub-quantisers are so small that threads would mostly wait.
-
-    On two busy cores a second thread made their training five times slower.
-    """
+def _limited(threads: int) -> Iterator[None]:
+    """Let faiss use so many threads, and as many as before afterwards."""
     before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
+    faiss.omp_set_num_threads(threads)
     try:
         yield
     finally:
         faiss.omp_set_num_threads(before)
+
+
+def alone() -> AbstractContextManager[None]:
+    """Let faiss use this thread only: sub-quantisers are so small that threads would mostly wait.
+
+    On two busy cores a second thread made their training five times slower.
+    """
+    return _limited(1)
 
 
 @contextmanager
 def building(threads: int) -> Iterator[None]:
     """Let faiss use `threads` threads; its failures become OperationalError (54000)."""
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(max(1, threads))
     try:
-        yield
+        with _limited(max(1, threads)):
+            yield
     except (RuntimeError, MemoryError) as error:
         raise OperationalError(
             f"cannot build the vector index: {error}", code=sqlstate.PROGRAM_LIMIT_EXCEEDED
         ) from error
-    finally:
-        faiss.omp_set_num_threads(before)
 
 
 def write(index: Any, path: Path) -> None:

@@ -33,9 +33,6 @@ from vsql.core.protocols import (
 from vsql.core.types import SqlType
 from vsql.index import codes
 
-METRICS = frozenset({Metric.COSINE, Metric.INNER_PRODUCT, Metric.L2})
-FLOAT_DIMENSIONS = 32
-"""Vectors shorter than this are kept as floats: codes would save little and blur much."""
 _BLOCK_ROWS = 8_192
 _EFFORTS = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024)
 _SCALAR_CODES = {"SQ8": "QT_8bit", "SQ6": "QT_6bit", "FP16": "QT_fp16", "BF16": "QT_bf16"}
@@ -51,8 +48,10 @@ class Graph:
 
         from vsql.index.faiss_calls import Scratch
 
+        untyped: Any = faiss  # its stub lacks this class
+
         def parameters(effort: int, sel: Any = None) -> Any:
-            return faiss.SearchParametersHNSW(efSearch=effort, sel=sel)  # type: ignore[attr-defined]
+            return untyped.SearchParametersHNSW(efSearch=effort, sel=sel)
 
         self._index = index
         binary = isinstance(index, faiss.IndexBinary)
@@ -103,8 +102,8 @@ class GraphKind:
     shape: Shape = Shape.GRAPH
 
     def supports(self, type_: SqlType, metric: Metric) -> bool:
-        """Whether the column is numeric and the metric one that faiss's graph knows."""
-        return type_.is_dense and metric in METRICS
+        """Whether the column has codes under the metric."""
+        return codes.serve(type_, metric)
 
     def build(
         self,
@@ -135,7 +134,7 @@ class GraphKind:
 
 def _eight_bits(vectors: Vectors, metric: Metric, options: Options, progress: Progress) -> Any:
     links, ef_construction = options["m"], options["ef_construction"]
-    if vectors.shape[1] >= FLOAT_DIMENSIONS:
+    if vectors.shape[1] >= codes.FLOAT_DIMENSIONS:
         return _over_scalars(vectors, metric, links, ef_construction, "SQ8", progress)
     import faiss
 
@@ -152,7 +151,7 @@ def _scalar(vectors: Vectors, metric: Metric, options: Options, progress: Progre
 
 def _product(vectors: Vectors, metric: Metric, options: Options, progress: Progress) -> Any:
     rows, dimension = vectors.shape
-    fine = dimension if dimension < FLOAT_DIMENSIONS else dimension // 2
+    fine = dimension if dimension < codes.FLOAT_DIMENSIONS else dimension // 2
     count = codes.sub_quantisers(dimension, options["m"], fine)
     bits = codes.product_bits(options["nbits"], rows)
     links, ef_construction = options["M"], options["ef_construction"]
@@ -162,7 +161,7 @@ def _product(vectors: Vectors, metric: Metric, options: Options, progress: Progr
 def _on_disk(vectors: Vectors, metric: Metric, options: Options, progress: Progress) -> Any:
     rows, dimension = vectors.shape
     budget = int(4 * dimension * options["pq_code_budget_gb_ratio"])
-    fine = dimension if dimension < FLOAT_DIMENSIONS else budget
+    fine = dimension if dimension < codes.FLOAT_DIMENSIONS else budget
     count = codes.sub_quantisers(dimension, 0, fine)
     # The lowest level of HNSW has twice the links.
     links, ef_construction = max(2, options["max_degree"] // 2), options["search_list_size"]

@@ -36,8 +36,7 @@ from vsql.core.protocols import (
 )
 from vsql.core.types import SqlType
 from vsql.index import codes, probing
-from vsql.index.faiss_hnsw import FLOAT_DIMENSIONS, METRICS
-from vsql.index.probing import Counts, Probing
+from vsql.index.probing import Chosen, Probing
 
 _SCANN_BITS = 4
 _PAIRED_DIMENSIONS = 128
@@ -58,8 +57,10 @@ class Lists:
 
         from vsql.index.faiss_calls import Scratch
 
+        made: Any = faiss.SearchParametersIVF  # its stub lacks these arguments
+
         def parameters(effort: int, sel: Any = None) -> Any:
-            return faiss.SearchParametersIVF(nprobe=effort, sel=sel)  # type: ignore[call-arg]
+            return made(nprobe=effort, sel=sel)
 
         self._whole = index
         self._rotation: Any = None
@@ -100,13 +101,9 @@ class Lists:
     def search_dense(self, query: Vectors, k: int, effort: int, bitmap: Bits, slack: float) -> Rows:
         """Return what `search` does for one query, with as many lists as the filter calls for."""
         queries = self._rotated(query[None])
-        lists = self._probing.dense(queries[0], effort, bitmap, slack)
-        found: Rows = self._scanned(queries, k, lists, bitmap)[0]
+        chosen = self._probing.dense(queries[0], effort, bitmap, slack)
+        found: Rows = self._scanned(queries, k, chosen, bitmap)[0]
         return found
-
-    def list_counts(self, bitmap: Bits) -> Counts:
-        """Return how many rows of `bitmap` lie in each list; remembered for a read-only bitmap."""
-        return self._probing.counts(bitmap)
 
     def save(self, path: Path) -> None:
         """Write the lists to `path`; raises OperationalError."""
@@ -125,12 +122,13 @@ class Lists:
         rotated: Floats = self._rotation.apply(queries)
         return rotated
 
-    def _scanned(self, queries: Vectors, k: int, lists: Rows, bitmap: Bits) -> Rows:
+    def _scanned(self, queries: Vectors, k: int, chosen: Chosen, bitmap: Bits) -> Rows:
         from vsql.index.faiss_calls import search_lists
 
+        lists = chosen.lists
         if not lists.shape[1]:
             return np.full((len(queries), k), -1, dtype=np.int64)
-        distances = self._centre_distances(queries, lists) if self._index.by_residual else None
+        distances = self._centre_distances(queries, chosen) if self._index.by_residual else None
         parameters = self._scratch.parameters(lists.shape[1], bitmap)
         return search_lists(self._index, queries, k, lists, parameters, self._scratch, distances)
 
@@ -144,11 +142,12 @@ class Lists:
             scores -= 0.5 * np.einsum("ij,ij->i", centres, centres)
         return np.negative(scores, out=scores)
 
-    def _centre_distances(self, queries: Vectors, lists: Rows) -> Floats:
+    def _centre_distances(self, queries: Vectors, chosen: Chosen) -> Floats:
         """Return faiss's distances to the centres of lists, which codes of residuals need."""
         import faiss
 
-        scores = np.take_along_axis(self._scores(queries), np.maximum(lists, 0), axis=1)
+        every = self._scores(queries) if chosen.scores is None else chosen.scores
+        scores = np.take_along_axis(every, np.maximum(chosen.lists, 0), axis=1)
         if self._index.metric_type != faiss.METRIC_L2:
             return np.ascontiguousarray(-scores)
         squares = np.einsum("ij,ij->i", queries, queries)[:, None]
@@ -186,8 +185,8 @@ class ListsKind:
     shape: Shape = Shape.LISTS
 
     def supports(self, type_: SqlType, metric: Metric) -> bool:
-        """Whether the column is numeric and the metric one that the codes know."""
-        return type_.is_dense and metric in METRICS
+        """Whether the column has codes under the metric."""
+        return codes.serve(type_, metric)
 
     def build(
         self,
@@ -266,7 +265,7 @@ def _four_bits(centres: Any, rows: int, options: Options) -> Any:
     from vsql.index.faiss_calls import quiet_clustering
 
     dimension, lists, metric = centres.d, centres.ntotal, centres.metric_type
-    if dimension < FLOAT_DIMENSIONS:
+    if dimension < codes.FLOAT_DIMENSIONS:
         return faiss.IndexIVFFlat(centres, dimension, lists, metric)
     fine = dimension % 2 or dimension < _PAIRED_DIMENSIONS
     count = dimension if fine else dimension // 2
@@ -288,7 +287,7 @@ def _products(centres: Any, rows: int, options: Options) -> Any:
 
     from vsql.index.faiss_calls import quiet_clustering
 
-    fine = centres.d if centres.d < FLOAT_DIMENSIONS else centres.d // 4
+    fine = centres.d if centres.d < codes.FLOAT_DIMENSIONS else centres.d // 4
     count = codes.sub_quantisers(centres.d, options["m"], fine)
     bits = codes.product_bits(options["nbits"], rows)
     index: Any = faiss.IndexIVFPQ(
@@ -304,7 +303,7 @@ def _products(centres: Any, rows: int, options: Options) -> Any:
 def _one_bit(centres: Any, rows: int, options: Options) -> Any:
     import faiss
 
-    if centres.d < FLOAT_DIMENSIONS:
+    if centres.d < codes.FLOAT_DIMENSIONS:
         return faiss.IndexIVFFlat(centres, centres.d, centres.ntotal, centres.metric_type)
     return faiss.IndexIVFRaBitQ(centres, centres.d, centres.ntotal, centres.metric_type)
 

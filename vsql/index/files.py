@@ -5,10 +5,12 @@ does not fit a column (the type of the key) is in the schema's metadata.
 """
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
 import pyarrow as pa
 
 from vsql.core import sqlstate
@@ -56,3 +58,36 @@ def read_batch(path: Path, *, mapped: bool = True) -> pa.RecordBatch:
         if reader.num_record_batches != 1:
             raise ValueError(f"the index file {path} must hold one record batch")
         return reader.get_batch(0)
+
+
+def write_arrays(
+    path: Path,
+    names: Sequence[str],
+    arrays: Sequence[npt.NDArray[Any]],
+    described: Mapping[str, str],
+) -> None:
+    """Write arrays of any lengths and shapes, each flat in the one row of a column of its own.
+
+    `described` is the schema's metadata. Raises OperationalError.
+    """
+    lists = [
+        pa.LargeListArray.from_arrays(pa.array([0, part.size], pa.int64()), pa.array(part))
+        for part in (array.reshape(-1) for array in arrays)
+    ]
+    batch = pa.record_batch(lists, names=list(names))
+    write_batch(path, batch.replace_schema_metadata(dict(described)))
+
+
+def read_arrays(
+    path: Path, names: Sequence[str], *, mapped: bool
+) -> tuple[list[npt.NDArray[Any]], Mapping[str, str]] | None:
+    """Return what `write_arrays` wrote, None where the file holds something else.
+
+    Raises OSError or ValueError.
+    """
+    batch = read_batch(path, mapped=mapped)
+    if batch.schema.names != list(names) or batch.num_rows != 1:
+        return None
+    metadata = batch.schema.metadata or {}
+    described = {name.decode(): text.decode() for name, text in metadata.items()}
+    return [column.values.to_numpy() for column in batch.columns], described

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import hnswlib
 import numpy as np
-import numpy.typing as npt
 
+from vsql.core.bits import within
 from vsql.core.distance import Metric
 from vsql.core.protocols import Bits, Floats, Rows
 
@@ -70,7 +70,7 @@ class GrowingGraph:
         `effort` is ef_search; `bitmap` holds one bit per row, least significant first.
         """
         with self._lock:
-            matching = self._rows if bitmap is None else self._rows[_inside(bitmap, self._rows)]
+            matching = self._rows if bitmap is None else within(bitmap, self._rows)
             found = np.full((len(queries), k), -1, dtype=np.int64)
             wanted = min(k, len(matching))
             if not wanted or not len(queries):
@@ -97,7 +97,7 @@ class GrowingGraph:
                 # hnswlib refuses to return fewer than k, as when part of the graph is cut off.
                 return None
             rows: Rows = labels[0].astype(np.int64)
-            rows = rows if bitmap is None else rows[_inside(bitmap, rows)]
+            rows = rows if bitmap is None else within(bitmap, rows)
             if len(rows) >= wanted:
                 return rows[:wanted]
             width *= 2
@@ -116,12 +116,3 @@ class GrowingGraph:
     def byte_size(self) -> int:
         """Bytes in memory, about."""
         return int(self._graph.index_file_size())
-
-
-def _inside(bitmap: Bits, rows: Rows) -> npt.NDArray[np.bool_]:
-    bytes_ = rows >> 3
-    known = bytes_ < len(bitmap)
-    if not len(bitmap):
-        return known
-    bits = bitmap[np.where(known, bytes_, 0)] >> (rows & 7).astype(np.uint8)
-    return known & (bits & 1).astype(np.bool_)

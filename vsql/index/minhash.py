@@ -14,12 +14,11 @@ rows that have them; the number of bands and the hashes of each are in the schem
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vsql.core.bits import are_set
+from vsql.core.bits import within
 from vsql.core.distance import Metric
 from vsql.core.protocols import (
     MAPPED,
@@ -34,8 +33,10 @@ from vsql.core.protocols import (
     Vectors,
 )
 from vsql.core.types import Family, SqlType
+from vsql.index import probing
 
 Keys = npt.NDArray[np.uint32]
+_FIELDS = ("keys", "minhash_rows")
 _SEED = 1234
 _BLOCK_HASHES = 1 << 22
 """Hashes made at a time, were all bits set: 16 MB of them."""
@@ -61,9 +62,7 @@ class Bands:
     @property
     def efforts(self) -> tuple[int, ...]:
         """How many bands to look at, ascending: powers of two, all of them last."""
-        total = len(self._contents.keys)
-        powers = [1 << power for power in range(total.bit_length())]
-        return (*(power for power in powers if power < total), total)
+        return probing.powers_to(len(self._contents.keys))
 
     def search(self, queries: Vectors, k: int, effort: int, bitmap: Bits | None = None) -> Rows:
         """Return all rows that share one of the first `effort` bands with each query, (n, c)."""
@@ -72,11 +71,7 @@ class Bands:
         contents = self._contents
         bands = min(max(effort, 1), len(contents.keys))
         hashed = _band_keys(_signatures(queries, bands * contents.band_hashes), bands)
-        found = [self._rows(own, bitmap) for own in hashed]
-        result = np.full((len(queries), max(map(len, found))), -1, dtype=np.int64)
-        for number, rows in enumerate(found):
-            result[number, : len(rows)] = rows
-        return result
+        return probing.padded([self._rows(own, bitmap) for own in hashed])
 
     def candidates(self, k: int) -> int:
         """How many candidates to ask for: all rows of a band come back."""
@@ -89,18 +84,11 @@ class Bands:
 
     def save(self, path: Path) -> None:
         """Write the bands to `path`; raises OperationalError."""
-        import pyarrow as pa
-
-        from vsql.index.files import write_batch
+        from vsql.index.files import write_arrays
 
         contents = self._contents
-        arrays = [
-            pa.LargeListArray.from_arrays(pa.array([0, part.size], pa.int64()), pa.array(part))
-            for part in (contents.keys.reshape(-1), contents.rows.reshape(-1))
-        ]
-        batch = pa.record_batch(arrays, names=["keys", "minhash_rows"])
         described = {"bands": str(len(contents.keys)), "hashes": str(contents.band_hashes)}
-        write_batch(path, batch.replace_schema_metadata(described))
+        write_arrays(path, _FIELDS, (contents.keys, contents.rows), described)
 
     def byte_size(self) -> int:
         """Bytes of keys and row numbers."""
@@ -114,11 +102,7 @@ class Bands:
             start, end = own.searchsorted(key), own.searchsorted(key, side="right")
             parts.append(contents.rows[band, start:end])
         rows: Rows = np.unique(np.concatenate(parts)).astype(np.int64)
-        if bitmap is None:
-            return rows
-        rows = rows[rows < 8 * len(bitmap)]
-        kept: Rows = rows[are_set(bitmap, rows)]
-        return kept
+        return rows if bitmap is None else within(bitmap, rows)
 
 
 def _signatures(bits: Vectors, count: int) -> Keys:
@@ -191,15 +175,13 @@ class BandsKind:
 
     def load(self, path: Path, *, mapped: bool = True) -> Bands:
         """Open the bands at `path`, mapped or read; raises OSError or ValueError."""
-        from vsql.index.files import read_batch
+        from vsql.index.files import read_arrays
 
-        batch = read_batch(path, mapped=mapped)
-        if tuple(batch.schema.names) != ("keys", "minhash_rows") or batch.num_rows != 1:
+        found = read_arrays(path, _FIELDS, mapped=mapped)
+        if found is None:
             raise ValueError(f"the index file {path} does not hold bands of MinHash signatures")
-        described = batch.schema.metadata or {}
-        bands, hashes = int(described.get(b"bands", b"0")), int(described.get(b"hashes", b"0"))
-        parts: list[Any] = [column.values.to_numpy() for column in batch.columns]
-        keys, rows = parts
+        (keys, rows), described = found
+        bands, hashes = int(described.get("bands", "0")), int(described.get("hashes", "0"))
         if bands < 1 or hashes < 1 or len(keys) != len(rows) or len(keys) % bands:
             raise ValueError(f"the index file {path} contradicts itself")
         width = len(keys) // bands

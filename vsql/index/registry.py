@@ -126,12 +126,14 @@ def structures_for(name: str, type_: SqlType, metric: Metric | None = None) -> t
 
 def vector_kind(structure: str) -> VectorIndexKind:
     """Return the kind that builds a vector structure; raises ProgrammingError (42704)."""
-    return _kind(structure, _VECTOR_KINDS, VECTOR_GROUP)  # type: ignore[no-any-return]
+    found: VectorIndexKind = _kind(structure, _VECTOR_KINDS, VECTOR_GROUP)
+    return found
 
 
 def scalar_kind(structure: str) -> ScalarIndexKind:
     """Return the kind that builds a scalar structure; raises ProgrammingError (42704)."""
-    return _kind(structure, _SCALAR_KINDS, SCALAR_GROUP)  # type: ignore[no-any-return]
+    found: ScalarIndexKind = _kind(structure, _SCALAR_KINDS, SCALAR_GROUP)
+    return found
 
 
 def default_kind(type_: SqlType) -> str:

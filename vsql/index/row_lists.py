@@ -11,12 +11,11 @@ after list; the metric and the dimension are in the schema's metadata.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vsql.core.bits import are_set
+from vsql.core.bits import within
 from vsql.core.distance import Metric
 from vsql.core.protocols import (
     MAPPED,
@@ -32,7 +31,7 @@ from vsql.core.protocols import (
 )
 from vsql.core.types import DENSE, Family, SqlType
 from vsql.index import codes, probing
-from vsql.index.probing import Counts, Probing
+from vsql.index.probing import Probing
 
 _TRAINING_ROWS_PER_LIST = 48
 _FIELDS = ("centres", "starts", "rows")
@@ -66,15 +65,10 @@ class RowLists:
         if not k or not len(queries):
             return np.empty((len(queries), 0), dtype=np.int64)
         if bitmap is None:
-            lists = self._probing.nearest(queries, probes)
+            chosen = self._probing.nearest(queries, probes)
         else:
-            lists = self._probing.matching(queries, probes, bitmap)
-        found = [self._rows(own, bitmap) for own in lists]
-        width = max(len(rows) for rows in found)
-        result = np.full((len(queries), width), -1, dtype=np.int64)
-        for number, rows in enumerate(found):
-            result[number, : len(rows)] = rows
-        return result
+            chosen = self._probing.matching(queries, probes, bitmap)
+        return probing.padded([self._rows(own, bitmap) for own in chosen.lists])
 
     def candidates(self, k: int) -> int:
         """How many candidates to ask for: whole lists come back."""
@@ -82,27 +76,17 @@ class RowLists:
 
     def search_dense(self, query: Vectors, k: int, effort: int, bitmap: Bits, slack: float) -> Rows:
         """Return what `search` does for one query, with as many lists as the filter calls for."""
-        rows = self._rows(self._probing.dense(query, effort, bitmap, slack)[0], bitmap)
+        chosen = self._probing.dense(query, effort, bitmap, slack)
+        rows = self._rows(chosen.lists[0], bitmap)
         return rows if len(rows) else np.full(1, -1, dtype=np.int64)
-
-    def list_counts(self, bitmap: Bits) -> Counts:
-        """Return how many rows of `bitmap` lie in each list; remembered for a read-only bitmap."""
-        return self._probing.counts(bitmap)
 
     def save(self, path: Path) -> None:
         """Write the lists to `path`; raises OperationalError."""
-        import pyarrow as pa
-
-        from vsql.index.files import write_batch
+        from vsql.index.files import write_arrays
 
         contents = self._contents
-        arrays = [
-            pa.LargeListArray.from_arrays(pa.array([0, part.size], pa.int64()), pa.array(part))
-            for part in (contents.centres.reshape(-1), contents.starts, contents.rows)
-        ]
-        batch = pa.record_batch(arrays, names=list(_FIELDS))
         described = {"metric": contents.metric.value, "dimension": str(contents.centres.shape[1])}
-        write_batch(path, batch.replace_schema_metadata(described))
+        write_arrays(path, _FIELDS, (contents.centres, contents.starts, contents.rows), described)
 
     def byte_size(self) -> int:
         """Bytes of centres and row numbers."""
@@ -114,11 +98,7 @@ class RowLists:
         starts, all_rows = self._contents.starts, self._contents.rows
         parts = [all_rows[starts[number] : starts[number + 1]] for number in lists if number >= 0]
         rows: Rows = np.concatenate(parts).astype(np.int64) if parts else np.empty(0, np.int64)
-        if bitmap is None:
-            return rows
-        rows = rows[rows < 8 * len(bitmap)]
-        kept: Rows = rows[are_set(bitmap, rows)]
-        return kept
+        return rows if bitmap is None else within(bitmap, rows)
 
     def _scores(self, queries: Vectors) -> Floats:
         if self._contents.metric.over_bits:
@@ -199,16 +179,14 @@ class RowListsKind:
 
     def load(self, path: Path, *, mapped: bool = True) -> RowLists:
         """Open the lists at `path`, mapped or read; raises OSError or ValueError."""
-        from vsql.index.files import read_batch
+        from vsql.index.files import read_arrays
 
-        batch = read_batch(path, mapped=mapped)
-        if tuple(batch.schema.names) != _FIELDS or batch.num_rows != 1:
+        found = read_arrays(path, _FIELDS, mapped=mapped)
+        if found is None:
             raise ValueError(f"the index file {path} does not hold inverted lists of rows")
-        described = batch.schema.metadata or {}
-        parts: list[Any] = [column.values.to_numpy() for column in batch.columns]
-        centres, starts, rows = parts
-        metric = Metric(described.get(b"metric", b"").decode())
-        centres = centres.reshape(-1, int(described.get(b"dimension", b"0")))
+        (centres, starts, rows), described = found
+        metric = Metric(described.get("metric", ""))
+        centres = centres.reshape(-1, int(described.get("dimension", "0")))
         ascending = (
             len(starts) == len(centres) + 1 and starts[0] == 0 and (np.diff(starts) >= 0).all()
         )
@@ -220,11 +198,7 @@ class RowListsKind:
         return RowLists(_Contents(metric, centres, starts, rows))
 
 
-IVF_FLAT = RowListsKind(
-    "IVF_FLAT",
-    frozenset(DENSE),
-    frozenset({Metric.COSINE, Metric.INNER_PRODUCT, Metric.L2}),
-)
+IVF_FLAT = RowListsKind("IVF_FLAT", frozenset(DENSE), codes.METRICS)
 BIN_IVF_FLAT = RowListsKind(
     "BIN_IVF_FLAT", frozenset({Family.BIT}), frozenset({Metric.HAMMING, Metric.JACCARD})
 )

@@ -60,10 +60,6 @@ class SortedValues:
         found[hits] = self.rows[left[hits]]
         return found
 
-    def row_order(self) -> tuple[RowNumbers, RowNumbers]:
-        """Return all row numbers in ascending key order, and apart from them those of NULLs."""
-        return self.rows[: self.present], self.rows[self.present :]
-
     def save(self, path: Path) -> None:
         """Write the structure to `path`; raises OperationalError."""
         schema = pa.schema(

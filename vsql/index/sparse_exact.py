@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vsql.core import sqlstate
 from vsql.core.distance import Metric
-from vsql.core.errors import DataError
 from vsql.core.protocols import Floats, Rows
 from vsql.core.sparse import SparseRows, SparseVector
-from vsql.index.exact import top_k
+from vsql.core.types import Family
+from vsql.core.vector_checks import check_same_dimensions
+from vsql.index.exact import KeptLengths, top_k
 
 _BLOCK_VALUES = 1 << 18
 """Values measured at a time: what is computed of them stays in the cache."""
@@ -34,11 +34,14 @@ _Numbers = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class _Other:
-    """The other side of each row: sums over its values, one or one per row, and itself."""
+    """The other side of each row: how many values, the total of their sizes, and itself.
+
+    `counts` and `totals` are one number or one per row. Sizes are squares for L2 and COSINE,
+    absolutes for L1; nothing else asks for them.
+    """
 
     counts: Any
-    squares: Any
-    absolutes: Any
+    totals: Any
     vector: Callable[[int], SparseVector]
 
 
@@ -54,7 +57,9 @@ class SparseRanker:
         assert not metric.over_bits, metric
         self.metric = metric
         self._rows = rows
-        self._lengths: _Sums | None = None
+        self._lengths = KeptLengths(
+            len(rows), lambda some: (rows if some is None else rows.take(some)).lengths()
+        )
 
     @property
     def norms_bytes(self) -> int:
@@ -63,19 +68,11 @@ class SparseRanker:
 
     def distances(self, query: SparseVector, rows: Rows | None = None) -> Floats:
         """Return float32 distances from `query` to `rows`, or to all rows."""
-        lengths = None
-        if self.metric is Metric.COSINE:
-            if self._lengths is None:
-                self._lengths = _lengths(self._rows)
-            lengths = self._lengths if rows is None else self._lengths[rows]
+        lengths = self._lengths.of(rows) if self.metric is Metric.COSINE else None
         measured = self._rows if rows is None else self._rows.take(rows)
         values = query.arrays[1]
-        other = _Other(
-            len(values),
-            np.square(values, dtype=np.float64).sum(),
-            np.abs(values).sum(dtype=np.float64),
-            lambda row: query,
-        )
+        total = _sizes(self.metric, values).sum(dtype=np.float64)
+        other = _Other(len(values), total, lambda row: query)
         look_up = _lookup(query)
         result = np.empty(len(measured), dtype=np.float32)
         for start, end in _blocks(measured):
@@ -115,16 +112,12 @@ def distances_of_pairs(metric: Metric, left: SparseRows, right: SparseRows) -> F
 
     Raises DataError (22000) where dimensions differ.
     """
-    wrong = np.flatnonzero(left.dimensions != right.dimensions)
-    if len(wrong):
-        one, other = left.dimensions[wrong[0]], right.dimensions[wrong[0]]
-        raise DataError(
-            f"different sparsevec dimensions {one} and {other}", code=sqlstate.DATA_EXCEPTION
-        )
-    values = right.values
-    absolutes = right.sums(np.abs(values))
-    others = _Other(right.counts, _squares(right), absolutes, right.__getitem__)
-    return _measure(metric, left, _met(left, right), others, _lengths(left))
+    check_same_dimensions(left.dimensions, right.dimensions, Family.SPARSEVEC)
+    measured = metric is not Metric.INNER_PRODUCT
+    totals = right.sums(_sizes(metric, right.values)) if measured else None
+    others = _Other(right.counts, totals, right.__getitem__)
+    lengths = left.lengths() if metric is Metric.COSINE else None
+    return _measure(metric, left, _met(left, right), others, lengths)
 
 
 def _met(left: SparseRows, right: SparseRows) -> _Numbers:
@@ -168,12 +161,11 @@ def _blocks(rows: SparseRows) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def _squares(rows: SparseRows) -> _Sums:
-    return rows.sums(np.square(rows.values, dtype=np.float64))
-
-
-def _lengths(rows: SparseRows) -> _Sums:
-    return np.sqrt(_squares(rows))
+def _sizes(metric: Metric, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return what each value adds to a total of its row."""
+    return np.asarray(
+        np.abs(values) if metric is Metric.L1 else np.square(values, dtype=np.float64)
+    )
 
 
 def _measure(
@@ -183,27 +175,24 @@ def _measure(
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         match metric:
             case Metric.L2:
-                own = rows.sums(np.square(rows.values - met, dtype=np.float64))
-                size = np.square(met, dtype=np.float64)
-                found = np.sqrt(own + _rest(rows, met, size, other.squares, other, np.square))
+                own = rows.sums(_sizes(metric, rows.values - met))
+                found = np.sqrt(own + _rest(metric, rows, met, other))
             case Metric.L1:
-                own = rows.sums(np.abs(rows.values - met))
-                found = own + _rest(rows, met, np.abs(met), other.absolutes, other, np.abs)
+                own = rows.sums(_sizes(metric, rows.values - met))
+                found = own + _rest(metric, rows, met, other)
             case Metric.COSINE:
                 products = rows.sums(rows.values.astype(np.float64) * met)
-                cosines = products / (lengths * np.sqrt(other.squares))
+                cosines = products / (lengths * np.sqrt(other.totals))
                 found = 1.0 - np.clip(cosines, -1.0, 1.0)
             case _:
                 found = -rows.sums(rows.values.astype(np.float64) * met)
         return np.asarray(found.astype(np.float32))
 
 
-def _rest(
-    rows: SparseRows, met: _Numbers, sizes: Any, totals: Any, other: _Other, size: Any
-) -> _Sums:
+def _rest(metric: Metric, rows: SparseRows, met: _Numbers, other: _Other) -> _Sums:
     """Return the sum of the sizes of what no value of a row meets."""
-    result: _Sums = totals - rows.sums(sizes)
-    doubtful = np.flatnonzero(result < _LITTLE * totals)
+    result: _Sums = other.totals - rows.sums(_sizes(metric, met))
+    doubtful = np.flatnonzero(result < _LITTLE * other.totals)
     if not len(doubtful):
         return result
     complete = rows.sums(met != 0) == other.counts
@@ -211,5 +200,5 @@ def _rest(
     for row in doubtful[~complete[doubtful]].tolist():
         indices, values = other.vector(row).arrays
         alone = ~np.isin(indices, rows[row].arrays[0], assume_unique=True)
-        result[row] = size(values[alone].astype(np.float64)).sum()
+        result[row] = _sizes(metric, values[alone].astype(np.float64)).sum()
     return result

@@ -20,6 +20,7 @@ from vsql.core.snapshot import SegmentFacts
 from vsql.core.sparse import SparseRows
 from vsql.core.types import Family, SqlType
 from vsql.storage.few_values import ReadFew, few_reader
+from vsql.storage.live import live_bits
 from vsql.storage.path_values import PathValues
 from vsql.storage.segment import (
     Located,
@@ -180,7 +181,7 @@ class GrowingSegment:
         self.growing = growing
         self.parts = parts
         self.row_count = starts[len(parts)]
-        self.live = _live(parts, starts, self.row_count)
+        self.live = live_bits(parts)
         self._starts = starts
         self._table = table
         self._columns: dict[int, pa.Array] = {}
@@ -249,17 +250,3 @@ class GrowingSegment:
             )
             for number in np.unique(owners)
         ]
-
-
-def _live(parts: Sequence[SegmentFacts], starts: list[int], row_count: int) -> Bits | None:
-    if not any(part.deletes for part in parts):
-        return None
-    from pyroaring import BitMap
-
-    flags = np.ones(row_count, dtype=np.uint8)
-    for number, part in enumerate(parts):
-        for deletes in part.deletes:
-            flags[starts[number] + np.array(BitMap.deserialize(deletes), dtype=np.int64)] = 0
-    bits = np.packbits(flags, bitorder="little")
-    bits.flags.writeable = False
-    return bits

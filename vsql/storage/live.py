@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vsql.core.bits import packed
 from vsql.core.protocols import Bits
 from vsql.core.snapshot import SegmentFacts
 
@@ -21,6 +22,4 @@ def live_bits(parts: Sequence[SegmentFacts]) -> Bits | None:
             deleted = np.array(BitMap.deserialize(deletes), dtype=np.int64)
             flags[start + deleted] = 0
         start += part.row_count
-    bits = np.packbits(flags, bitorder="little")
-    bits.flags.writeable = False
-    return bits
+    return packed(flags)

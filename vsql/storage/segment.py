@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from vsql.core.bits import packed
 from vsql.core.protocols import Bits, Rows
 from vsql.core.schema import Table
 from vsql.core.snapshot import SegmentFacts
@@ -198,6 +199,4 @@ def validity_of(array: pa.Array) -> Bits | None:
     if not array.null_count:
         return None
     flags = array.is_valid().to_numpy(zero_copy_only=False)
-    bits = np.packbits(flags, bitorder="little")
-    bits.flags.writeable = False
-    return bits
+    return packed(flags)

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from vsql.core import sqlstate
 from vsql.core.errors import OperationalError
+from vsql.core.protocols import ScalarSearcher, VectorSearcher
 from vsql.core.schema import Table, new_id
 from vsql.core.snapshot import IndexFile, SegmentFacts, TableSnapshot
 from vsql.storage import segment_file
@@ -280,15 +281,14 @@ class Store:
         index_id: int,
         structure: str,
         save: Callable[[Path], None],
-        searcher: object,
+        searcher: VectorSearcher | ScalarSearcher,
     ) -> tuple[str, int, str]:
         """Keep an index structure; returns name, size and checksum. Raises OperationalError."""
         name = f"indexes/{table_id:016x}/{segment_id:016x}/{index_id:016x}.{structure.lower()}"
         self.pending.add(name)
         if self.root is None:
             self._objects[name] = searcher
-            size: int = searcher.byte_size()  # type: ignore[attr-defined]
-            return name, size, ""
+            return name, searcher.byte_size(), ""
         path = self.root / name
         partial = path.with_name(path.name + ".partial")
         try:

@@ -1,0 +1,13 @@
+"""Comparisons with their sides exchanged: 1 < a says what a > 1 does."""
+
+from collections.abc import Mapping
+
+from sqlglot import exp
+
+MIRRORED: Mapping[type[exp.Expr], type[exp.Expr]] = {
+    exp.EQ: exp.EQ,
+    exp.LT: exp.GT,
+    exp.LTE: exp.GTE,
+    exp.GT: exp.LT,
+    exp.GTE: exp.LTE,
+}
