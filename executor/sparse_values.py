@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from vsql.core import sqlstate
 from vsql.core.errors import DataError
@@ -136,6 +135,9 @@ def sparse_column(array: pa.Array, type_: SqlType, column: str, first_row: int) 
 def _rows(
     array: pa.Array, names: set[str], type_: SqlType, prefix: Callable[[int], str]
 ) -> SparseRows:
+    # Not before it is needed: the first search of a process waits for every import.
+    import pyarrow.compute as pc
+
     indices = _flat(pc.struct_field(array, "indices"), pa.int32(), prefix)
     values = _flat(pc.struct_field(array, "values"), pa.float32(), prefix)
     if "dimension" in names:
