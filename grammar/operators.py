@@ -30,6 +30,8 @@ _REPLACED = {
     # To sqlglot now() is CURRENT_TIMESTAMP, which has another name as an output.
     "now": f"{NOW}()",
     "open_comma": "",
+    # In $1,$2 and $1+$2 sqlglot sees the quote of a string, $1,$ or $1+$.
+    "parameter": "",
 }
 _DIGITS = r"\d+(?:_\d+)*"
 _INTEGER = re.compile(r"0[xX](?:_?[0-9a-fA-F])+|0[oO](?:_?[0-7])+|0[bB](?:_?[01])+")
@@ -54,6 +56,7 @@ _PIECE = re.compile(
       (?:\.\d\w*+)?+(?:(?<=[eE])[+-]\w++)?+)
   | (?P<open_comma>,(?=(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*+
       (?:[)\],;]|\Z|(?i:from|where|group|having|order|limit|union|intersect|except)\b)))
+  | (?P<parameter>(?<![\w$])\$\d++(?=[^\s\w]))
   | (?P<now>(?<![\w$."])(?i:now)\s*\(\s*\))
   | (?P<open>[(\[])
   | (?P<close>[)\]])
@@ -146,6 +149,8 @@ def rewrite(text: str) -> Rewritten:
             replacement = f"({text[piece.start : piece.end]})"
         elif piece.kind == "number":
             replacement = _number(text, piece)
+        elif piece.kind == "parameter":
+            replacement = f"{text[piece.start : piece.end]} "
         elif piece.kind == "open_comma":
             raise ProgrammingError(
                 'syntax error at or near ","',

@@ -286,3 +286,28 @@ def test_interrupting_what_is_closed_does_nothing() -> None:
     connection.close()
     connection.interrupt()
     assert connection.closed
+
+
+@pytest.mark.parametrize(
+    ("operation", "row"),
+    [
+        ("SELECT $1,$2", (3, 4)),
+        ("SELECT $1+$2", (7,)),
+        ("SELECT ($1)-($2)", (-1,)),
+        ("SELECT $1::int,$2::text", (3, "4")),
+        ("SELECT $1/*,*/,$2--end", (3, 4)),
+        ("SELECT $$1,$2$$,$2,$a$$1,$a$,$1", ("1,$2", 4, "$1,", 3)),
+        ('SELECT "$1,$2" FROM (SELECT $1,$2) AS t("$1,$2")', (3,)),
+    ],
+)
+def test_numbered_parameters_need_no_spaces(operation: str, row: tuple[Any, ...]) -> None:
+    with vsql.connect() as connection:
+        assert connection.execute(operation, (3, 4)).fetchall() == [row]
+
+
+def test_an_error_beside_parameters_is_shown_in_its_place() -> None:
+    operation = "SELECT $1,$2,nothing FROM (SELECT $1) AS t(a)"
+    with vsql.connect() as connection, pytest.raises(vsql.ProgrammingError) as caught:
+        connection.execute(operation, (3, 4))
+    line, caret = str(caught.value).splitlines()[1:3]
+    assert line[caret.index("^") :].startswith("nothing")
