@@ -5,6 +5,7 @@ syntax error with its place in the text that the user wrote.
 """
 
 import functools
+import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -32,6 +33,8 @@ UTILITY_KEYWORDS = (
     *("export", "import", "deallocate", "fetch", "move", "close", "load", "warm"),
 )
 NAMED_KEYWORDS = ("prepare", "execute", "declare")
+# What sqlglot warns of is refused here. Whoever set up logging still hears it; nobody else does.
+logging.getLogger("sqlglot").addHandler(logging.NullHandler())
 _FIRST_WORD = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*+([A-Za-z_]+|\(|\S)", re.DOTALL)
 _JOIN = re.compile(r"\bJOIN\s+\"?\Z", re.IGNORECASE)
 # How far before a table its JOIN is looked for: blanks and a line's end may be between.

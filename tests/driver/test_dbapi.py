@@ -1,6 +1,8 @@
 """PEP 249, and what goes beyond it."""
 
 import array
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -311,3 +313,11 @@ def test_an_error_beside_parameters_is_shown_in_its_place() -> None:
         connection.execute(operation, (3, 4))
     line, caret = str(caught.value).splitlines()[1:3]
     assert line[caret.index("^") :].startswith("nothing")
+
+
+def test_a_refused_statement_prints_nothing() -> None:
+    script = "import vsql\ntry: vsql.connect().execute('WITH a AS (SET 3 AS b) DELETE FROM t')\n"
+    script += "except vsql.ProgrammingError: pass"
+    run = [sys.executable, "-c", script]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
