@@ -1,13 +1,16 @@
 """Builds the structures of an index over a sealed segment, and measures what they give."""
 
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
 
+from vsql.core import sqlstate
 from vsql.core.bits import rows_of
 from vsql.core.changes import AddIndexFile, Change
+from vsql.core.errors import OperationalError
 from vsql.core.protocols import Progress
 from vsql.core.schema import Index
 from vsql.core.snapshot import CurvePoint, IndexFile, SegmentFacts, TableSnapshot
@@ -22,38 +25,101 @@ from vsql.storage.segment import OpenSegment
 
 
 def build_all(table: TableSnapshot, facts: SegmentFacts, context: Context) -> tuple[Change, ...]:
-    """Return the index files of every index of the table over one new segment."""
+    """Return the index files of every index of the table over one new segment.
+
+    Rows are never held up by an index: a vector structure that can't hold them is left out, with a
+    warning, and they are searched exactly.
+    """
     built: list[Change] = []
     for index in table.indexes:
-        built.extend(build(index, table, facts, context))
+        files, failure = _built(index, structures_of(index, table), table, facts, context)
+        built.extend(files)
+        if failure is not None:
+            _warn(index, failure)
     return tuple(built)
 
 
 def build(
     index: Index, table: TableSnapshot, facts: SegmentFacts, context: Context
 ) -> tuple[Change, ...]:
-    """Return the index files of one index over one segment."""
+    """Return the index files of one index over one segment.
+
+    Raises OperationalError (54000) where no structure of the index can hold the segment's vectors;
+    one of several that can't is left out.
+    """
+    files, failure = _built(index, structures_of(index, table), table, facts, context)
+    if failure is not None and not files:
+        raise failure
+    return files
+
+
+def build_missing(
+    index: Index, table: TableSnapshot, facts: SegmentFacts, context: Context
+) -> tuple[Change, ...]:
+    """Return the index files that one segment lacks, but for those that were tried in vain."""
+    known = context.resources.unbuildable
+    missing = tuple(
+        name
+        for name in structures_of(index, table)
+        if facts.structure(index.id, name) is None and (facts.id, index.id, name) not in known
+    )
+    files, failure = _built(index, missing, table, facts, context)
+    if failure is not None:
+        _warn(index, failure)
+    return files
+
+
+def structures_of(index: Index, table: TableSnapshot) -> tuple[str, ...]:
+    """Return the structures that an index consists of over each segment."""
+    if index.metric is None:
+        return registry.structures(index.kind)
     column = table.table.key_column(index)
+    # Over an expression: such searches are exact, and the index is a definition alone.
+    return () if column is None else registry.structures_for(index.kind, column.type, index.metric)
+
+
+def _warn(index: Index, failure: OperationalError) -> None:
+    warnings.warn(
+        f'index "{index.name}": {failure.message}; rows are searched exactly',
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
+def _built(
+    index: Index,
+    names: tuple[str, ...],
+    table: TableSnapshot,
+    facts: SegmentFacts,
+    context: Context,
+) -> tuple[tuple[Change, ...], OperationalError | None]:
+    """Return the files of some structures, and why one of them could not be built."""
+    if not names:
+        return (), None
     (segment,) = context.segments(TableSnapshot(table.table, (facts,), table.indexes))
     files: list[Change] = []
+    failure = None
     if index.metric is not None:
-        if column is None:
-            # Over an expression: such searches are exact, and the index is a definition alone.
-            return ()
-        names = registry.structures_for(index.kind, column.type, index.metric)
         for number, name in enumerate(names):
             progress = _progress(index, number, len(names), context)
-            file = _build_vector(index, name, table, segment, progress, context)
-            files.append(AddIndexFile(table.table.id, file))
-        return tuple(files)
+            try:
+                file = _build_vector(index, name, table, segment, progress, context)
+            except OperationalError as error:
+                if error.sqlstate != sqlstate.PROGRAM_LIMIT_EXCEEDED:
+                    raise
+                failure = error
+                context.resources.unbuildable.add((facts.id, index.id, name))
+            else:
+                files.append(AddIndexFile(table.table.id, file))
+        return tuple(files), failure
     keys = _keys(index, table, segment, context)
-    for name in registry.structures(index.kind):
+    for name in names:
         searcher = registry.scalar_kind(name).build(
             keys, registry.build_options(name, index.options)
         )
         file = _stored(index, name, table, segment, searcher, (), 0.0, context)
         files.append(AddIndexFile(table.table.id, file))
-    return tuple(files)
+    return tuple(files), None
 
 
 def _progress(index: Index, number: int, total: int, context: Context) -> Progress:

@@ -40,7 +40,8 @@ class Resources:
     `masks` are predicates over immutable segments, `derived` expressions over them (a JSON path
     read once), `rankers` exact distances with the norms of a column, `graphs` the incremental
     indexes of growing segments, by column id. `recent` are inlined batches that this process
-    committed and has not read back yet.
+    committed and has not read back yet. `unbuildable` are structures, by segment, index and name,
+    that could not be built: their rows are searched exactly.
     """
 
     store: Store
@@ -48,6 +49,7 @@ class Resources:
     derived: ByteCache = field(default_factory=lambda: ByteCache(_DERIVED_BYTES))
     rankers: ByteCache = field(default_factory=lambda: ByteCache(_RANKER_BYTES))
     recent: dict[int, pa.RecordBatch] = field(default_factory=dict)
+    unbuildable: set[tuple[int, int, str]] = field(default_factory=set)
     memory_limit: int = 0
 
     def limit_memory(self, limit: int) -> None:

@@ -15,11 +15,10 @@ from vsql.catalog.conflicts import conflict
 from vsql.core import changes as change
 from vsql.core.changes import Change
 from vsql.core.snapshot import SegmentFacts, Snapshot, TableSnapshot
-from vsql.executor.build_index import build
+from vsql.executor.build_index import build_missing
 from vsql.executor.context import Context
 from vsql.executor.scan import pick
 from vsql.executor.seal import Moved, batch_of, inlined, rewrite, with_rows
-from vsql.index import registry
 
 Rewrite = tuple[tuple[Change, ...], Moved]
 """The changes of a rewrite, and where its rows went."""
@@ -113,17 +112,12 @@ def optimize(table: TableSnapshot, context: Context, *, full: bool) -> tuple[Cha
 
 def missing_indexes(table: TableSnapshot, context: Context) -> tuple[Change, ...]:
     """Return the changes that build structures which segments lack."""
-    staged: list[Change] = []
-    for segment in table.sealed:
-        for index in table.indexes:
-            column = table.table.key_column(index)
-            if index.metric is not None and column is not None:
-                wanted = registry.structures_for(index.kind, column.type, index.metric)
-            else:
-                wanted = registry.structures(index.kind)
-            if any(segment.structure(index.id, name) is None for name in wanted):
-                staged += build(index, table, segment, context)
-    return tuple(staged)
+    return tuple(
+        one
+        for segment in table.sealed
+        for index in table.indexes
+        for one in build_missing(index, table, segment, context)
+    )
 
 
 def parts_to_merge(table: TableSnapshot) -> tuple[SegmentFacts, ...]:

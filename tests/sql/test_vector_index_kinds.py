@@ -292,18 +292,52 @@ def test_a_damaged_file_is_built_anew(kind: str, tmp_path: Path) -> None:
             assert _found(connection, "<->", FLOATS[20], "")[0][0] == 20
 
 
+HUGE = np.random.default_rng(0).choice([-3e38, 3e38], (1_500, 32)).astype(np.float32)
+
+
 @pytest.mark.parametrize(
     "kind", ["IVF_FLAT", "IVF_SQ8", "IVF_PQ", "IVF_RABITQ", "SCANN", "HNSW_PQ"]
 )
 def test_numbers_too_large_to_cluster_are_refused(kind: str) -> None:
     """Faiss's clustering met infinite distances, threw where nobody catches, and that was it."""
-    signs = np.random.default_rng(0).choice([-3e38, 3e38], (1_500, 32)).astype(np.float32)
     with vsql.connect(autocommit=True, background="off") as connection:
         connection.execute("CREATE TABLE t (id INT, e VECTOR(32))")
-        rows = pa.table({"id": range(1_500), "e": list(signs)})
+        rows = pa.table({"id": range(1_500), "e": list(HUGE)})
         connection.cursor().adbc_ingest("t", rows, "append")
         connection.execute("FLUSH")
         with pytest.raises(vsql.OperationalError, match="too large") as caught:
             connection.execute(f"CREATE INDEX ON t USING {kind} (e vector_l2_ops)")
         assert caught.value.sqlstate == "54000"
         connection.execute(f"CREATE INDEX ON t USING {kind} (e vector_cosine_ops)")
+
+
+@pytest.mark.parametrize("kind", ["SCANN", "AUTOINDEX"])
+def test_rows_are_not_held_up_by_an_index_that_cannot_hold_them(kind: str) -> None:
+    with vsql.connect(autocommit=True, background="off") as connection:
+        connection.execute("CREATE TABLE t (id INT PRIMARY KEY, e VECTOR(32))")
+        small = np.random.default_rng(1).standard_normal(HUGE.shape).astype(np.float32)
+        for start, vectors in ((0, small), (len(small), HUGE)):
+            rows = list(enumerate(vectors, start))
+            connection.executemany("INSERT INTO t VALUES (?, ?)", rows)
+            if start:
+                with pytest.warns(RuntimeWarning, match="searched exactly"):
+                    connection.execute("FLUSH")
+            else:
+                connection.execute("FLUSH")
+                connection.execute(f"CREATE INDEX ON t USING {kind} (e vector_l2_ops)")
+        with pytest.warns(RuntimeWarning, match="searched exactly"):
+            connection.execute("OPTIMIZE TABLE t")
+        # What failed once is not tried again; a warning would be an error here.
+        connection.execute("OPTIMIZE TABLE t")
+        assert connection.execute("SELECT state FROM vsql_segments()").fetchall() == [("sealed",)]
+        nearest = "SELECT id FROM t ORDER BY e <-> $1 LIMIT 1"
+        assert connection.execute(nearest, (small[7],)).fetchall() == [(7,)]
+
+
+def test_autoindex_leaves_out_what_cannot_hold_the_vectors() -> None:
+    with vsql.connect(autocommit=True, background="off") as connection:
+        connection.execute("CREATE TABLE t (id INT, e VECTOR(32))")
+        connection.executemany("INSERT INTO t VALUES (?, ?)", list(enumerate(HUGE)))
+        connection.execute("FLUSH")
+        connection.execute("CREATE INDEX i ON t USING AUTOINDEX (e vector_l2_ops)")
+        assert connection.execute("SELECT indexes FROM vsql_segments()").fetchall() == [(1,)]
