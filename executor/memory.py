@@ -10,6 +10,7 @@ import pyarrow as pa
 from vsql.core.snapshot import TableSnapshot
 from vsql.executor.context import Context, column_of
 from vsql.executor.open_index import open_index
+from vsql.storage.byte_cache import NO_LIMIT
 from vsql.storage.segment import OpenSegment
 
 _PAGE_BYTES = 4096
@@ -28,11 +29,16 @@ def memory_rows(context: Context) -> list[dict[str, Any]]:
     """
     resources = context.resources
     batches, structures, mapped = resources.store.holdings()
-    limit = resources.memory_limit
+    _, most, _ = resources.store.structures.usage
     rows = [
         _row("segments, mapped", sum(b.nbytes for b in batches), None, len(batches)),
         _row("index structures, mapped", _bytes(mapped), None, len(mapped)),
-        _row("index structures", _bytes(structures), limit // 2 or None, len(structures)),
+        _row(
+            "index structures",
+            _bytes(structures),
+            None if most == NO_LIMIT else most,
+            len(structures),
+        ),
     ]
     growing = [
         (table, segment)
@@ -71,12 +77,9 @@ def load_table(table: TableSnapshot, context: Context) -> int:
         if segment.facts is not None:
             for file in segment.facts.index_files:
                 structure = open_index(file, context)
-                # A mapped file is opened without being read; one built anew may have none.
-                path = context.resources.store.path_of(file)
-                if path is not None and path.exists():
-                    read += _read_through(path, context)
-                else:
-                    read += structure.byte_size()
+                # A mapped file is opened without being read.
+                path = context.resources.store.mapped_path(file)
+                read += structure.byte_size() if path is None else _read_through(path, context)
         for array in _arrays(table, segment):
             for buffer in array.buffers():
                 if buffer is not None and buffer.size:

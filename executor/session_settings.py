@@ -28,6 +28,8 @@ class SessionSettings:
     def begin_with(self, values: Mapping[str, Any]) -> None:
         """Take what was stored in the database, or given to `connect`; it is checked here."""
         given = {canonical(name): checked(name, value) for name, value in values.items()}
+        for name, value in given.items():
+            self._apply(name, value)
         self.current = self._lasting = {**self._lasting, **given}
 
     def put(self, name: str, value: Any, *, local: bool = False) -> None:

@@ -115,9 +115,6 @@ class Session:
             raise
         session._settings.begin_with(session._committed.settings)
         session._settings.begin_with(checked)
-        limit = session._settings.current["memory_limit"]
-        if limit:
-            session._resources.limit_memory(limit)
         return session
 
     def close(self) -> None:

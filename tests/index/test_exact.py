@@ -141,13 +141,6 @@ def test_cosine_is_clamped_and_undefined_for_zero() -> None:
     assert ranker.nearest(vectors[2:], 2)[0].tolist() == [[0, 1]]
 
 
-def test_known_norms_are_used() -> None:
-    vectors = sample(Metric.COSINE, 10, 4)
-    with_norms = ExactRanker(Metric.COSINE, vectors, norms(vectors))
-    without = ExactRanker(Metric.COSINE, vectors)
-    np.testing.assert_array_equal(with_norms.distances(vectors[0]), without.distances(vectors[0]))
-
-
 def test_bits_are_unsigned_bytes() -> None:
     with pytest.raises(AssertionError):
         ExactRanker(Metric.HAMMING, np.zeros((1, 8), dtype=np.float32))

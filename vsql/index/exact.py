@@ -113,14 +113,12 @@ class KeptLengths:
 
     __slots__ = ("_asked", "_known", "_measure", "_total", "none_is_zero")
 
-    def __init__(
-        self, total: int, measure: Callable[[Rows | None], Lengths], known: Lengths | None = None
-    ) -> None:
+    def __init__(self, total: int, measure: Callable[[Rows | None], Lengths]) -> None:
         self._total = total
         self._measure = measure
-        self._known = known
+        self._known: Lengths | None = None
         self._asked = 0
-        self.none_is_zero = known is not None and bool((known != 0).all())
+        self.none_is_zero = False
 
     def of(self, rows: Rows | None) -> Lengths:
         """Return one number for each of some rows, or all."""
@@ -140,25 +138,23 @@ class ExactRanker:
     """Exact distances from queries to the vectors of one segment; safe to share among threads.
 
     `vectors` is (rows, dimension) as `vsql.core.dense` stores them, C-contiguous; for HAMMING and
-    JACCARD (rows, bytes) uint8. `known_norms` saves computing the norms that COSINE needs.
+    JACCARD (rows, bytes) uint8.
     Values: L2 is Euclidean, INNER_PRODUCT is negated, COSINE is 1 - cos and NaN for a zero
     vector; cosines are clamped to [-1, 1], as pgvector does.
     """
 
     __slots__ = ("_inverse_lengths", "_vectors", "_vectors_pointer", "dimension", "metric")
 
-    def __init__(self, metric: Metric, vectors: Vectors, known_norms: Floats | None = None) -> None:
+    def __init__(self, metric: Metric, vectors: Vectors) -> None:
         assert vectors.ndim == 2 and vectors.flags.c_contiguous, vectors.shape
         assert (vectors.dtype == np.uint8) == metric.over_bits, (vectors.dtype, metric)
         self.metric = metric
         self.dimension = vectors.shape[1]
         self._vectors = vectors
         self._vectors_pointer = _pointer(vectors) if vectors.dtype == np.float32 else None
-        known = None if known_norms is None else _inverse(known_norms)
         self._inverse_lengths = KeptLengths(
             len(vectors),
             lambda rows: _inverse(norms(vectors if rows is None else vectors[rows])),
-            known,
         )
 
     def __len__(self) -> int:

@@ -307,15 +307,18 @@ class Store:
             raise segment_file.cannot_write(path, error) from None
         return name, size, f"{checksum:08x}"
 
-    def path_of(self, file: IndexFile) -> Path | None:
-        """Return where an index file lies, None in memory."""
-        return None if self.root is None else self.root / file.name
+    def mapped_path(self, file: IndexFile) -> Path | None:
+        """Return where the file of an opened structure is mapped from, None where it was read."""
+        if self.root is None or file.name not in self._mapped:
+            return None
+        return self.root / file.name
 
     def opened(self, name: str) -> Any:
         """Return an index structure that was opened before, or None."""
         if self.root is None:
             return self._objects.get(name)
-        return self._mapped.get(name) or self.structures.get(name)
+        mapped = self._mapped.get(name)
+        return self.structures.get(name) if mapped is None else mapped
 
     def open_index(self, file: IndexFile, load: Callable[[Path], Any], *, mapped: bool) -> Any:
         """Return an opened index structure; raises OperationalError (XX001) naming the file.
