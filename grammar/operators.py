@@ -30,8 +30,8 @@ _REPLACED = {
     # To sqlglot now() is CURRENT_TIMESTAMP, which has another name as an output.
     "now": f"{NOW}()",
     "open_comma": "",
-    # In $1,$2 and $1+$2 sqlglot sees the quote of a string, $1,$ or $1+$.
-    "parameter": "",
+    # A $ may begin the quote of a string to sqlglot, $1,$ or $2 --$; @1 is the same parameter.
+    "parameter_mark": " @",
 }
 _DIGITS = r"\d+(?:_\d+)*"
 _INTEGER = re.compile(r"0[xX](?:_?[0-9a-fA-F])+|0[oO](?:_?[0-7])+|0[bB](?:_?[01])+")
@@ -56,7 +56,7 @@ _PIECE = re.compile(
       (?:\.\d\w*+)?+(?:(?<=[eE])[+-]\w++)?+)
   | (?P<open_comma>,(?=(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*+
       (?:[)\],;]|\Z|(?i:from|where|group|having|order|limit|union|intersect|except)\b)))
-  | (?P<parameter>(?<![\w$])\$\d++(?=[^\s\w]))
+  | (?P<parameter_mark>(?<![\w$])\$(?=\d++(?!\w)))
   | (?P<now>(?<![\w$."])(?i:now)\s*\(\s*\))
   | (?P<open>[(\[])
   | (?P<close>[)\]])
@@ -149,8 +149,6 @@ def rewrite(text: str) -> Rewritten:
             replacement = f"({text[piece.start : piece.end]})"
         elif piece.kind == "number":
             replacement = _number(text, piece)
-        elif piece.kind == "parameter":
-            replacement = f"{text[piece.start : piece.end]} "
         elif piece.kind == "open_comma":
             raise ProgrammingError(
                 'syntax error at or near ","',
