@@ -61,7 +61,7 @@ from vsql.planner.select import (
     single_table,
     top_k,
 )
-from vsql.planner.stars import hide_from_stars
+from vsql.planner.stars import hide_from_stars, write_out_rows
 from vsql.planner.system_catalog import relations, type_of
 from vsql.planner.system_functions import mentions_system, replace_system_functions
 from vsql.planner.translate import to_duckdb
@@ -118,6 +118,7 @@ def plan_remainder(
         tree = replace_system_functions(tree, facts)
     read_array_text(tree, partial(stored_type, facts=facts))
     types = relation_types(tree, facts)
+    write_out_rows(tree, types)
     shown = outputs_of(tree, types) or ()
     widening = None
     for select in list(tree.find_all(exp.Select, bfs=False)):

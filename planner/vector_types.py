@@ -39,6 +39,14 @@ class _Scope:
         relations = self.relations.values() if table is None else (self.relations.get(table),)
         return tuple(type_ for known in relations for own, type_ in known or () if own == name)
 
+    def may_have(self, name: str) -> bool:
+        """Whether a bare name may be a column's or an output's here, before it is a relation's."""
+        relations = 1 + len(self.query.args.get("joins") or ())
+        is_known = len(self.relations) == relations and None not in self.relations.values()
+        outputs = [o for o in self.query.expressions if isinstance(o, exp.Alias)]
+        named = {folded(o.args["alias"]) for o in outputs if _is_renamed(o)}
+        return not is_known or name in named or bool(self.find(None, name))
+
 
 @dataclass
 class Types:
@@ -78,6 +86,14 @@ class Types:
         """Return the outputs of the relation that a node names, None where they are not known."""
         scopes = self._around(node)
         return next((s.relations[name] for s in scopes if name in s.relations), None)
+
+    def of_row(self, column: exp.Column) -> Outputs:
+        """Return the outputs of the relation whose whole row a bare name is, none for any other."""
+        name, scopes = folded(column.this), list(self._around(column))
+        if qualifier(column) is not None or not any(name in s.relations for s in scopes):
+            return ()
+        own = next(s for s in scopes if name in s.relations or s.may_have(name))
+        return () if own.may_have(name) else own.relations[name] or ()
 
     @property
     def has_vectors(self) -> bool:
@@ -129,6 +145,11 @@ def relation_types(tree: exp.Expr, facts: Facts) -> Types:
 def _name_of(relation: exp.Expr) -> str:
     alias = relation.args.get("alias")
     return folded(alias if alias is not None else relation.this)
+
+
+def _is_renamed(output: exp.Alias) -> bool:
+    shown = folded(output.args["alias"])
+    return not isinstance(output.this, exp.Column) or folded(output.this) != shown
 
 
 def _renamed(outputs: Outputs | None, alias: exp.Expr | None) -> Outputs | None:

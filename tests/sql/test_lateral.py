@@ -179,3 +179,27 @@ def test_zero_vectors_come_before_rows_without_one() -> None:
         asked = "SELECT x.id FROM (VALUES ('[1,0]'::vector(2))) AS q(v) CROSS JOIN LATERAL ({}) x"
         assert connection.execute(asked.format(near.format("q.v"))).fetchall() == alone
         assert [row[0] for row in alone[:3]] == [3, 2, 5]
+
+
+WHOLE_ROWS = (
+    "SELECT x FROM asked q CROSS JOIN LATERAL {near} x",
+    "SELECT Q AS q, x.id FROM asked q CROSS JOIN LATERAL {near} x ORDER BY q",
+    "SELECT x AS found, (x).id FROM asked q LEFT JOIN LATERAL {near} x ON true",
+    "SELECT q.h, max(x) FROM asked q CROSS JOIN LATERAL {near} x GROUP BY q.h",
+    "SELECT d, min(l2(e, [1, 2, 3, 4])) FROM docs d WHERE id < 9 GROUP BY d",
+    "SELECT d FROM docs d JOIN asked q ON q.n = d.id ORDER BY l2(d.e, [1, 2, 3, 4]) LIMIT 1",
+    # A column of the name is nearer than the row.
+    "SELECT d FROM asked q CROSS JOIN LATERAL {near} d",
+)
+
+
+@pytest.mark.parametrize("query", WHOLE_ROWS)
+def test_whole_rows_show_no_columns_of_the_plan(
+    connection: Connection, duck: duckdb.DuckDBPyConnection, query: str
+) -> None:
+    statement = query.format(near=NEAR[1].format(k=3))
+    found = connection.execute(statement.replace("l2(", "l2_distance("))
+    expected = duck.execute(statement.replace("[1, 2, 3, 4]", "[1, 2, 3, 4]::FLOAT[4]"))
+    assert [c[0] for c in found.description][:1] == [c[0] for c in expected.description][:1]
+    shown = [re.findall(r"'(\w+)':", repr(row)) for row in found]
+    assert sorted(shown) == sorted(re.findall(r"'(\w+)':", repr(r)) for r in expected.fetchall())
