@@ -18,12 +18,10 @@ from vsql.planner.scope import is_standalone, named_columns
 from vsql.planner.select import has_modifiers
 from vsql.planner.semi_join import semi_joins
 from vsql.planner.vector_types import Types
+from vsql.planner.volatile import WRITES, is_volatile
 
 PlanQuery = Callable[[exp.Select], Plan]
 OuterInput = TableInput | OutsideInput | Numbered
-
-_WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
-_VOLATILE = (exp.Rand, exp.Randn, exp.Uuid, exp.TableSample, *_WRITES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,9 @@ def outer_of(search: LateralSearch, types: Types, facts: Facts) -> Outer | None:
     outputs = types.of_relation(search.outer_alias, search.select) or ()
     columns = tuple(name for name, _ in outputs)
     ctes = _ctes_of(search.outer)
-    if not columns or any(cte.find(*_VOLATILE) for cte in ctes):
+    # What is volatile and read elsewhere too would be computed twice, and differ.
+    is_shared = any(cte.find(*WRITES) or len(_readers(cte)) > 1 for cte in ctes)
+    if not columns or (is_shared and any(map(is_volatile, ctes))):
         return None
     if not is_standalone(_reading(search, Outer(("*",), ctes), []), facts):
         return None
@@ -139,7 +139,7 @@ def _drop_unread(with_: exp.With) -> None:
     query = with_.parent
     assert query is not None
     while True:
-        unread = [cte for cte in with_.expressions if not _is_read(cte, query)]
+        unread = [cte for cte in with_.expressions if not cte.find(*WRITES) and not _readers(cte)]
         for cte in unread:
             cte.pop()
         if not unread or not with_.expressions:
@@ -148,12 +148,14 @@ def _drop_unread(with_: exp.With) -> None:
         query.set("with_", None)
 
 
-def _is_read(cte: exp.CTE, query: exp.Expr) -> bool:
-    if cte.find(*_WRITES) is not None:
-        return True
-    name = folded(cte.args["alias"])
-    return any(
-        folded(table.this) == name and table.find_ancestor(exp.CTE) is not cte
-        for table in query.find_all(exp.Table)
+def _readers(cte: exp.CTE) -> list[exp.Table]:
+    """Return where a CTE is read, but for where it reads itself."""
+    name, with_ = folded(cte.args["alias"]), cte.parent
+    assert with_ is not None and with_.parent is not None
+    return [
+        table
+        for table in with_.parent.find_all(exp.Table)
         if isinstance(table.this, exp.Identifier)
-    )
+        and folded(table.this) == name
+        and table.find_ancestor(exp.CTE) is not cte
+    ]

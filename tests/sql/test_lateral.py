@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import vsql
 from vsql.driver.connection import Connection
+from vsql.planner.volatile import VOLATILE_FUNCTIONS
 
 ROWS, ASKING, WIDTH = 600, 40, 4
 RANDOM = np.random.default_rng(11)
@@ -157,6 +158,30 @@ def test_columns_of_the_batch_do_not_show(connection: Connection) -> None:
     ):
         cursor = connection.execute(f"SELECT {columns} FROM asked q CROSS JOIN LATERAL {near} x")
         assert [column[0] for column in cursor.description or ()] == names
+
+
+VOLATILE = ("random()", "uuidv7()", "clock_timestamp()", "now()", "current_timestamp", "uuid()")
+
+
+@pytest.mark.parametrize("value", VOLATILE)
+@pytest.mark.parametrize("known", ["(SELECT u FROM a)", "(q.u)"])
+def test_what_is_volatile_is_read_once(connection: Connection, value: str, known: str) -> None:
+    near = NEAR[0].format(k=3).replace("l2(", "l2_distance(")
+    statement = (
+        f"WITH a AS (SELECT n, v, {value} AS u FROM asked WHERE n < 5)"
+        f" SELECT bool_and(q.u IN {known}) FROM a q CROSS JOIN LATERAL {near} x"
+    )
+    assert connection.execute(statement).fetchall() == [(True,)]
+    plan = "\n".join(line for (line,) in connection.execute("EXPLAIN " + statement))
+    assert ("Batch of searches" in plan) == (known == "(q.u)")
+
+
+def test_the_functions_that_are_not_consistent_are_known(duck: duckdb.DuckDBPyConnection) -> None:
+    found = duck.execute(
+        "SELECT DISTINCT function_name FROM duckdb_functions()"
+        " WHERE function_type = 'scalar' AND stability <> 'CONSISTENT'"
+    )
+    assert {name for (name,) in found.fetchall()} <= VOLATILE_FUNCTIONS
 
 
 def test_parameters_of_values_ask(connection: Connection) -> None:
