@@ -5,11 +5,10 @@ taken before the batch. A relation that reads CTEs takes them along.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from sqlglot import exp
 
-from vsql.planner.bind import folded
+from vsql.planner.bind import folded, quoted
 from vsql.planner.facts import Facts
 from vsql.planner.lateral import OUTER_ROW, LateralSearch
 from vsql.planner.nodes import Numbered, OutsideInput, Plan, TableInput
@@ -24,34 +23,24 @@ PlanQuery = Callable[[exp.Select], Plan]
 OuterInput = TableInput | OutsideInput | Numbered
 
 
-@dataclass(frozen=True, slots=True)
-class Outer:
-    """An outer relation: its columns, and the CTEs that it reads, in the order of their making."""
+def outer_input(
+    search: LateralSearch, tree: exp.Expr, types: Types, facts: Facts, plan_query: PlanQuery
+) -> OuterInput | None:
+    """Return the input that numbers the outer rows, None where they can't be read by themselves.
 
-    columns: tuple[str, ...]
-    ctes: tuple[exp.CTE, ...]
-
-
-def outer_of(search: LateralSearch, types: Types, facts: Facts) -> Outer | None:
-    """Return what the outer relation of a search is, None where it can't be read by itself."""
-    outputs = types.of_relation(search.outer_alias, search.select) or ()
-    columns = tuple(name for name, _ in outputs)
-    ctes = _ctes_of(search.outer)
+    Takes conditions on them out of WHERE.
+    """
+    relation = search.outer
+    columns = [name for name, _ in types.of_relation(search.outer_alias, search.select) or ()]
+    ctes = _ctes_of(relation)
     # What is volatile and read elsewhere too would be computed twice, and differ.
     is_shared = any(cte.find(*WRITES) or len(_readers(cte)) > 1 for cte in ctes)
     if not columns or (is_shared and any(map(is_volatile, ctes))):
         return None
-    if not is_standalone(_reading(search, Outer(("*",), ctes), []), facts):
+    query = _reading(search, ctes)
+    if not is_standalone(query, facts):
         return None
-    return Outer(columns, ctes)
-
-
-def outer_input(
-    search: LateralSearch, outer: Outer, tree: exp.Expr, facts: Facts, plan_query: PlanQuery
-) -> OuterInput:
-    """Return the input that numbers the outer rows; takes conditions on them out of WHERE."""
-    relation = search.outer
-    conditions = search.own_conditions(frozenset(outer.columns))
+    conditions = search.own_conditions(frozenset(columns))
     name = folded(relation.this) if isinstance(relation, exp.Table) else ""
     stored = facts.stored(name) if name and not is_cte(relation, name) else None
     is_plain = isinstance(relation, exp.Table) and not has_modifiers(relation)
@@ -61,19 +50,20 @@ def outer_input(
     needed = named_columns(tree)
     kept = tuple(
         column
-        for column in outer.columns
+        for column in columns
         if needed is None or column in needed or column == search.query_column
     )
-    if is_plain and not conditions and not outer.ctes:
-        if name in facts.outside:
+    if not conditions and not ctes:
+        if is_plain and name in facts.outside:
             return OutsideInput(name, kept, OUTER_ROW)
-        if stored is not None:
+        if is_plain and stored is not None:
             return TableInput(name, kept, (), OUTER_ROW)
-    query = _reading(search, Outer(kept, outer.ctes), conditions)
-    if isinstance(relation, exp.Subquery) and not conditions and not outer.ctes:
-        derived, renamed = relation.this, relation.args["alias"].args.get("columns")
-        if isinstance(derived, exp.Select) and not renamed:
-            query = derived.copy()
+        derived = relation.this if isinstance(relation, exp.Subquery) else None
+        if isinstance(derived, exp.Select) and not relation.args["alias"].args.get("columns"):
+            return Numbered(plan_query(derived.copy()), OUTER_ROW)
+    table = quoted(search.outer_alias)
+    query.select(*(exp.column(quoted(n), table=table) for n in kept), append=False, copy=False)
+    query.where(*(part.copy() for part in conditions), copy=False)
     return Numbered(plan_query(query), OUTER_ROW)
 
 
@@ -89,21 +79,14 @@ def put_input(search: LateralSearch, name: str) -> None:
         _drop_unread(with_)
 
 
-def _reading(search: LateralSearch, outer: Outer, conditions: list[exp.Expr]) -> exp.Select:
+def _reading(search: LateralSearch, ctes: tuple[exp.CTE, ...]) -> exp.Select:
+    """Return a query of the outer relation by itself: all its columns, and the CTEs it reads."""
     relation = search.outer.copy()
     relation.set("joins", None)
-    alias = exp.to_identifier(search.outer_alias, quoted=True)
-    columns = [
-        exp.Star() if name == "*" else exp.column(exp.to_identifier(name, quoted=True), table=alias)
-        for name in outer.columns
-    ]
-    query = exp.select(*columns).from_(relation)
-    if conditions:
-        query = query.where(*(part.copy() for part in conditions), copy=False)
-    if outer.ctes:
+    query = exp.select("*").from_(relation)
+    if ctes:
         is_recursive = any(with_.recursive for with_ in _withs(search.outer))
-        ctes = [cte.copy() for cte in outer.ctes]
-        query.set("with_", exp.With(expressions=ctes, recursive=is_recursive))
+        query.set("with_", exp.With(expressions=[c.copy() for c in ctes], recursive=is_recursive))
     return query
 
 

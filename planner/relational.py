@@ -32,7 +32,7 @@ from vsql.planner.facts import Facts, unknown_table
 from vsql.planner.filter_types import is_filter, resolve_filters
 from vsql.planner.fusion import Fused, refuse_fusion
 from vsql.planner.lateral import LateralSearch, find_lateral_search
-from vsql.planner.lateral_outer import outer_input, outer_of, put_input
+from vsql.planner.lateral_outer import outer_input, put_input
 from vsql.planner.nodes import (
     DISTANCE,
     ORDINAL,
@@ -76,14 +76,10 @@ _PUSHED_SHARE_MAX = 0.2
 
 @dataclass
 class _Inputs:
-    """The inputs found so far, the one mutable thing of a split; `taken` are names of tables.
-
-    `outer_names` are those that number the rows of a lateral search, and what each is called.
-    """
+    """The inputs found so far, the one mutable thing of a split; `taken` are names of tables."""
 
     taken: Container[str]
     found: list[tuple[str, Input]] = field(default_factory=list)
-    outer_names: dict[str, str] = field(default_factory=dict)
 
     def add(self, plan: Input) -> str:
         for name, known in self.found:
@@ -98,6 +94,11 @@ class _Inputs:
     @property
     def names(self) -> frozenset[str]:
         return frozenset(name for name, _ in self.found)
+
+    def outer_name(self, outer: str) -> str | None:
+        """Return what the statement calls an input that asks in a batch, None for any other."""
+        batches = (plan for _, plan in self.found if isinstance(plan, BatchTopK))
+        return next((batch.outer_name for batch in batches if batch.outer == outer), None)
 
 
 def plan_remainder(
@@ -262,18 +263,19 @@ def _replace_lateral(
         return plan_remainder(query, facts, settings, lift) if native is None else native
 
     name = folded(lateral.outer.this) if isinstance(lateral.outer, exp.Table) else ""
-    if name not in inputs.outer_names:
-        outer = None if name in inputs.names else outer_of(lateral, types, facts)
+    shown = inputs.outer_name(name)
+    if shown is None:
+        known = name in inputs.names
+        outer = None if known else outer_input(lateral, tree, types, facts, plan_query)
         if outer is None:
             return False
         shown = name or lateral.outer_alias
-        name = inputs.add(outer_input(lateral, outer, tree, facts, plan_query))
-        inputs.outer_names[name] = shown
+        name = inputs.add(outer)
         put_input(lateral, name)
     outputs = _needed_outputs(lateral.single, lateral.ordering)
     search = top_k(lateral.single, lateral.ordering, outputs, settings, ranges=False)
     search = replace(search, query=exp.null())
-    batch = BatchTopK(name, inputs.outer_names[name], lateral.query_column, search, lateral.ordinal)
+    batch = BatchTopK(name, shown, lateral.query_column, search, lateral.ordinal)
     lateral.replace(inputs.add(batch), DISTANCE)
     return True
 
