@@ -17,7 +17,7 @@ from vsql.core.distance import Metric
 from vsql.core.types import SqlType
 from vsql.planner.bind import conjuncts_of, distance_of, folded, qualifier, quoted
 from vsql.planner.facts import Facts
-from vsql.planner.scope import vector_columns
+from vsql.planner.scope import reads_only, vector_columns
 from vsql.planner.select import Ordering, Single, resolve_output, single_table
 from vsql.planner.stars import hide_from_stars
 from vsql.planner.vector_types import Types
@@ -166,15 +166,11 @@ def _own_conditions(search: LateralSearch, columns: frozenset[str]) -> list[exp.
     is_lonely = len(select.args["joins"]) == 1 and not lateral.args.get("columns")
     inner = {column.name for column in search.single.columns}
     inner |= {folded(output.args["alias"]) for output in search.single.tree.find_all(exp.Alias)}
+    bare = columns - inner if is_lonely else ()
     own: list[exp.Expr] = []
     rest: list[exp.Expr] = []
     for part in conjuncts_of(where.this):
-        read = list(part.find_all(exp.Column))
-        is_own = bool(read) and part.find(exp.Query) is None
-        for column in read:
-            owner, name = qualifier(column), folded(column.this)
-            is_bare = owner is None and is_lonely and name not in inner
-            is_own = is_own and name in columns and (owner == alias or is_bare)
+        is_own = part.find(exp.Column) is not None and reads_only(part, alias, columns, bare)
         (own if is_own else rest).append(part)
     select.set("where", exp.Where(this=exp.and_(*rest, copy=False)) if rest else None)
     return own

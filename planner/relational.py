@@ -16,13 +16,11 @@ from sqlglot import exp
 
 from vsql.core import sqlstate
 from vsql.core.errors import ProgrammingError
-from vsql.core.schema import Column
 from vsql.core.types import DOUBLE, named
 from vsql.planner.array_text import read_array_text
 from vsql.planner.bind import (
     conjuncts_of,
     folded,
-    qualifier,
     quoted,
     span_of,
     type_name,
@@ -50,7 +48,7 @@ from vsql.planner.nodes import (
 )
 from vsql.planner.predicate import plan_predicate
 from vsql.planner.resolve import is_cte
-from vsql.planner.scope import is_standalone, named_columns, outer_names, stored_type
+from vsql.planner.scope import is_standalone, named_columns, outer_names, reads_only, stored_type
 from vsql.planner.select import (
     Lift,
     Ordering,
@@ -404,13 +402,14 @@ def _pushed_down(table: exp.Table, facts: Facts) -> tuple[Conjunct, ...]:
     assert snapshot is not None
     alias = table.args.get("alias")
     shown = folded(alias.this) if alias is not None else snapshot.table.name
+    known = {column.name for column in snapshot.table.columns}
     pushed: list[Conjunct] = []
     rest: list[exp.Expr] = []
     for written in conjuncts_of(where.this):
         # The columns inside a subquery are not this table's.
         has_query = written.find(exp.Query) is not None
         part = written if has_query else resolve_filters(written, snapshot, shown)
-        if has_query or not _reads_only(part, shown, snapshot.table.columns):
+        if has_query or not reads_only(part, shown, known, known):
             rest.append(part)
             continue
         planned = plan_predicate(part, snapshot, shown)
@@ -424,10 +423,3 @@ def _pushed_down(table: exp.Table, facts: Facts) -> tuple[Conjunct, ...]:
 
 def _is_worth_pushing(conjunct: Conjunct) -> bool:
     return conjunct.condition is not None or conjunct.selectivity <= _PUSHED_SHARE_MAX
-
-
-def _reads_only(part: exp.Expr, alias: str, columns: tuple[Column, ...]) -> bool:
-    known = {column.name for column in columns}
-    return all(
-        folded(c.this) in known and qualifier(c) in (None, alias) for c in part.find_all(exp.Column)
-    )

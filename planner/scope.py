@@ -1,5 +1,7 @@
 """Which names a tree reads, and whether a subquery stands on its own."""
 
+from collections.abc import Container
+
 from sqlglot import exp
 
 from vsql.core.schema import Column
@@ -119,6 +121,22 @@ def _resolves(column: exp.Column, aliases: set[str], columns: set[str], opaque: 
     if table is not None:
         return table in aliases
     return opaque or isinstance(column.this, exp.Star) or folded(column.this) in columns
+
+
+def reads_only(
+    condition: exp.Expr, alias: str, columns: Container[str], bare: Container[str] = ()
+) -> bool:
+    """Whether a condition reads nothing but columns of one relation, called `alias`.
+
+    `columns` are those that it has, `bare` those that are its own without its name before them.
+    """
+    if condition.find(exp.Query) is not None:
+        return False
+    for column in condition.find_all(exp.Column):
+        owner, name = qualifier(column), folded(column.this)
+        if name not in (columns if owner == alias else bare if owner is None else ()):
+            return False
+    return True
 
 
 def vector_columns(columns: tuple[Column, ...]) -> tuple[Column, ...]:

@@ -5,7 +5,7 @@ joined need not look at the others.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sqlglot import exp
 
@@ -15,6 +15,7 @@ from vsql.planner.bind import conjuncts_of, folded, qualifier
 from vsql.planner.facts import Facts
 from vsql.planner.predicate import plan_predicate
 from vsql.planner.resolve import is_cte
+from vsql.planner.scope import reads_only
 from vsql.planner.select import Single
 
 # So many keys are looked up at most, and at most this share of the table's rows.
@@ -37,7 +38,7 @@ def semi_joins(
             sides = _equated(part, alias, shown)
             if sides is None or folded(sides[0].this) not in known:
                 continue
-            own = [p for p in (*conditions, *where) if _reads_only(p, shown)]
+            own = _own((*conditions, *where), shown, stored)
             if _rows(own, stored, shown) <= min(_KEYS_MAX, _SHARE_MAX * snapshot.live_count):
                 found.append(_among(*sides, other, own))
                 break
@@ -80,7 +81,7 @@ def _membership(query: exp.Expr, single: Single, facts: Facts) -> exp.Expr | Non
     if not all(_qualify(part, alias, inner, single.alias, outer) for part in parts):
         return None
     joining = [p for p in parts if _equated(p, single.alias, alias) is not None]
-    rest = [p for p in parts if _reads_only(p, alias)]
+    rest = _own(parts, alias, stored)
     if len(joining) != 1 or len(rest) != len(parts) - 1:
         return None
     sides = _equated(joining[0], single.alias, alias)
@@ -143,10 +144,11 @@ def _equated(part: exp.Expr, alias: str, other: str) -> tuple[exp.Column, exp.Co
             return None
 
 
-def _reads_only(part: exp.Expr, alias: str) -> bool:
-    columns = list(part.find_all(exp.Column))
-    is_own = all(qualifier(column) == alias for column in columns)
-    return bool(columns) and is_own and part.find(exp.Query) is None
+def _own(parts: Iterable[exp.Expr], alias: str, stored: TableSnapshot) -> list[exp.Expr]:
+    """Return the conditions that read columns of one table alone."""
+    known = {column.name for column in stored.table.columns}
+    read = [part for part in parts if part.find(exp.Column) is not None]
+    return [part for part in read if reads_only(part, alias, known)]
 
 
 def _rows(own: list[exp.Expr], stored: TableSnapshot, alias: str) -> float:

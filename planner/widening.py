@@ -25,7 +25,7 @@ from vsql.planner.facts import Facts
 from vsql.planner.nodes import DEPTH, DISTANCE, ORDINAL, Output, TopK, Widening
 from vsql.planner.predicate import plan_predicate
 from vsql.planner.resolve import is_cte
-from vsql.planner.scope import is_standalone, named_columns, outer_names
+from vsql.planner.scope import is_standalone, named_columns, outer_names, reads_only
 from vsql.planner.select import Lift, Ordering, Single, ordering_of, resolve_output, top_k
 from vsql.planner.semi_join import semi_joins
 from vsql.planner.stars import hide_from_stars
@@ -277,15 +277,9 @@ def _push_down(found: Widenable) -> list[exp.Expr]:
 
 
 def _is_own(part: exp.Expr, found: Widenable) -> bool:
-    if part.find(exp.Query) is not None:
-        return False
     known = {column.name for column in found.snapshot.table.columns}
-    for column in part.find_all(exp.Column):
-        owner = qualifier(column)
-        if folded(column.this) not in known or owner not in (None, found.alias):
-            return False
-        if owner is None and not found.lonely:
-            return False
+    if not reads_only(part, found.alias, known, known if found.lonely else ()):
+        return False
     return all(c.native for c in plan_predicate(part, found.snapshot, found.alias))
 
 
