@@ -181,7 +181,7 @@ def _search_segment(
         effort = _EVERY_LIST
     units = _units(matrix, metric)
     bits = None if mask is None else mask.bits
-    wanted = wanted_candidates(searcher, search.k, context)
+    wanted = wanted_candidates(searcher, search.k, choice.reorder_factor, context)
     step = len(matrix) if shape is not Shape.ROWS else _queries_at_a_time(segment.row_count)
     found = [
         ranker.rank(

@@ -38,10 +38,9 @@ class Resources:
     """What a database keeps between statements: opened files and what was derived from them.
 
     `masks` are predicates over immutable segments, `derived` expressions over them (a JSON path
-    read once), `rankers` exact distances with the norms of a column, `graphs` the incremental
-    indexes of growing segments, by column id. `recent` are inlined batches that this process
-    committed and has not read back yet. `unbuildable` are structures, by segment, index and name,
-    that could not be built: their rows are searched exactly.
+    read once), `rankers` exact distances with the norms of a column. `recent` are inlined batches
+    that this process committed and has not read back yet. `unbuildable` are structures, by segment,
+    index and name, that could not be built: their rows are searched exactly.
     """
 
     store: Store

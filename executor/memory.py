@@ -11,6 +11,7 @@ from vsql.core.snapshot import TableSnapshot
 from vsql.executor.context import Context, column_of
 from vsql.executor.open_index import open_index
 from vsql.storage.byte_cache import NO_LIMIT
+from vsql.storage.growing import GrowingSegment
 from vsql.storage.segment import OpenSegment
 
 _PAGE_BYTES = 4096
@@ -44,10 +45,12 @@ def memory_rows(context: Context) -> list[dict[str, Any]]:
         (table, segment)
         for table in context.snapshot.tables.values()
         for segment in context.segments(table)
-        if segment.is_growing
+        if isinstance(segment, GrowingSegment)
     ]
     held = sum(array.nbytes for table, segment in growing for array in _arrays(table, segment))
     rows.append(_row("growing rows", held, None, len(growing)))
+    codes = [made for _, segment in growing for made in segment.growing.codes.values()]
+    rows.append(_row("codes of growing rows", _bytes(codes), None, len(codes)))
     for name, title in _CACHES.items():
         used, most, count = getattr(resources, name).usage
         rows.append(_row(title, used, most, count))

@@ -20,12 +20,13 @@ from vsql.core.schema import Column
 from vsql.core.snapshot import SegmentFacts, TableSnapshot
 from vsql.executor.context import Context
 from vsql.executor.filter import mask_key, mask_of, passing
-from vsql.executor.interim import GRAPH_ROWS, candidates
+from vsql.executor.interim import INTERIM_ROWS, candidates
 from vsql.executor.open_index import open_index
 from vsql.executor.ranker import ranker_of
 from vsql.executor.row_mask import RowMask
 from vsql.index import registry
 from vsql.index.exact import length_of
+from vsql.index.growing_codes import GrowingCodes
 from vsql.planner.choose import AccessPath, Choice, SearchFacts, Structure, consider
 from vsql.planner.nodes import Conjunct, TopK
 from vsql.storage.growing import GrowingSegment
@@ -142,22 +143,20 @@ def _interim(
     matches: int,
     context: Context,
 ) -> tuple[Rows, Distances] | None:
-    """Search growing rows through their graph, where there is one and it pays."""
-    key = (search.column.id, search.plan.metric)
-    if key not in segment.growing.graphs or matches < GRAPH_ROWS // 2:
+    """Search growing rows through their codes, where there are some and it pays."""
+    codes = segment.growing.codes.get((search.column.id, search.plan.metric))
+    if codes is None or matches < INTERIM_ROWS // 2 or search.k * 4 > matches:
         return None
     if context.settings["access_path"] not in ("auto", AccessPath.INDEX.value):
         return None
-    recall = context.settings["target_recall"]
-    rows = candidates(segment.growing, key, search.unit, search.k, mask, segment.row_count, recall)
-    if rows is None:
-        return None
+    wanted = wanted_candidates(codes, search.k, 1, context)
+    rows = candidates(codes, search.unit, wanted, mask, segment.row_count)
     found = _ranked(search, segment, rows, context)
     if len(found[0]) < min(search.k, matches) or _short(found[1]):
         return None
     if context.trace is not None:
         context.trace.notes.append(
-            f"graph over growing rows: {matches} of {segment.row_count} rows match, "
+            f"codes of growing rows: {matches} of {segment.row_count} rows match, "
             f"{len(found[0])} returned"
         )
     return found
@@ -286,7 +285,7 @@ def _walk(
     if choice.path is AccessPath.EXACT or choice.structure is None:
         return _exact(search, segment, mask, context)
     searcher = searcher_of(search, segment, choice.structure, context)
-    candidates = wanted_candidates(searcher, search.k, context)
+    candidates = wanted_candidates(searcher, search.k, choice.reorder_factor, context)
     effort = choice.effort
     bits = None if mask is None else mask.bits
     if mask is not None and choice.path is AccessPath.SCAN:
@@ -313,10 +312,12 @@ def _short(distances: Distances) -> bool:
     return len(distances) > 0 and bool(distances[-1] != distances[-1])
 
 
-def wanted_candidates(searcher: VectorSearcher, k: int, context: Context) -> int:
+def wanted_candidates(
+    searcher: VectorSearcher | GrowingCodes, k: int, factor: int, context: Context
+) -> int:
     """Return how many candidates to rank exactly: as many as the codes need, or `reorder_k`."""
     asked = int(context.settings["reorder_k"])
-    return max(asked, k) if asked else searcher.candidates(k)
+    return max(asked, k) if asked else factor * searcher.candidates(k)
 
 
 def _effort_by_density(

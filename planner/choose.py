@@ -96,7 +96,7 @@ class Choice:
     """One path with its estimated cost; infinite where it can't serve, and `reason` says why.
 
     `share_max` is the largest share of matching rows around the query for which the curve promises
-    the target.
+    the target; `reorder_factor` is as in the curve.
     """
 
     path: AccessPath
@@ -105,6 +105,7 @@ class Choice:
     nanoseconds: float
     reason: str = ""
     share_max: float = 1.0
+    reorder_factor: int = 1
 
 
 def consider(facts: SearchFacts, settings: Mapping[str, Any]) -> tuple[Choice, ...]:
@@ -150,8 +151,9 @@ class _Searches:
         found = effort_for(self.structure.curve, depth, self.target)
         return None if found is None else (found[0], found[1] * self.facts.slowness)
 
-    def choice(self, path: AccessPath, effort: int, nanoseconds: float) -> Choice:
-        return Choice(path, self.structure.name, effort, nanoseconds)
+    def choice(self, path: AccessPath, effort: int, nanoseconds: float, depth: float) -> Choice:
+        factor = _reorder_factor(self.structure.curve, depth)
+        return Choice(path, self.structure.name, effort, nanoseconds, reorder_factor=factor)
 
     def refuse(self, path: AccessPath, reason: str) -> Choice:
         effort = self.forced_effort or max((p.effort for p in self.structure.curve), default=1)
@@ -172,7 +174,7 @@ def _index(searches: _Searches) -> Choice:
     found = searches.at(searches.facts.k)
     if found is None:
         return searches.refuse(AccessPath.INDEX, "the target recall is beyond its curve")
-    return searches.choice(AccessPath.INDEX, *found)
+    return searches.choice(AccessPath.INDEX, *found, searches.facts.k)
 
 
 def _bitmap(searches: _Searches) -> Choice:
@@ -185,7 +187,7 @@ def _bitmap(searches: _Searches) -> Choice:
     effort, cost = found
     probe = searches.at(facts.k)
     cost += _PROBE_SEARCHES * (probe[1] if probe else cost)
-    return searches.choice(AccessPath.BITMAP, effort, cost + facts.mask_nanoseconds)
+    return searches.choice(AccessPath.BITMAP, effort, cost + facts.mask_nanoseconds, _depth(facts))
 
 
 def _scan(searches: _Searches) -> Choice:
@@ -196,7 +198,7 @@ def _scan(searches: _Searches) -> Choice:
     if found is None:
         return searches.refuse(AccessPath.SCAN, "the target recall is beyond its curve")
     effort, cost = found
-    choice = searches.choice(AccessPath.SCAN, effort, cost + facts.mask_nanoseconds)
+    choice = searches.choice(AccessPath.SCAN, effort, cost + facts.mask_nanoseconds, _depth(facts))
     if searches.forced_effort:
         return choice
     share = _densest_share(searches.structure.curve, facts.k, _depth(facts), searches.target)
@@ -218,7 +220,7 @@ def _postfilter(searches: _Searches) -> Choice:
     effort, cost = found
     # The predicate is evaluated over few rows, where the call is what it costs.
     cost += facts.machine.constant(RELATIONAL_CALL)
-    return searches.choice(AccessPath.POSTFILTER, effort, cost)
+    return searches.choice(AccessPath.POSTFILTER, effort, cost, depth)
 
 
 def _depth(facts: SearchFacts) -> float:
@@ -242,6 +244,13 @@ def _densest_share(curve: tuple[CurvePoint, ...], k: int, depth: float, target: 
             shallower = math.pow(depths[place] / depths[place - 1], share)
             return min(1.0, k / depths[place] * shallower)
     return 1.0
+
+
+def _reorder_factor(curve: tuple[CurvePoint, ...], depth: float) -> int:
+    """Return the factor of the deepest measurement above `depth`: nearer rows are blurred more."""
+    factors = {point.depth: point.reorder_factor for point in curve}
+    reached = [each for each in factors if each <= depth]
+    return factors[max(reached) if reached else min(factors)] if factors else 1
 
 
 def _best_recall(curve: tuple[CurvePoint, ...], depth: float) -> float:

@@ -31,7 +31,7 @@ from vsql.database import Database, OpenDatabases
 from vsql.deadline import Deadline
 from vsql.executor.context import Collected, Context, ProgressReport, StagedRows
 from vsql.executor.fields import incoming, type_of_field
-from vsql.executor.interim import extend_graphs
+from vsql.executor.interim import extend_interim_indexes
 from vsql.executor.moments import microseconds_of, version_number
 from vsql.executor.named_objects import NamedObjects
 from vsql.executor.result import Result
@@ -377,7 +377,7 @@ class Session:
         self._seal_backlog(plan.table, context)
         self._commit_when_alone()
         if not self._has_worker():
-            extend_graphs(self._committed.tables.get(plan.table), context)
+            extend_interim_indexes(self._committed.tables.get(plan.table), context)
         return result
 
     def _seal_backlog(self, name: str, context: Context) -> None:

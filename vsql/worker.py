@@ -23,7 +23,7 @@ from vsql.core.snapshot import Snapshot, TableSnapshot
 from vsql.database import Database
 from vsql.engine import Session
 from vsql.executor.context import Context
-from vsql.executor.interim import GRAPH_ROWS, extend_graphs
+from vsql.executor.interim import INTERIM_ROWS, extend_interim_indexes
 from vsql.executor.maintain import (
     Rewrite,
     adapted,
@@ -197,13 +197,13 @@ def _complete(table: TableSnapshot, context: Context) -> Rewrite | None:
     return (changes, Moved((), ())) if changes else None
 
 
-def _graph_lags(table: TableSnapshot, context: Context) -> bool:
+def _may_lag(table: TableSnapshot, context: Context) -> bool:
     rows = sum(segment.row_count for segment in table.inlined)
-    return rows >= GRAPH_ROWS and any(i.metric is not None for i in table.indexes)
+    return rows >= INTERIM_ROWS and any(i.metric is not None for i in table.indexes)
 
 
-def _extend_graph(table: TableSnapshot, context: Context) -> None:
-    extend_graphs(table, context, threads=1)
+def _extend(table: TableSnapshot, context: Context) -> None:
+    extend_interim_indexes(table, context, threads=1)
 
 
 def _lacks_index(table: TableSnapshot, context: Context) -> bool:
@@ -220,7 +220,7 @@ _STEPS = (
             merged_inlined,
         ),
     ),
-    ("extend graph", Plan(_graph_lags, _extend_graph)),
+    ("extend interim index", Plan(_may_lag, _extend)),
     ("seal", Plan(lambda table, context: is_full(table, context.settings), _seal)),
     (
         "compact",

@@ -194,7 +194,7 @@ from vsql.core.types import named
 from vsql.index import registry
 registry.check("AUTOINDEX", named("VECTOR", (3,)), Metric.L2, {"m": "16"})
 registry.check("BTREE", named("TEXT"), None, {})
-print([name for name in ("faiss", "hnswlib", "pyarrow.compute", "duckdb") if name in sys.modules])
+print([name for name in ("faiss", "pyarrow.compute", "duckdb") if name in sys.modules])
 """
     run = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

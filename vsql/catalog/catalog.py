@@ -450,7 +450,10 @@ class Catalog:
                 self._remove("index_", index_id, version)
             case change.AddIndexFile(_, file):
                 curve = json.dumps(
-                    [[p.effort, p.depth, p.recall, p.nanoseconds] for p in file.curve]
+                    [
+                        [p.effort, p.depth, p.recall, p.nanoseconds, p.reorder_factor]
+                        for p in file.curve
+                    ]
                 )
                 run(
                     "DELETE FROM index_file WHERE index_id = ? AND segment_id = ? "

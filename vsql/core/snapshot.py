@@ -18,13 +18,15 @@ class CurvePoint:
     """What one search setting was measured to give on a segment's own vectors.
 
     `effort` is ef_search for graphs, nprobe for inverted lists; `depth` the k of the measurement;
-    `recall` is within the top `depth`; `nanoseconds` per query, one thread.
+    `recall` is within the top `depth`; `nanoseconds` per query, one thread. `reorder_factor` is how
+    many times as many candidates were ranked exactly as codes of that length mostly need.
     """
 
     effort: int
     depth: int
     recall: float
     nanoseconds: float
+    reorder_factor: int = 1
 
 
 @dataclass(frozen=True, slots=True)

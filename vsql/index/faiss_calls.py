@@ -27,6 +27,7 @@ _SEED = 1234
 END = b"vsql: index ends"
 _ITERATIONS = 8
 _CLUSTERING_ROWS_PER_CENTRE = 256
+_BLOCK_ROWS = 8_192
 
 
 class Scratch(threading.local):
@@ -193,6 +194,23 @@ def read(path: Path, *, mapped: bool, binary: bool = False) -> Any:
 def faiss_metric(metric: Metric) -> int:
     """Return faiss's metric; for cosine the vectors are normalised and inner products serve."""
     return int(faiss.METRIC_L2 if metric is Metric.L2 else faiss.METRIC_INNER_PRODUCT)
+
+
+def product_metric(metric: Metric, vectors: Vectors) -> int:
+    """Return faiss's metric for product codes: for cosine the distance between unit vectors.
+
+    The code of a vector is the shorter the less it fits, so inner products rank those last whose
+    codes are worst; distances count what a code is short of. Among clusters with few dimensions of
+    their own, the 50 nearest codes had 0.51 of the top 10 by inner products and 0.91 by distances.
+    But a zero vector, which is near nothing, would be nearer than every row at over 60 degrees:
+    where there is one, inner products serve.
+    """
+    zeros = metric is Metric.COSINE and any(
+        not vectors[start : start + _BLOCK_ROWS].any(axis=1).all()
+        for start in range(0, len(vectors), _BLOCK_ROWS)
+    )
+    by_distance = metric is Metric.L2 or (metric is Metric.COSINE and not zeros)
+    return int(faiss.METRIC_L2 if by_distance else faiss.METRIC_INNER_PRODUCT)
 
 
 def prepared(vectors: Vectors, metric: Metric) -> Floats:

@@ -176,14 +176,17 @@ def _over_scalars(
     ef_construction: int,
     code: str,
     progress: Progress,
+    *,
+    measured: int | None = None,
 ) -> Any:
     import faiss
 
     from vsql.index.faiss_calls import faiss_metric
 
+    measured = faiss_metric(metric) if measured is None else measured
     coded: Any = faiss.IndexHNSWSQ  # its stub lacks this constructor
     quantiser = getattr(faiss.ScalarQuantizer, _SCALAR_CODES[code])
-    index = coded(vectors.shape[1], quantiser, links, faiss_metric(metric))
+    index = coded(vectors.shape[1], quantiser, links, measured)
     if not index.is_trained:
         index.train(codes.extremes(vectors, metric))
     return _filled(index, vectors, metric, ef_construction, progress)
@@ -205,13 +208,16 @@ def _over_products(
     """
     import faiss
 
-    from vsql.index.faiss_calls import add_in_blocks, alone, faiss_metric, quiet_clustering
+    from vsql.index.faiss_calls import add_in_blocks, alone, product_metric, quiet_clustering
 
-    made = _over_scalars(
-        vectors, metric, links, ef_construction, "SQ8", lambda done: progress(0.9 * done)
-    )
+    measured = product_metric(metric, vectors)
+
+    def most(done: float) -> None:
+        progress(0.9 * done)
+
+    made = _over_scalars(vectors, metric, links, ef_construction, "SQ8", most, measured=measured)
     coded: Any = faiss.IndexHNSWPQ  # its stub lacks this constructor
-    index = coded(vectors.shape[1], count, links, bits, faiss_metric(metric))
+    index = coded(vectors.shape[1], count, links, bits, measured)
     storage: Any = faiss.downcast_index(index.storage)
     rows = codes.product_training_rows(bits)
     quiet_clustering(storage.pq.cp, rows >> bits)

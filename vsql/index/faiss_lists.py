@@ -94,6 +94,14 @@ class Lists:
             return search(self._index, queries, k, parameters, self._scratch)
         return self._scanned(queries, k, self._probing.matching(queries, probes, bitmap), bitmap)
 
+    def append(self, vectors: Vectors, metric: Metric, threads: int) -> None:
+        """Add (n, dimension) vectors as the next rows; nobody may search meanwhile."""
+        from vsql.index.faiss_calls import add_in_blocks, building
+
+        with building(threads):
+            add_in_blocks(self._whole, vectors, metric, _BLOCK_ROWS, lambda _: None)
+        self._probing.forget()
+
     def candidates(self, k: int) -> int:
         """How many candidates hold the top `k`, by the length of the codes."""
         return codes.candidates(k, self._bits)
@@ -181,6 +189,7 @@ class ListsKind:
     options: tuple[AnyOption, ...]
     holds: tuple[str, ...]
     """Names of faiss's classes that a file of this kind may hold."""
+    by_products: bool = False
     rotates: bool = False
     shape: Shape = Shape.LISTS
 
@@ -200,7 +209,13 @@ class ListsKind:
         """Build over (rows, dimension) vectors, in blocks; raises OperationalError."""
         import faiss
 
-        from vsql.index.faiss_calls import add_in_blocks, building, centres_of, faiss_metric
+        from vsql.index.faiss_calls import (
+            add_in_blocks,
+            building,
+            centres_of,
+            faiss_metric,
+            product_metric,
+        )
 
         rows, dimension = vectors.shape
         lists = probing.list_total(rows, options["nlist"])
@@ -212,7 +227,8 @@ class ListsKind:
                 rotation = faiss.HadamardRotation(dimension)
                 rotation.train(sample)
                 sample = rotation.apply(sample)
-            centres = centres_of(sample, lists, faiss_metric(metric))
+            measured = product_metric(metric, vectors) if self.by_products else faiss_metric(metric)
+            centres = centres_of(sample, lists, measured)
             index = self.make(centres, rows, options)
             # The index outlives this function, and Python would free the centres under it.
             centres.this.disown()
@@ -270,6 +286,7 @@ def _four_bits(centres: Any, rows: int, options: Options) -> Any:
     fine = dimension % 2 or dimension < _PAIRED_DIMENSIONS
     count = dimension if fine else dimension // 2
     index: Any = faiss.IndexIVFPQFastScan(centres, dimension, lists, count, _SCANN_BITS, metric)
+    _code_residuals(index)
     quiet_clustering(index.pq.cp, _SCANN_TRAINING_ROWS >> _SCANN_BITS)
     return index
 
@@ -293,11 +310,20 @@ def _products(centres: Any, rows: int, options: Options) -> Any:
     index: Any = faiss.IndexIVFPQ(
         centres, centres.d, centres.ntotal, count, bits, centres.metric_type
     )
-    # Residuals blur less and cost nothing under inner products; under L2 they would need tables of
-    # distances for each list, as large as the codes themselves.
-    index.by_residual = centres.metric_type == faiss.METRIC_INNER_PRODUCT
+    _code_residuals(index)
     quiet_clustering(index.pq.cp, codes.product_training_rows(bits) >> bits)
     return index
+
+
+def _code_residuals(index: Any) -> None:
+    """Let product codes hold what is left without the centre, where that costs nothing.
+
+    They blur less. Under inner products the tables are the same for every list; under L2 each list
+    would need its own, as large as the codes themselves.
+    """
+    import faiss
+
+    index.by_residual = index.metric_type == faiss.METRIC_INNER_PRODUCT
 
 
 def _one_bit(centres: Any, rows: int, options: Options) -> Any:
@@ -318,6 +344,7 @@ SCANN = ListsKind(
         FlagOption(MAPPED, False, "accepted: codes laid out for vector instructions are read"),
     ),
     ("IndexIVFPQFastScan", "IndexIVFFlat"),
+    by_products=True,
 )
 IVF_SQ8 = ListsKind("IVF_SQ8", _eight_bits, (probing.NLIST, _MAPPED), ("IndexIVFScalarQuantizer",))
 IVF_PQ = ListsKind(
@@ -330,6 +357,7 @@ IVF_PQ = ListsKind(
         _MAPPED,
     ),
     ("IndexIVFPQ",),
+    by_products=True,
 )
 IVF_RABITQ = ListsKind(
     "IVF_RABITQ",

@@ -89,6 +89,11 @@ class Probing:
             self._counted = (weakref.ref(bitmap), counts)
         return counts
 
+    def forget(self) -> None:
+        """Forget which list each row is in: rows were added."""
+        with self._lock:
+            self._list_of_row = self._counted = None
+
     def list_of_row(self) -> ListOfRow:
         """Return the list of each row."""
         with self._lock:

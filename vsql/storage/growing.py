@@ -39,14 +39,17 @@ class Growing:
     """The inlined batches of one table so far, in the order of their commits.
 
     Batches that the catalog merges stay as they are here: only the parts get other bounds.
-    `graphs` are interim indexes over the first rows of a column, kept by who makes them.
+    `codes` are interim indexes over the first rows of a column under a metric, made by whoever
+    holds `extending`; `uncoded` are those that could not be made.
     """
 
     def __init__(self) -> None:
         self.part_ids: list[int] = []
         self.starts: list[int] = [0]
         self.lock = threading.RLock()
-        self.graphs: dict[tuple[int, Metric], Any] = {}
+        self.codes: dict[tuple[int, Metric], Any] = {}
+        self.uncoded: set[tuple[int, Metric]] = set()
+        self.extending = threading.Lock()
         self._batches: list[pa.RecordBatch] = []
         self._batch_starts: list[int] = [0]
         self._vectors: dict[int, Any] = {}
