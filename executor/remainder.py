@@ -61,7 +61,10 @@ _MISSING_COLUMN = re.compile(r'Referenced column "([^"]*)"|column "([^"]*)"|colu
 _RAISED = re.compile(r"\AInvalid Input Error: (42704|42P01|3F000|0A000):(.+)")
 _WRONG_SIZE = re.compile(r"Cannot cast list with length (\d+) to array with length (\d+)")
 _MISSING_FUNCTION = re.compile(r"Function with name (\S+) does not exist")
-_SUGGESTION = re.compile(r'Did you mean "([^"]*)"|Candidate bindings: (.*)')
+_MISSING_RELATION = re.compile(r'Referenced table "([^"]+)" not found')
+_MISSING_JOINED = re.compile(r'Column "([^"]+)" does not exist on (left|right) side of join')
+_TWICE_NAMED = re.compile(r'duplicate alias "([^"]+)"')
+_SUGGESTION = re.compile(r'Did you mean "([^"]*)"|Candidate (?:bindings|tables): (.*)')
 
 
 class Relational:
@@ -514,6 +517,27 @@ def _unknown_name(text: str, message: str, hint: str | None) -> DatabaseError:
         )
     if "GROUP BY" in message or "cannot contain aggregates" in message:
         return ProgrammingError(message, code=sqlstate.GROUPING_ERROR, hint=hint)
+    relation = _MISSING_RELATION.search(text)
+    if relation is not None:
+        return ProgrammingError(
+            f'missing FROM-clause entry for table "{relation.group(1)}"',
+            code=sqlstate.UNDEFINED_TABLE,
+            hint=hint,
+        )
+    joined = _MISSING_JOINED.search(text)
+    if joined is not None:
+        name, side = joined.groups()
+        return ProgrammingError(
+            f'column "{name}" specified in USING clause does not exist in {side} table',
+            code=sqlstate.UNDEFINED_COLUMN,
+        )
+    twice = _TWICE_NAMED.search(text)
+    if twice is not None:
+        return ProgrammingError(
+            f'table name "{twice.group(1)}" specified more than once',
+            code=sqlstate.DUPLICATE_ALIAS,
+            hint="give one of the tables another name with AS",
+        )
     if "Ambiguous reference" in text:
         return ProgrammingError(message, code=sqlstate.AMBIGUOUS_COLUMN)
     column = _MISSING_COLUMN.search(text)

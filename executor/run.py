@@ -16,6 +16,7 @@ from vsql.executor.topk import TopKOperator
 from vsql.planner.nodes import (
     Count,
     Fusion,
+    JoinedSearch,
     Lookup,
     OrderedScan,
     Plan,
@@ -56,6 +57,10 @@ def _operator(plan: Plan, context: Context) -> Operator:
         from vsql.executor.fusion import FusionOperator
 
         return FusionOperator(plan, context)
+    if isinstance(plan, JoinedSearch):
+        from vsql.executor.joined_search import JoinedSearchOperator
+
+        return JoinedSearchOperator(plan, prepare, context)
     if isinstance(plan, Remainder):
         from vsql.executor.relational import RemainderOperator
 

@@ -15,6 +15,7 @@ from vsql.planner.nodes import (
     Fusion,
     Input,
     InsertRows,
+    JoinedSearch,
     Lookup,
     MergeRows,
     Numbered,
@@ -49,6 +50,12 @@ def explain(plan: Node, depth: int = 0) -> Iterator[str]:
             yield from explain(source, depth + 2)
     if isinstance(plan, BatchTopK):
         yield from explain(plan.search, depth + 1)
+    if isinstance(plan, JoinedSearch):
+        names = [plan.source.table, *(join.table for join in plan.joins)]
+        for join in plan.joins:
+            side, column = join.left
+            kind = "left join" if join.outer else "join"
+            yield f"{indent}  {kind} {join.table} by {join.key} = {names[side]}.{column}"
     if isinstance(plan, Fusion):
         for search in plan.searches:
             distance = f"{search.column} {search.metric.operator} {shown(search.query)}"
@@ -77,6 +84,9 @@ def _title(plan: Node) -> str:
                 f"Fusion {limit}{skipped} of {plan.table} by {plan.method}"
                 f" of {len(plan.searches)} searches{options}"
             )
+        case JoinedSearch():
+            limit = "" if plan.limit is None else f", limit {shown(plan.limit)}"
+            return f"Joined search{limit}"
         case Scan():
             limit = "" if plan.limit is None else f", limit {shown(plan.limit)}"
             return f"Scan {plan.table}{limit}"

@@ -20,6 +20,8 @@ DISTANCE = "vsql_distance"
 """The column that holds the distance of a search's rows for DuckDB."""
 DEPTH = "vsql_depth"
 """The parameter that says how many rows a widening search gives."""
+JOIN_KEYS = "vsql_join_keys"
+"""The parameter that holds the keys whose partners are looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,49 @@ class Fusion:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyedJoin:
+    """The rows of a table whose `key` equals a column before it.
+
+    `left` is that column's relation, 0 for the search and then the joins in their order, and its
+    name; `conjuncts` say that the key is among `JOIN_KEYS`. With `outer` rows without a partner
+    stay.
+    """
+
+    table: str
+    key: str
+    left: tuple[int, str]
+    conjuncts: tuple[Conjunct, ...]
+    outer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedOutput:
+    """One column of a joined search: `relation` and `column` say where it is, as `KeyedJoin`."""
+
+    name: str
+    type: SqlType
+    relation: int
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedSearch:
+    """The rows of a search, nearest first, each with its partners in other tables.
+
+    `otherwise` is the plan for when the search had `limit` rows, and these too few partners; None
+    where the search's rows are all that are asked for.
+    """
+
+    source: TopK | Fusion
+    joins: tuple[KeyedJoin, ...]
+    outputs: tuple[JoinedOutput, ...]
+    limit: exp.Expr | None = None
+    offset: exp.Expr | None = None
+    otherwise: "Plan | None" = None
+    subqueries: tuple[Subquery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class BatchTopK:
     """A top-k for every row of an outer relation: LATERAL, executed as one batch.
 
@@ -329,7 +374,7 @@ class Remainder:
     widening: Widening | None = None
 
 
-Plan = Scan | OrderedScan | Lookup | Count | TopK | Fusion | Remainder
+Plan = Scan | OrderedScan | Lookup | Count | TopK | Fusion | JoinedSearch | Remainder
 Input = Plan | TableInput | OutsideInput | Numbered | BatchTopK | FunctionInput | SystemInput
 """What DuckDB reads: rows that vsql makes."""
 

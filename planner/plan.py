@@ -1,6 +1,7 @@
 """The planner's entry: a statement's tree and the facts in, a plan out."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from sqlglot import exp
 
@@ -29,7 +30,14 @@ def plan_query(tree: exp.Expr, facts: Facts, settings: Mapping[str, str] = NO_SE
         return plan
     from vsql.planner.relational import plan_remainder
 
-    return plan_remainder(tree, facts, settings, lift)
+    rest = partial(plan_remainder, tree, facts, settings, lift)
+    if isinstance(tree, exp.Select) and tree.args.get("joins"):
+        from vsql.planner.joined_search import joined_search
+
+        joined = joined_search(tree, facts, settings, lift, rest)
+        if joined is not None:
+            return joined
+    return rest()
 
 
 def _lift(select: exp.Select, facts: Facts) -> tuple[exp.Select, tuple[Subquery, ...]]:
@@ -107,6 +115,8 @@ def _gather_tables(node: object, names: set[str]) -> None:
             _gather_tables(inner, names)
     for subquery in getattr(node, "subqueries", ()):
         _gather_tables(subquery.plan, names)
+    for join in getattr(node, "joins", ()):
+        _gather_tables(join, names)
     if isinstance(node, Remainder):
         for _, source in node.inputs:
             _gather_tables(source, names)

@@ -1,0 +1,286 @@
+"""A search whose rows are joined with tables by their keys, without DuckDB.
+
+`SELECT … FROM (SELECT … ORDER BY e <=> q LIMIT 100) p JOIN doc USING (doc_id)`, and the same join
+ordered by the distance itself, are what applications ask most: few rows, each with its partners.
+DuckDB's call alone would take longer than the search. Anything richer than columns, the distance
+and equalities of one column each is left to it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from sqlglot import exp
+
+from vsql.core.snapshot import TableSnapshot
+from vsql.core.types import DOUBLE, Family, SqlType
+from vsql.planner.bind import conjuncts_of, folded, qualifier, quoted
+from vsql.planner.facts import Facts
+from vsql.planner.nodes import (
+    DISTANCE,
+    JOIN_KEYS,
+    Fusion,
+    JoinedOutput,
+    JoinedSearch,
+    KeyedJoin,
+    Output,
+    Plan,
+    TopK,
+)
+from vsql.planner.predicate import plan_predicate
+from vsql.planner.resolve import is_cte
+from vsql.planner.scope import reads_only
+from vsql.planner.select import (
+    Lift,
+    Ordering,
+    Single,
+    has_modifiers,
+    has_ties,
+    native_query,
+    ordering_of,
+    reads_elsewhere,
+    resolve_output,
+    top_k,
+)
+
+_CLAUSES = frozenset(
+    {"expressions", "from_", "joins", "where", "order", "limit", "offset", "kind"}
+    | {"hint", "operation_modifiers"}
+)
+_INTEGERS = frozenset({Family.TINYINT, Family.SMALLINT, Family.INTEGER, Family.BIGINT})
+_TEXTS = frozenset({Family.TEXT, Family.VARCHAR})
+_IsDistance = Callable[[exp.Expr], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Relation:
+    """Columns that outputs and keys may be: those of the search first, then of each table."""
+
+    alias: str
+    columns: Mapping[str, SqlType]
+    merged: str | None = None
+    """The column that USING made one with that of a relation before it."""
+
+
+def joined_search(
+    tree: exp.Select,
+    facts: Facts,
+    settings: Mapping[str, str],
+    lift: Lift,
+    rest: Callable[[], Plan],
+) -> JoinedSearch | None:
+    """Return the plan of a SELECT that is a search and joins by key, None for any other.
+
+    `rest` plans it for DuckDB, where the nearest rows may have too few partners. Raises
+    ProgrammingError for unknown columns of the search.
+    """
+    if any(value for name, value in tree.args.items() if name not in _CLAUSES) or has_ties(tree):
+        return None
+    source = tree.args.get("from_")
+    first = None if source is None else source.this
+    if isinstance(first, exp.Subquery):
+        return _over_subquery(tree, first, facts, settings, lift)
+    if isinstance(first, exp.Table):
+        return _over_table(tree, first, facts, settings, lift, rest)
+    return None
+
+
+def _over_subquery(
+    tree: exp.Select, first: exp.Subquery, facts: Facts, settings: Mapping[str, str], lift: Lift
+) -> JoinedSearch | None:
+    """Plan joins of a search's rows; its own limit says how many there are."""
+    alias = first.args.get("alias")
+    if alias is None or alias.args.get("columns") or tree.args.get("where") is not None:
+        return None
+    if any(value for name, value in first.args.items() if name not in ("this", "alias")):
+        return None
+    search = native_query(first.this, facts, settings, lift)
+    if not isinstance(search, TopK | Fusion) or search.limit is None:
+        return None
+    columns = {output.name: output.type for output in search.outputs}
+    found = _joins(tree, _Relation(folded(alias.this), columns), facts)
+    if found is None or len(columns) < len(search.outputs):
+        return None
+    relations, joins = found
+    single = Single(tree, facts.require(search.table), relations[0].alias)
+    distances = [(0, output.name) for output in search.outputs if output.column is None]
+    if tree.args.get("order") is not None:
+        keys = tree.args["order"].expressions
+        key = resolve_output(keys[0].this, single)
+        is_backwards = keys[0].args.get("desc") or keys[0].args.get("nulls_first")
+        if len(keys) > 1 or is_backwards or _place(key, relations) not in distances:
+            return None
+    outputs = _outputs(tree, relations, lambda _: False)
+    if outputs is None:
+        return None
+    return JoinedSearch(search, joins, outputs, single.limit, single.offset)
+
+
+def _over_table(
+    tree: exp.Select,
+    first: exp.Table,
+    facts: Facts,
+    settings: Mapping[str, str],
+    lift: Lift,
+    rest: Callable[[], Plan],
+) -> JoinedSearch | None:
+    """Plan the top k of a join: the nearest k rows mostly have k partners."""
+    snapshot = _stored(first, facts)
+    order = tree.args.get("order")
+    if snapshot is None or order is None or len(order.expressions) != 1:
+        return None
+    alias = folded(first.args.get("alias") or first.this)
+    table = snapshot.table
+    found = _joins(tree, _Relation(alias, {c.name: c.type for c in table.columns}), facts)
+    single = Single(tree, snapshot, alias)
+    if found is None or single.limit is None or single.offset is not None:
+        return None
+    relations, joins = found
+    known = {column.name for column in table.columns}
+    own = {name for name in known if all(name not in r.columns for r in relations[1:])}
+    key = resolve_output(order.expressions[0].this, single)
+    parts = [*conjuncts_of(single.where), key]
+    if reads_elsewhere(single.where) or not all(reads_only(p, alias, known, own) for p in parts):
+        return None
+    alone = exp.select("*").from_(first.copy())
+    if single.where is not None:
+        alone.set("where", exp.Where(this=single.where.copy()))
+    ordered = order.expressions[0].copy()
+    ordered.set("this", key.copy())
+    alone.set("order", exp.Order(expressions=[ordered]))
+    alone.set("limit", tree.args["limit"].copy())
+    lifted, subqueries = lift(alone)
+    searched = Single(lifted, snapshot, alias)
+    ordering = ordering_of(searched)
+    if not isinstance(ordering, Ordering):
+        return None
+
+    def is_distance(node: exp.Expr) -> bool:
+        return ordering.is_value(node, table.columns) and reads_only(node, alias, known, own)
+
+    outputs = _outputs(tree, relations, is_distance)
+    if outputs is None:
+        return None
+    read = {o.column for o in outputs if o.relation == 0}
+    read |= {column for number, column in (join.left for join in joins) if number == 0}
+    columns = tuple(Output(c.name, c.type, c.name) for c in table.columns if c.name in read)
+    shown = (*columns, Output(DISTANCE, DOUBLE, None))
+    search = replace(top_k(searched, ordering, shown, settings), subqueries=subqueries)
+    otherwise = None if all(join.outer for join in joins) else rest()
+    return JoinedSearch(search, joins, outputs, single.limit, otherwise=otherwise)
+
+
+def _joins(
+    tree: exp.Select, first: _Relation, facts: Facts
+) -> tuple[list[_Relation], tuple[KeyedJoin, ...]] | None:
+    """Return the relations of a FROM and how each is joined to those before it."""
+    relations, joins = [first], []
+    for join in tree.args.get("joins") or ():
+        table = join.this
+        snapshot = _stored(table, facts) if isinstance(table, exp.Table) else None
+        allowed = {"this", "side", "kind", "on", "using"}
+        if snapshot is None or any(v for name, v in join.args.items() if name not in allowed):
+            return None
+        if join.side not in ("", "LEFT") or join.kind not in ("", "INNER", "OUTER"):
+            return None
+        alias = folded(table.args.get("alias") or table.this)
+        using = [folded(name) for name in join.args.get("using") or ()]
+        columns = {column.name: column.type for column in snapshot.table.columns}
+        added = _Relation(alias, columns, using[0] if using else None)
+        keys = _keys(join, using, relations, added)
+        if keys is None or any(relation.alias == alias for relation in relations):
+            return None
+        left, key = keys
+        among = exp.In(this=exp.column(quoted(key)), expressions=[exp.Placeholder(this=JOIN_KEYS)])
+        conjuncts = plan_predicate(among, snapshot, alias)
+        if not all(conjunct.native for conjunct in conjuncts):
+            return None
+        joins.append(
+            KeyedJoin(snapshot.table.name, key, left, conjuncts, outer=join.side == "LEFT")
+        )
+        relations.append(added)
+    return relations, tuple(joins)
+
+
+def _stored(table: exp.Table, facts: Facts) -> TableSnapshot | None:
+    name = folded(table.this) if isinstance(table.this, exp.Identifier) else ""
+    # The first table of a FROM carries none of its joins; they are the SELECT's.
+    return None if has_modifiers(table) or is_cte(table, name) else facts.stored(name)
+
+
+def _keys(
+    join: exp.Join, using: list[str], relations: list[_Relation], added: _Relation
+) -> tuple[tuple[int, str], str] | None:
+    """Return the place of the column before and the name of the added one that must be equal."""
+    if using:
+        left, key = _place(exp.column(quoted(using[0])), relations), using[0]
+        if len(using) > 1 or left is None or key not in added.columns:
+            return None
+    else:
+        on = join.args.get("on")
+        if not isinstance(on, exp.EQ):
+            return None
+        sides = [_place(side.unnest(), [*relations, added]) for side in (on.this, on.expression)]
+        own = [side for side in sides if side is not None and side[0] == len(relations)]
+        before = [side for side in sides if side is not None and side[0] < len(relations)]
+        if len(own) != 1 or len(before) != 1:
+            return None
+        left, key = before[0], own[0][1]
+    types = {relations[left[0]].columns[left[1]].family, added.columns[key].family}
+    fits = types <= _INTEGERS or types <= _TEXTS or types == {Family.UUID}
+    return (left, key) if fits else None
+
+
+def _place(node: exp.Expr, relations: list[_Relation]) -> tuple[int, str] | None:
+    """Return the relation, by its number, and the name that a column means; None where unsure."""
+    if not isinstance(node, exp.Column) or not isinstance(node.this, exp.Identifier):
+        return None
+    name, owner = folded(node.this), qualifier(node)
+    found = [
+        (number, name)
+        for number, relation in enumerate(relations)
+        if name in relation.columns
+        and (owner == relation.alias if owner is not None else relation.merged != name)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _outputs(
+    tree: exp.Select, relations: list[_Relation], is_distance: _IsDistance
+) -> tuple[JoinedOutput, ...] | None:
+    """Return the outputs where all are columns, or the distance; otherwise None."""
+    outputs: list[JoinedOutput] = []
+    for node in tree.expressions:
+        if node.is_star:
+            starred = _starred(node, relations)
+            if starred is None:
+                return None
+            outputs.extend(starred)
+            continue
+        inner = node.unalias()
+        alias = folded(node.args["alias"]) if isinstance(node, exp.Alias) else None
+        if is_distance(inner):
+            name = alias or inner.name.lower()
+            outputs.append(JoinedOutput(name, DOUBLE, 0, DISTANCE))
+            continue
+        place = _place(inner, relations)
+        if place is None:
+            return None
+        number, column = place
+        type_ = relations[number].columns[column]
+        outputs.append(JoinedOutput(alias or column, type_, number, column))
+    return tuple(outputs)
+
+
+def _starred(node: exp.Expr, relations: list[_Relation]) -> list[JoinedOutput] | None:
+    owner = qualifier(node) if isinstance(node, exp.Column) else None
+    star = node.this if isinstance(node, exp.Column) else node
+    if any(star.args.values()) or (owner is None and any(r.merged for r in relations)):
+        return None
+    return list(_columns(owner, relations)) or None
+
+
+def _columns(owner: str | None, relations: list[_Relation]) -> Iterator[JoinedOutput]:
+    for number, relation in enumerate(relations):
+        if owner in (None, relation.alias):
+            for name, type_ in relation.columns.items():
+                yield JoinedOutput(name, type_, number, name)
