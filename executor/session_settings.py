@@ -1,16 +1,12 @@
-"""SET, SHOW and RESET: where a session's settings differ from the defaults."""
+"""Where a session's settings differ from the defaults, for good or until its transaction ends."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vsql.core.changes import Change, PutSetting
 from vsql.core.settings import DEFAULTS, canonical, checked
 from vsql.executor.external import check_external_access
-from vsql.executor.result import Result
-from vsql.executor.show import show_settings
-from vsql.grammar.utility_statements import ResetSetting, SetSetting, ShowSetting
 
-_EXTERNAL_ACCESS = "external_access"
+EXTERNAL_ACCESS = "external_access"
 
 
 class SessionSettings:
@@ -37,7 +33,7 @@ class SessionSettings:
 
         Raises ProgrammingError (42501) where external access would be turned on again.
         """
-        if name == _EXTERNAL_ACCESS:
+        if name == EXTERNAL_ACCESS:
             # Off for good: nothing may give a script what it was denied.
             local = False
             if value == "on":
@@ -55,22 +51,3 @@ class SessionSettings:
                 if self.current[name] != value:
                     self._apply(name, value)
             self.current = self._lasting
-
-
-def run_setting(
-    statement: ShowSetting | ResetSetting | SetSetting, settings: SessionSettings
-) -> tuple[Result, tuple[Change, ...]]:
-    """Show or change settings; returns the change that SET GLOBAL makes to the database."""
-    match statement:
-        case ShowSetting(name):
-            return show_settings(settings.current, canonical(name) if name else None), ()
-        case ResetSetting(name):
-            all_but_one = [own for own in DEFAULTS if own != _EXTERNAL_ACCESS]
-            for own in all_but_one if name is None else [canonical(name)]:
-                settings.put(own, DEFAULTS[own])
-            return Result("RESET"), ()
-        case SetSetting(name, written, scope):
-            own = canonical(name)
-            value = DEFAULTS[own] if written.lower() == "default" else checked(name, written)
-            settings.put(own, value, local=scope == "local")
-            return Result("SET"), (PutSetting(own, str(value)),) if scope == "global" else ()

@@ -36,7 +36,7 @@ from vsql.executor.moments import microseconds_of, version_number
 from vsql.executor.named_objects import NamedObjects
 from vsql.executor.result import Result
 from vsql.executor.run import prepare, run
-from vsql.executor.session_settings import SessionSettings, run_setting
+from vsql.executor.session_settings import SessionSettings
 from vsql.grammar import statements as st
 from vsql.grammar.parse import Parsed, split_statements
 from vsql.guard import own_errors
@@ -471,6 +471,8 @@ class Session:
                 self._transaction = self._current().released(name)
                 return Result("RELEASE")
             case ut.ShowSetting() | ut.ResetSetting() | ut.SetSetting():
+                from vsql.executor.set import run_setting
+
                 if isinstance(statement, ut.SetSetting) and statement.scope == "global":
                     self._refuse_read_only()
                 result, stored = run_setting(statement, self._settings)
