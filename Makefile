@@ -39,6 +39,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/writes.py
 	$(BIN)/python benchmarks/filters.py
 	$(BIN)/python benchmarks/sql.py
+	$(BIN)/python benchmarks/sparse.py
 
 bench-recall: $(STAMP)
 	$(BIN)/python benchmarks/recall.py

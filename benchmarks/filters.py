@@ -2,10 +2,10 @@
 
     python benchmarks/filters.py [--data FOLDER] [--rows N]
 
-Over the packages of FOLDER (default ../shared/data) and over N generated rows (1,000,000), each in
-a table of both; JSON is JSON text in DuckDB. One thread each, same process, medians. vsql forgets
-its kept bitmaps before each run; the last column is what a kept one costs. Every count is compared.
-Writes a Markdown table to benchmarks/results/filters.md.
+Over the packages of FOLDER (default ../shared/data; those of examples/ where it is missing) and
+over N generated rows (1,000,000), each in a table of both; JSON is JSON text in DuckDB. One thread
+each, same process, medians. vsql forgets its kept bitmaps before each run; the last column is what
+a kept one costs. Every count is compared. Writes a Markdown table to benchmarks/results/filters.md.
 """
 
 import argparse
@@ -22,10 +22,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from packages import FOLDER, ROOT, packages_file
 
 import vsql
 
-ROOT = Path(__file__).parent.parent
 COLUMNS = (
     "id BIGINT, name TEXT, section TEXT, installed_kib BIGINT, download_bytes BIGINT,"
     ' homepage TEXT, description TEXT, rare TEXT, tags TEXT[], meta JSON, "$meta" JSON'
@@ -113,7 +113,7 @@ def generated(packages: pa.Table, rows: int) -> pa.Table:
 
 def base(folder: Path) -> pa.Table:
     """Return the packages with a NULL-heavy and a dynamic column."""
-    table = pq.read_table(folder / "packages.parquet")
+    table = pq.read_table(packages_file(folder))
     count = table.num_rows
     rare = pa.array(
         [f"v{n // 50 % 90}" if n % 50 == 0 else None for n in range(count)], pa.string()
@@ -210,7 +210,7 @@ def measure(title: str, table: pa.Table, folder: str, say: Callable[[str], None]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=FOLDER)
     parser.add_argument("--rows", type=int, default=1_000_000)
     arguments = parser.parse_args()
     lines: list[str] = []
@@ -219,7 +219,8 @@ def main() -> None:
         print(line, flush=True)
         lines.append(line)
 
-    say("# Filters: milliseconds to the count of rows that pass")
+    say("# Filters: milliseconds to the count of rows that pass\n")
+    say(f"`python benchmarks/filters.py --rows {arguments.rows}`")
     packages = base(arguments.data)
     with tempfile.TemporaryDirectory() as folder:
         measure("Packages", packages, folder, say)

@@ -24,12 +24,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from packages import FOLDER, ROOT, Floats, matrix, packages_file, unit
 
 import vsql
 from vsql.driver.connection import Connection
 
-ROOT = Path(__file__).parent.parent
-Floats = npt.NDArray[np.float32]
 K = 10
 TARGET = 0.95
 KINDS = {
@@ -73,27 +72,14 @@ class Point:
     recall: float
 
 
-def unit(vectors: Floats) -> Floats:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.ascontiguousarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
-
-
 def packages(folder: Path, count: int) -> Data:
-    source = folder / "packages.parquet"
-    source = source if source.exists() else ROOT / "examples" / "packages.parquet"
-    vectors = matrix(pq.read_table(source, columns=["embedding"]))
+    vectors = matrix(pq.read_table(packages_file(folder), columns=["embedding"]))
     held = folder / "queries.parquet"
     if held.exists():
         queries = matrix(pq.read_table(held, columns=["embedding"]))[:count]
     else:
         queries, vectors = vectors[:count], vectors[count:]
     return Data(f"packages, {len(vectors):,} x {vectors.shape[1]}", unit(vectors), unit(queries))
-
-
-def matrix(table: pa.Table) -> Floats:
-    column = table.column("embedding").combine_chunks()
-    flat = column.flatten().to_numpy(zero_copy_only=False)
-    return np.ascontiguousarray(flat.reshape(len(column), -1), np.float32)
 
 
 def generated(rows: int, dimension: int, count: int) -> Data:
@@ -377,13 +363,15 @@ def drawn(title: str, kinds: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=FOLDER)
     parser.add_argument("--generated", nargs="*", default=["1000000x128"])
     parser.add_argument("--queries", type=int, default=200)
     arguments = parser.parse_args()
     faiss.omp_set_num_threads(1)
     folder = ROOT / "benchmarks" / "results"
-    lines = ["# Recall and latency", "", "One thread, cosine, medians.", ""]
+    given = f"--generated {' '.join(arguments.generated)} --queries {arguments.queries}"
+    command = f"`python benchmarks/recall.py {given}`"
+    lines = ["# Recall and latency", "", f"{command}: one thread, cosine, medians.", ""]
     sets: list[Callable[[], Data]] = [lambda: packages(arguments.data, arguments.queries)]
     for written in arguments.generated:
         rows, _, dimension = written.partition("x")

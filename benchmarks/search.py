@@ -23,10 +23,10 @@ import faiss
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from packages import FOLDER, ROOT, matrix, packages_file, unit
 
 import vsql
 
-ROOT = Path(__file__).parent.parent
 K = 10
 DDL = """CREATE TABLE packages (id BIGINT PRIMARY KEY, name TEXT NOT NULL, version TEXT,
     section TEXT, priority TEXT, architecture TEXT, installed_kib BIGINT, download_bytes BIGINT,
@@ -44,16 +44,6 @@ FILTERS = (
     ("id % 1000 = 0", "0.99"),
 )
 Found = tuple[float, float]
-
-
-def matrix(table: pa.Table) -> Any:
-    column = table.column("embedding").combine_chunks()
-    flat = column.flatten().to_numpy(zero_copy_only=False)
-    return np.ascontiguousarray(flat.reshape(len(column), -1), np.float32)
-
-
-def unit(vectors: Any) -> Any:
-    return vectors / np.linalg.norm(vectors, axis=1)[:, None]
 
 
 def measured(search: Callable[[int], Any], truth: list[set[int]]) -> Found:
@@ -135,11 +125,9 @@ class Bare:
 
 
 def load(folder: Path, count: int) -> tuple[Path, Any]:
-    packages = folder / "packages.parquet"
-    if packages.exists():
-        return packages, matrix(pq.read_table(folder / "queries.parquet"))[:count]
-    packages = ROOT / "examples" / "packages.parquet"
-    return packages, matrix(pq.read_table(packages, columns=["embedding"]))[:count]
+    packages, held = packages_file(folder), folder / "queries.parquet"
+    source = held if held.exists() else packages
+    return packages, matrix(pq.read_table(source, columns=["embedding"]))[:count]
 
 
 def bare_load(packages: Path, folder: str) -> float:
@@ -158,7 +146,7 @@ def bare_load(packages: Path, folder: str) -> float:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    arguments.add_argument("--data", type=Path, default=FOLDER)
     arguments.add_argument("--queries", type=int, default=500)
     given = arguments.parse_args()
     packages, queries = load(given.data, given.queries)
@@ -185,6 +173,7 @@ def main() -> None:
         faiss.omp_set_num_threads(1)
         similarities = unit(queries) @ bare.vectors.T
         say(f"# Search, {len(ids)} rows, {len(queries)} queries, one thread\n")
+        say(f"`python benchmarks/search.py --queries {given.queries}`\n")
         bare_build = bare.graph_seconds + bare.scan_seconds
         say("| | vsql | bare | ratio |\n|---|---|---|---|")
         for what, ours, theirs in (

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from packages import FOLDER, ROOT, matrix, packages_file
 from sqlalchemy import BigInteger, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -27,7 +27,6 @@ import vsql
 from vsql.dialect import Vector
 from vsql.driver.connection import Connection
 
-ROOT = Path(__file__).parent.parent
 REPEATS = 30
 COLUMNS = (
     "id BIGINT PRIMARY KEY, name TEXT, section TEXT, installed_kib BIGINT, download_bytes BIGINT,"
@@ -69,13 +68,10 @@ class Package(Base):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=FOLDER)
     folder = parser.parse_args().data
-    source = folder / "packages.parquet"
-    if not source.exists():
-        source = ROOT / "examples" / "packages.parquet"
     names = [part.split()[0] for part in COLUMNS.split(", ")]
-    packages = pq.read_table(source, columns=names)
+    packages = pq.read_table(packages_file(folder), columns=names)
     wide = packages["embedding"].cast(pa.list_(pa.float32(), 384))
     packages = packages.set_column(len(names) - 1, "embedding", wide)
     sections = pa.table({"section": packages["section"].unique()})
@@ -91,16 +87,16 @@ def main() -> None:
         lines = [
             "# Relational SQL",
             "",
-            f"{packages.num_rows:,} packages, medians of {REPEATS}, one thread, milliseconds, rows"
-            " fetched as tuples.",
+            f"`python benchmarks/sql.py`: {packages.num_rows:,} packages, medians of {REPEATS},"
+            " one thread, milliseconds, rows fetched as tuples.",
             "",
             "| query | vsql | DuckDB | ratio |",
             "|---|---|---|---|",
         ]
         for name, query in QUERIES.items():
             lines.append(compared(name, query, ours, theirs))
-        vectors = packages["embedding"].combine_chunks().flatten().to_numpy().reshape(-1, 384)
-        queries = np.array(vectors[:: len(vectors) // REPEATS][:REPEATS], dtype=np.float32)
+        vectors = matrix(packages)
+        queries = vectors[:: len(vectors) // REPEATS][:REPEATS].copy()
         lines += ["", "## A search inside", "", *searched(ours, queries)]
         ours.close()
         lines += ["", "## SQLAlchemy", "", *mapped(Path(place) / "packages", queries)]

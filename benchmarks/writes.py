@@ -13,16 +13,16 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
+from packages import FOLDER, ROOT, matrix, packages_file
 
 import vsql
 
-ROOT = Path(__file__).parent.parent
 DIMENSION = 64
 
 
@@ -124,23 +124,15 @@ def large_table(folder: str, rows: int, say: Callable[[str], None]) -> None:
 
 
 def searches(folder: str, say: Callable[[str], None]) -> None:
-    packages = ROOT.parent / "shared" / "data" / "packages.parquet"
-    if not packages.exists():
-        packages = ROOT / "examples" / "packages.parquet"
-    import pyarrow.parquet as pq
-
-    vectors = pq.read_table(packages, columns=["embedding"]).column(0).combine_chunks()
-    dimension = len(vectors[0])
-    matrix = np.ascontiguousarray(
-        vectors.flatten().to_numpy(zero_copy_only=False).reshape(-1, dimension), np.float32
-    )
-    rows = len(matrix) - min(6_000, len(matrix) // 4)
+    vectors = matrix(pq.read_table(packages_file(FOLDER), columns=["embedding"]))
+    dimension = vectors.shape[1]
+    rows = len(vectors) - min(6_000, len(vectors) // 4)
     connection = vsql.connect(f"{folder}/search.vsql", autocommit=True, background="off")
     connection.execute(f"CREATE TABLE t (id BIGINT PRIMARY KEY, n INT, e VECTOR({dimension}))")
-    connection.register("source", _table(matrix[:rows], 0))
+    connection.register("source", _table(vectors[:rows], 0))
     connection.execute("INSERT INTO t SELECT * FROM source")
     connection.execute("CREATE INDEX ON t (e vector_cosine_ops)")
-    queries = matrix[np.random.default_rng(2).choice(rows, 200, replace=False)]
+    queries = vectors[np.random.default_rng(2).choice(rows, 200, replace=False)]
     sql = "SELECT id FROM t ORDER BY e <=> ? LIMIT 10"
 
     def latency() -> tuple[float, float]:
@@ -165,7 +157,7 @@ def searches(folder: str, say: Callable[[str], None]) -> None:
     say("")
     say("| top 10 | us | recall | ratio to sealed |\n|---|---|---|---|")
     base = 0.0
-    growing = min(5_000, len(matrix) - rows)
+    growing = min(5_000, len(vectors) - rows)
     for what, sql_before in (
         ("sealed", None),
         ("10 % deleted", "DELETE FROM t WHERE n % 10 = 3"),
@@ -177,7 +169,7 @@ def searches(folder: str, say: Callable[[str], None]) -> None:
             for start in range(0, growing, 500):
                 stop = min(start + 500, growing)
                 connection.register(
-                    "more", _table(matrix[rows + start : rows + stop], rows + start)
+                    "more", _table(vectors[rows + start : rows + stop], rows + start)
                 )
                 connection.execute("INSERT INTO t SELECT * FROM more")
         elif sql_before == "during":
@@ -213,11 +205,11 @@ def _during_optimize(
     return statistics.median(r[0] for r in results), statistics.fmean(r[1] for r in results)
 
 
-def _table(matrix: Any, first: int) -> pa.Table:
-    flat = pa.array(np.ascontiguousarray(matrix).reshape(-1))
-    ids = np.arange(first, first + len(matrix))
-    vectors = pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1])
-    return pa.table({"id": ids, "n": pa.array((ids % 1_000).astype(np.int32)), "e": vectors})
+def _table(vectors: Any, first: int) -> pa.Table:
+    flat = pa.array(np.ascontiguousarray(vectors).reshape(-1))
+    ids = np.arange(first, first + len(vectors))
+    column = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+    return pa.table({"id": ids, "n": pa.array((ids % 1_000).astype(np.int32)), "e": column})
 
 
 def main() -> None:
@@ -231,6 +223,7 @@ def main() -> None:
         lines.append(line)
 
     say("# Writes\n")
+    say(f"`python benchmarks/writes.py --rows {given.rows}`\n")
     with tempfile.TemporaryDirectory() as folder:
         single_rows(folder, say)
         large_table(folder, given.rows, say)

@@ -545,7 +545,7 @@ DIFFERENT: dict[str, str] = {
     "SELECT '[1,2,3]'::vector(-1)": "the parser refuses a sign there: 42601 for 22023",
     "CREATE TABLE t (e vector(x))": "the parser refuses a word there: 42601 for 22P02",
     f"SELECT id FROM items ORDER BY e <+> {Q}, id LIMIT 3": "no index kind for L1 yet",
-    "SELECT id FROM items ORDER BY b <~> '11110000', id LIMIT 3": "no index kind for BIT yet",
+    "SELECT id FROM items ORDER BY b <~> '11110000', id LIMIT 3": "a graph over bits is BIN_HNSW",
     "CREATE INDEX ON items USING hnsw (e)": "the default operator class is cosine",
     "CREATE INDEX ON items USING ivfflat (e vector_l2_ops) WITH (lists = 0)": "0 means: choose",
     "CREATE INDEX CONCURRENTLY n ON items USING hnsw (e vector_l2_ops)": "DDL is transactional",
