@@ -19,13 +19,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from model import SETTINGS, Model, state_of
+
 import vsql
 from vsql.catalog.catalog import Catalog
 from vsql.catalog.collect import files_known
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-from model import SETTINGS, Model, state_of  # noqa: E402
 
 
 class Lost(AssertionError):

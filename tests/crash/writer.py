@@ -6,15 +6,13 @@ Each line of the log is `begin <operations>` before a transaction, and `done` on
 back. The log is written without buffering, so what was acknowledged is in it when the process dies.
 """
 
-import os
 import random
 import sys
 from typing import Any
 
-import vsql
-
-sys.path.insert(0, os.path.dirname(__file__))
 from model import CREATE, SETTINGS, Operation, encode, random_transaction, state_of, statements
+
+import vsql
 
 
 def main() -> None:

@@ -1,3 +1,3 @@
 """Alembic's suite for dialects, unchanged."""
 
-from alembic.testing.suite import *  # noqa: F403
+from alembic.testing.suite import *  # noqa: F403  # the suite's tests, whatever their names

@@ -9,4 +9,5 @@ registry.register("vsql.vsql", "vsql.dialect", "VsqlDialect")
 registry.register("vsql.aio", "vsql.dialect.aio", "AsyncVsqlDialect")
 pytest.register_assert_rewrite("sqlalchemy.testing.assertions")
 
+# The plugin's hooks, whatever their names; its assertions are rewritten only if named before.
 from sqlalchemy.testing.plugin.pytestplugin import *  # noqa: E402, F403

@@ -1,3 +1,3 @@
 """SQLAlchemy's dialect suite, unchanged."""
 
-from sqlalchemy.testing.suite import *  # noqa: F403
+from sqlalchemy.testing.suite import *  # noqa: F403  # the suite's tests, whatever their names
