@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from vsql.catalog.catalog import FILE_NAME, Catalog
+from vsql.catalog.catalog import Catalog
 from vsql.catalog.collect import files_known
+from vsql.catalog.layout import FILE_NAME
 from vsql.core import changes as change
 from vsql.core import sqlstate
 from vsql.core.changes import Change

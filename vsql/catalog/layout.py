@@ -6,6 +6,7 @@ integers made by the writer; a definition that changes keeps its id in a new row
 lists or mappings are JSON text. A sequence alone is not versioned: numbers are handed out once.
 """
 
+FILE_NAME = "catalog.sqlite"
 FORMAT_VERSION = 2
 
 TABLES = """
