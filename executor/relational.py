@@ -10,8 +10,6 @@ import pyarrow as pa
 from vsql.core.bits import are_set
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import BIGINT
-from vsql.executor.batch import run_batch
-from vsql.executor.coerce import typed_parameter
 from vsql.executor.context import Context
 from vsql.executor.dictionaries import dictionaries
 from vsql.executor.fields import field_of
@@ -21,7 +19,6 @@ from vsql.executor.result import Result, table_result
 from vsql.executor.scan import pick
 from vsql.executor.take import Picked, take_column
 from vsql.executor.values import query_vector
-from vsql.executor.widening import widened
 from vsql.planner.nodes import (
     ORDINAL,
     BatchTopK,
@@ -63,8 +60,11 @@ class RemainderOperator:
             if name != own:
                 inputs[name] = self._input(name, source, inputs, context)
         bound = {key: context.parameter(key) for key in plan.parameters}
-        for key, type_ in plan.typed_parameters:
-            bound[key] = typed_parameter(bound[key], type_)
+        if plan.typed_parameters:
+            from vsql.executor.coerce import typed_parameter
+
+            for key, type_ in plan.typed_parameters:
+                bound[key] = typed_parameter(bound[key], type_)
         if widening is None:
             table = context.relational().query(plan.sql, inputs, bound, self._kept)
         else:
@@ -74,6 +74,8 @@ class RemainderOperator:
     def _widened(
         self, widening: Widening, inputs: Inputs, bound: dict[str, Any], context: Context
     ) -> pa.Table:
+        from vsql.executor.widening import widened
+
         search = dict(self._plan.inputs)[widening.search]
         assert isinstance(search, TopK)
 
@@ -95,6 +97,8 @@ class RemainderOperator:
 
     def _read(self, name: str, source: Any, inputs: Inputs, context: Context) -> pa.Table:
         if isinstance(source, BatchTopK):
+            from vsql.executor.batch import run_batch
+
             return run_batch(source, inputs[source.outer].column(source.query_column), context)
         plan, ordinal = source, None
         if isinstance(source, Numbered):

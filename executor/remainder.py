@@ -19,7 +19,6 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from sqlglot import exp
 
 from vsql.core import sqlstate
@@ -36,7 +35,6 @@ from vsql.core.errors import (
 )
 from vsql.core.sparse import SparseVector
 from vsql.core.types import Family, SqlType, from_arrow, is_sparse
-from vsql.executor.coerce import typed_parameter
 from vsql.executor.external import external_access_is_off
 from vsql.executor.fields import (
     TYPE_METADATA,
@@ -237,6 +235,8 @@ class Relational:
 
         `types` are those of columns of which Arrow does not tell: BIT(128) is 16 bytes, as a UUID.
         """
+        from vsql.executor.coerce import typed_parameter
+
         known = {name: types.get(name) or from_arrow(a.type) for name, a in columns.items()}
         tree = node.copy()
         read_array_text(tree, lambda column: known.get(folded(column.this)))
@@ -338,6 +338,8 @@ def _narrowed(column: pa.ChunkedArray, type_: SqlType) -> pa.ChunkedArray:
 
 def _as_sparse(table: pa.Table, number: int, type_: SqlType) -> pa.Table:
     """Return a result whose column says its dimension, where all its vectors have the same."""
+    import pyarrow.compute as pc
+
     column = table.column(number).cast(type_.arrow)
     found = pc.unique(pc.struct_field(column, 0)).drop_null()
     if len(found):
@@ -354,6 +356,8 @@ def _common_dimension(column: pa.ChunkedArray) -> int | None:
     if pa.types.is_fixed_size_list(column.type):
         size: int = column.type.list_size
         return size
+    import pyarrow.compute as pc
+
     sizes = pc.list_value_length(column).unique().drop_null()
     return sizes[0].as_py() if len(sizes) == 1 else None
 
