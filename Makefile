@@ -6,14 +6,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+STAMP_DEMO := $(VENV)/.installed-alone
 STAMP := $(VENV)/.installed
 KILLS ?= 300
 STAMP_FAST := $(VENV)-fast/.installed
 
 .PHONY: demo test lint types imports unit test-fast bench bench-recall conformance crash stress fuzz format clean
 
-demo: $(STAMP)
+demo: $(STAMP_DEMO)
 	$(BIN)/vsql demo
+	@echo "vsql is $(BIN)/vsql; after '. $(BIN)/activate' it is vsql alone."
 
 test: lint types imports unit
 
@@ -61,9 +63,15 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-$(STAMP): pyproject.toml
+$(STAMP_DEMO): pyproject.toml
+	@echo "Installing into $(VENV): a minute or so, most of it DuckDB, faiss and Arrow."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+# What tests and benchmarks need is a good deal more.
+$(STAMP): $(STAMP_DEMO)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
