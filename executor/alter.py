@@ -60,8 +60,7 @@ def alter_table(statement: st.AlterTable, facts: Facts, context: Context) -> tup
             staged.append(one)
             if isinstance(one, change.AlterTable):
                 name = one.table.name
-            if isinstance(one, change.AddSegment) and one.rows is not None:
-                context.staged.batches[one.segment.id] = one.rows
+            context.staged.batches.update(change.inlined_by((one,)))
             context = replace(context, snapshot=change.apply(context.snapshot, one))
     return tuple(staged)
 

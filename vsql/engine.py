@@ -21,7 +21,7 @@ from vsql.catalog.conflicts import refuse_conflicts
 from vsql.core import changes as change
 from vsql.core import settings as known_settings
 from vsql.core import sqlstate
-from vsql.core.changes import AddSegment, Change
+from vsql.core.changes import Change
 from vsql.core.durations import microseconds_long
 from vsql.core.errors import Error, OperationalError, ProgrammingError
 from vsql.core.schema import Column
@@ -262,7 +262,7 @@ class Session:
             self.database.unpin(id(self))
         if current is not None and current.changes:
             kept = len(before.changes) if before is not None else 0
-            self._resources.store.abandon(_files_of(current.changes[kept:]))
+            self._resources.store.abandon(change.files_of(current.changes[kept:]))
 
     def _current(self) -> Transaction:
         assert self._transaction is not None
@@ -540,9 +540,7 @@ class Session:
 
     def _stage(self, context: Context, changes: Iterable[Change], tag: str | None = None) -> None:
         staged = tuple(changes)
-        for one in staged:
-            if isinstance(one, AddSegment) and one.rows is not None:
-                self._staged.batches[one.segment.id] = one.rows
+        self._staged.batches.update(change.inlined_by(staged))
         self._transaction = self._current().stage(staged, tag)
         context.snapshot = self._transaction.seen
 
@@ -576,7 +574,7 @@ class Session:
             except BaseException:
                 self._undo_to(None)
                 raise
-            self._resources.store.pending.difference_update(_files_of(transaction.changes))
+            self._resources.store.pending.difference_update(change.files_of(transaction.changes))
             self._transaction = None
             self.database.unpin(id(self))
             if not alone:
@@ -601,11 +599,10 @@ class Session:
             operation = "; ".join(transaction.tags[:5])
             seen = None if private else transaction.seen
             self._committed = self.catalog.commit(transaction.base, durable, adapt, operation, seen)
-        for one in durable:
-            if isinstance(one, AddSegment) and one.rows is not None:
-                batch = self._staged.batches.pop(one.segment.id, None)
-                if batch is not None:
-                    self._resources.recent[one.segment.id] = batch
+        for segment_id in change.inlined_by(durable):
+            batch = self._staged.batches.pop(segment_id, None)
+            if batch is not None:
+                self._resources.recent[segment_id] = batch
         self._temporary = {
             name: t for name, t in transaction.seen.tables.items() if t.table.temporary
         }
@@ -729,12 +726,11 @@ class Session:
         self._stage(context, changes)
         committed = self.catalog.commit(self._current().base, tuple(changes), adapt, "")
         self._committed = committed
-        self._resources.store.pending.difference_update(_files_of(changes))
+        self._resources.store.pending.difference_update(change.files_of(changes))
         self._transaction = None
-        for one in changes:
-            if isinstance(one, AddSegment) and one.rows is not None:
-                self._staged.batches.pop(one.segment.id, None)
-                self._resources.recent[one.segment.id] = one.rows
+        for segment_id, batch in change.inlined_by(changes).items():
+            self._staged.batches.pop(segment_id, None)
+            self._resources.recent[segment_id] = batch
 
     def jobs(self) -> list[dict[str, Any]]:
         """Return what the background worker did and does."""
@@ -769,13 +765,3 @@ def _show(older: Mapping[str, TableSnapshot], context: Context) -> None:
 def _stop_worker(database: Database) -> None:
     if database.worker is not None:
         database.worker.stop()
-
-
-def _files_of(changes: Iterable[Change]) -> list[str]:
-    names: list[str] = []
-    for one in changes:
-        if isinstance(one, AddSegment) and one.segment.name is not None:
-            names.append(one.segment.name)
-        elif isinstance(one, change.AddIndexFile):
-            names.append(one.file.name)
-    return names

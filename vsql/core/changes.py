@@ -4,7 +4,7 @@ A statement stages changes; `apply` gives the snapshot that the transaction's ow
 sees; the catalog writes the same values when the transaction commits. Rolling back is forgetting.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -171,6 +171,26 @@ def table_of(change: Change) -> int | None:
             return None
         case _:
             return change.table_id
+
+
+def files_of(changes: Iterable[Change]) -> list[str]:
+    """Return the names of the files that changes bring into the catalog."""
+    names: list[str] = []
+    for one in changes:
+        if isinstance(one, AddSegment) and one.segment.name is not None:
+            names.append(one.segment.name)
+        elif isinstance(one, AddIndexFile):
+            names.append(one.file.name)
+    return names
+
+
+def inlined_by(changes: Iterable[Change]) -> dict[int, pa.RecordBatch]:
+    """Return the batches that changes put into the catalog, by the id of their segment."""
+    return {
+        one.segment.id: one.rows
+        for one in changes
+        if isinstance(one, AddSegment) and one.rows is not None
+    }
 
 
 def apply(snapshot: Snapshot, change: Change) -> Snapshot:
