@@ -6,14 +6,11 @@ check type, length, dimension, NaN and NOT NULL, and name the column and the row
 
 import datetime
 import decimal
-import json
-import re
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,6 +24,7 @@ from vsql.core.schema import Column
 from vsql.core.sparse import SparseRows, SparseVector
 from vsql.core.types import Family, SqlType, is_sparse
 from vsql.executor.fields import numbers_in
+from vsql.executor.json_text import check_json, json_text
 from vsql.executor.sparse_values import sparse_column, to_sparse
 from vsql.executor.vectors import (
     checked,
@@ -184,50 +182,15 @@ def _refuse(value: Any) -> Any:
     raise ValueError(value)
 
 
-# NaN and Infinity, which Python reads, are no JSON.
-_JSON = json.JSONDecoder(parse_constant=_refuse)
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
-
-
 def _json_text(value: Any, column: Column, row: int) -> str | None:
-    """Return a JSON document as text; text must be one already, anything else is dumped."""
+    """Return a JSON document as text; text must be one already, anything else is written as one."""
     if value is None:
         return None
-    if isinstance(value, str):
-        _check_json(value, column, row)
-        return value
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        text.encode()
-    except (TypeError, ValueError, RecursionError):
-        raise DataError(
-            f'column "{column.name}", row {row}: {type(value).__name__} is not JSON',
-            code=sqlstate.INVALID_TEXT_REPRESENTATION,
-        ) from None
-    return text
-
-
-def _check_json(text: str, column: Column, row: int) -> None:
-    """Raise DataError (22P02) for what is no JSON, or holds half of a UTF-16 pair.
-
-    Such a half is no character: no text could be made of it, so a query of any path would fail.
-    """
-    try:
-        orjson.loads(text)
-        return
-    except orjson.JSONDecodeError:
-        pass  # Numbers beyond a double's range are JSON too, and the reason is to be told.
-    try:
-        value = _JSON.decode(text)
-        if _SURROGATE.search(text):
-            json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        half = isinstance(error, UnicodeEncodeError)
-        raise DataError(
-            f'column "{column.name}", row {row}: invalid JSON'
-            + (": one half of a Unicode surrogate pair" if half else ""),
-            code=sqlstate.INVALID_TEXT_REPRESENTATION,
-        ) from None
+    where = f'column "{column.name}", row {row}'
+    if not isinstance(value, str):
+        return json_text(value, where)
+    check_json(value, where)
+    return value
 
 
 def _vectors_from_values(values: Sequence[Any], column: Column, first_row: int) -> pa.Array:
@@ -317,7 +280,7 @@ def _json_column(array: pa.Array, column: Column, first_row: int) -> pa.Array:
         return from_values(values, column, first_row)
     for row, text in enumerate(values, first_row):
         if text is not None:
-            _check_json(text, column, row)
+            check_json(text, f'column "{column.name}", row {row}')
     return array.cast(pa.string())
 
 

@@ -308,6 +308,7 @@ def _jsonl(path: Path, table: TableSnapshot, statement: CopyFrom) -> Iterator[pa
 
 def _json_row(line: str, number: int) -> dict[str, Any]:
     try:
+        # Not orjson, which makes floats of integers beyond 64 bits.
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise DataError(
@@ -319,7 +320,8 @@ def _json_row(line: str, number: int) -> dict[str, Any]:
 
 
 def _json_value(value: Any, type_: SqlType) -> Any:
-    if type_.family is Family.JSON and value is not None:
+    if type_.family is Family.JSON and isinstance(value, str):
+        # A text by itself would be taken for a document.
         return json.dumps(value, ensure_ascii=False)
     return value
 

@@ -112,6 +112,36 @@ def test_what_no_path_could_read_is_not_stored(document: str, tmp_path: Path) ->
         assert opened.execute("SELECT * FROM t").fetchall() == [(0, "{}")]
 
 
+JSON_LINES = (
+    ('{"a": [1.5, null, "x"], "é": {}}', '{"a": [1.5, null, "x"], "é": {}}'),
+    ("123456789012345678901234567890", "123456789012345678901234567890"),
+    ("-9999999999999999999", "-9999999999999999999"),
+    ('"5"', '"5"'),
+    (r'"\ud83d\ude00"', '"\U0001f600"'),
+    ("true", "true"),
+    ("null", None),
+)
+
+
+@pytest.mark.parametrize(("written", "stored"), JSON_LINES)
+def test_documents_in_json_lines(written: str, stored: str | None, tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text(f'{{"m": {written}}}\n', encoding="utf-8")
+    with vsql.connect(autocommit=True) as opened:
+        opened.execute("CREATE TABLE t (m JSON)")
+        opened.execute(f"COPY t FROM '{tmp_path}/t.jsonl'")
+        assert opened.execute("SELECT m::text FROM t").fetchall() == [(stored,)]
+
+
+@pytest.mark.parametrize("written", [r'{"a": "\ud800"}', r'"\udc00"', "[NaN]", "[-Infinity]"])
+def test_json_lines_hold_no_other_documents(written: str, tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text(f'{{"m": []}}\n{{"m": {written}}}\n', encoding="utf-8")
+    with vsql.connect(autocommit=True) as opened:
+        opened.execute("CREATE TABLE t (m JSON)")
+        with pytest.raises(vsql.DataError, match='column "m", row 2: invalid JSON') as caught:
+            opened.execute(f"COPY t FROM '{tmp_path}/t.jsonl'")
+        assert caught.value.sqlstate == "22P02"
+
+
 def test_a_value_with_half_of_a_surrogate_pair_is_not_json() -> None:
     with vsql.connect(autocommit=True) as opened:
         opened.execute("CREATE TABLE t (id INT PRIMARY KEY, m JSON)")
