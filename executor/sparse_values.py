@@ -21,9 +21,8 @@ from vsql.core.errors import DataError
 from vsql.core.sparse import (
     SparseRows,
     SparseVector,
-    all_elements,
+    elements_of,
     expected_dimensions,
-    of_matrix,
 )
 from vsql.core.types import SPARSE_NONZERO_MAX, SqlType
 
@@ -55,24 +54,21 @@ def _found(value: Any, wanted: int | None, type_: SqlType, prefix: str) -> Spars
             dimension, indices, values = (value[name] for name in _FIELDS)
             return SparseVector.of(indices, values, dimension, prefix)
         return SparseVector.of(list(value), list(value.values()), _known(wanted, prefix), prefix)
-    if hasattr(value, "tocoo"):
-        return SparseVector.of(*of_matrix(value, prefix), prefix)
     if is_sparse_value(value):
         return SparseVector.of(value.indices(), value.values(), value.dimensions(), prefix)
     if hasattr(value, "to_numpy"):
         value = value.to_numpy()
     if _is_pair(value):
         return SparseVector.of(value[0], value[1], _known(wanted, prefix), prefix)
-    numbers = all_elements(value)
-    if numbers is None:
+    parts = elements_of(value, prefix)
+    if parts is None:
         raise DataError(
             f"{prefix}expected {type_}, got {type(value).__name__}",
             code=sqlstate.DATATYPE_MISMATCH,
             hint="bind a SparseVector, text as '{1:0.5}/3', a dict {index: value} from index 0, "
             "a pair (indices, values), a row of a scipy matrix, or a list of all elements",
         )
-    places = np.flatnonzero(numbers)
-    return SparseVector.of(places, numbers[places], len(numbers), prefix)
+    return SparseVector.of(*parts, prefix)
 
 
 def is_sparse_value(value: Any) -> bool:

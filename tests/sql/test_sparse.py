@@ -423,6 +423,7 @@ NO_VECTORS: dict[str, tuple[tuple[Any, ...], str]] = {
     "words": ((["a", "b"],), "42804"),
     "rows": (([[1, 0], [0, 2]],), "42804"),
     "ragged rows": (([[1], [0, 2]],), "42804"),
+    "number beyond any float": (([10**400],), "42804"),
     "nothing": (([],), "22000"),
     "matrix of two rows": ((scipy.sparse.csr_matrix(np.eye(3)[:2]),), "42804"),
     "matrix of no row": ((scipy.sparse.csr_matrix((0, 3)),), "42804"),

@@ -52,22 +52,18 @@ class SparseVector:
                 raise DataError("missing dimensions", code=sqlstate.DATA_EXCEPTION)
             self._set(list(value), list(value.values()), dimensions)
             return
-        if hasattr(value, "tocoo"):
-            indices, values, found = of_matrix(value)
-        else:
-            numbers = all_elements(value)
-            if numbers is None:
-                raise DataError(
-                    f"expected elements of a sparse vector, got {type(value).__name__}",
-                    code=sqlstate.DATATYPE_MISMATCH,
-                    hint="give a dict {index: value} from index 0 and the number of dimensions, a "
-                    "row of a scipy matrix, or a list of all elements",
-                )
-            indices = np.flatnonzero(numbers)
-            values, found = numbers[indices], len(numbers)
+        parts = elements_of(value)
+        if parts is None:
+            raise DataError(
+                f"expected elements of a sparse vector, got {type(value).__name__}",
+                code=sqlstate.DATATYPE_MISMATCH,
+                hint="give a dict {index: value} from index 0 and the number of dimensions, a "
+                "row of a scipy matrix, or a list of all elements",
+            )
+        *_, found = parts
         if dimensions is not None and dimensions != found:
             raise expected_dimensions(dimensions, found)
-        self._set(indices, values, found)
+        self._set(*parts)
 
     def _set(self, indices: Any, values: Any, dimensions: Any, prefix: str = "") -> None:
         self._dimensions = check_dimensions(dimensions, prefix)
@@ -193,11 +189,24 @@ def _invalid(text: str, prefix: str) -> DataError:
     )
 
 
-def of_matrix(matrix: Any, prefix: str = "") -> tuple[Any, Any, int]:
-    """Return indices, values and dimension of a sparse array of scipy's, or a matrix of one row.
+def elements_of(value: Any, prefix: str = "") -> tuple[Any, Any, int] | None:
+    """Return indices, values and dimension of a sparse matrix of scipy's, or of all elements.
 
-    Raises DataError (42804) for more rows.
+    None for what is neither. Raises DataError (42804) for a matrix of more rows than one.
     """
+    if hasattr(value, "tocoo"):
+        return _of_matrix(value, prefix)
+    try:
+        numbers = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if numbers.ndim != 1:
+        return None
+    places = np.flatnonzero(numbers)
+    return places, numbers[places], len(numbers)
+
+
+def _of_matrix(matrix: Any, prefix: str) -> tuple[Any, Any, int]:
     rows = matrix.shape[0] if len(matrix.shape) == 2 else 1
     if rows != 1:
         raise DataError(
@@ -206,15 +215,6 @@ def of_matrix(matrix: Any, prefix: str = "") -> tuple[Any, Any, int]:
     # A coordinate may stand twice in a matrix, which then means the sum.
     found = matrix.tocsr().tocoo() if len(matrix.shape) == 2 else matrix.tocoo()
     return found.coords[-1], found.data, matrix.shape[-1]
-
-
-def all_elements(value: Any) -> npt.NDArray[np.float64] | None:
-    """Return the numbers of a list, tuple or array, None where it is none of numbers."""
-    try:
-        numbers = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        return None
-    return numbers if numbers.ndim == 1 else None
 
 
 def expected_dimensions(wanted: int, found: int, prefix: str = "") -> DataError:
