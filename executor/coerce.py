@@ -18,14 +18,15 @@ from vsql.core import sqlstate
 from vsql.core.array_text import read_array
 from vsql.core.bits import packed
 from vsql.core.dense import DTYPES, beyond_int8, finite, floats, stored
-from vsql.core.errors import DataError, Error, IntegrityError
-from vsql.core.interval_text import read_interval
+from vsql.core.errors import DataError, IntegrityError
 from vsql.core.schema import Column
 from vsql.core.sparse import SparseRows, SparseVector
 from vsql.core.types import Family, SqlType, is_sparse
+from vsql.executor.bound_values import REFUSALS
 from vsql.executor.fields import numbers_in
 from vsql.executor.json_text import check_json, json_text
 from vsql.executor.sparse_values import sparse_column, to_sparse
+from vsql.executor.text_values import read_text
 from vsql.executor.vectors import (
     checked,
     not_finite,
@@ -35,6 +36,8 @@ from vsql.executor.vectors import (
 )
 
 _BLOCK_ROWS = 16_384
+_DIGITS_MAX = 20
+"""More than any whole number of a column has."""
 
 
 def from_values(values: Sequence[Any], column: Column, first_row: int = 1) -> pa.Array:
@@ -54,14 +57,14 @@ def from_values(values: Sequence[Any], column: Column, first_row: int = 1) -> pa
 
 def _scalars(values: Sequence[Any], column: Column, first_row: int) -> pa.Array:
     arrow = column.type.arrow
-    plain = [_plain(value, column.type) for value in values]
     try:
+        plain = [_plain(value, column.type) for value in values]
         # Arrow would take the characters of a text for the elements of a list.
         if column.type.family is not Family.ARRAY or not any(isinstance(v, str) for v in plain):
             return pa.array(plain, type=arrow)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, ValueError, TypeError):
-        pass
-    converted = [_one(value, column, first_row + number) for number, value in enumerate(plain)]
+    except REFUSALS:
+        pass  # Text, or a value that is to be named with its place: one by one.
+    converted = [_one(value, column, first_row + number) for number, value in enumerate(values)]
     return pa.array(converted, type=arrow)
 
 
@@ -72,11 +75,17 @@ def _plain(value: Any, type_: SqlType) -> Any:
         return value.bytes if type_.family is Family.UUID else str(value)
     if isinstance(value, str) and type_.family is Family.BYTEA and value.startswith("\\x"):
         # Arrow would take the text itself for the bytes.
-        return _hexadecimal(value)
+        return read_text(value, type_)
     if isinstance(value, np.ndarray):
         return value.tolist()
+    if isinstance(value, datetime.datetime) and value != value:
+        # Not a time, as data frames say NULL.
+        return None
     if isinstance(value, decimal.Decimal) and type_.family in (Family.REAL, Family.DOUBLE):
         return float(value)
+    if isinstance(value, decimal.Decimal) and type_.is_integer and value.adjusted() > _DIGITS_MAX:
+        # Arrow would write out every digit, for seconds or for ever.
+        raise OverflowError(type_)
     if isinstance(value, bool) and (type_.is_number or type_.is_string):
         raise DataError(f"cannot store a boolean as {type_}", code=sqlstate.DATATYPE_MISMATCH)
     if isinstance(value, float) and type_.family is Family.DECIMAL:
@@ -86,26 +95,15 @@ def _plain(value: Any, type_: SqlType) -> Any:
     return value
 
 
-def _hexadecimal(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text[2:])
-    except ValueError:
-        raise DataError(
-            f"invalid hexadecimal digits: {text[:40]!r}",
-            code=sqlstate.INVALID_TEXT_REPRESENTATION,
-        ) from None
-
-
 def _one(value: Any, column: Column, row: int) -> Any:
     """Convert one value as PostgreSQL converts a literal; raises DataError naming the place."""
     type_ = column.type
     try:
+        value = _plain(value, type_)
         return _converted(value, type_)
-    except Error:
-        raise
-    except (pa.ArrowException, OverflowError, ValueError, TypeError, decimal.InvalidOperation):
+    except REFUSALS:
         pass
-    shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:60] + "..."
+    shown = _shown(value)
     number = isinstance(value, int | float | decimal.Decimal) and type_.is_number
     raise DataError(
         f'column "{column.name}", row {row}: {shown} '
@@ -116,6 +114,14 @@ def _one(value: Any, column: Column, row: int) -> Any:
     )
 
 
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # An object of the user's may raise anything here; Arrow's dates do.
+        return type(value).__name__
+    return text if len(text) <= 60 else text[:60] + "..."
+
+
 def typed_parameter(value: Any, type_: SqlType) -> Any:
     """Return a parameter that stands for a vector or an array in DuckDB's SQL; raises DataError.
 
@@ -123,13 +129,16 @@ def typed_parameter(value: Any, type_: SqlType) -> Any:
     """
     if type_.family is not Family.ARRAY:
         return vector_parameter(value, type_)
-    if not isinstance(value, str):
-        return value
+    return from_text(value, type_) if isinstance(value, str) else value
+
+
+def from_text(text: str, type_: SqlType) -> Any:
+    """Return what a column would store of a text; raises DataError (22P02)."""
     try:
-        return _converted(value, type_)
-    except (ValueError, TypeError, OverflowError, decimal.InvalidOperation):
+        return _converted(text, type_)
+    except REFUSALS:
         raise DataError(
-            f"{value!r} is not a valid {type_}", code=sqlstate.INVALID_TEXT_REPRESENTATION
+            f"{text!r} is not a valid {type_}", code=sqlstate.INVALID_TEXT_REPRESENTATION
         ) from None
 
 
@@ -146,22 +155,10 @@ def _converted(value: Any, type_: SqlType) -> Any:
         if not value.is_integer():
             value = round(value)
         value = int(value)
-    if isinstance(value, str) and type_.family is Family.UUID:
-        return uuid.UUID(value).bytes
-    if isinstance(value, str) and type_.family is Family.BYTEA:
-        return value.encode()
-    if isinstance(value, str) and type_.family is Family.INTERVAL:
-        return read_interval(value)
     if isinstance(value, str) and not type_.is_string:
-        text = value.strip()
-        if type_.family is Family.BOOLEAN:
-            return _BOOLEANS[text.lower()] if text.lower() in _BOOLEANS else _refuse(value)
-        if type_.family is Family.TIMESTAMPTZ:
-            moment = datetime.datetime.fromisoformat(text)
-            return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
-        if type_.family is Family.DECIMAL:
-            return _converted(decimal.Decimal(text), type_)
-        return pa.scalar(text).cast(type_.arrow).as_py()
+        value = read_text(value, type_)
+        if type_.family is not Family.DECIMAL:
+            return value
     if type_.family is Family.DECIMAL:
         exact = decimal.Decimal(value)
         step = decimal.Decimal(1).scaleb(-type_.arguments[1])
@@ -170,16 +167,6 @@ def _converted(value: Any, type_: SqlType) -> Any:
     if type_.family is Family.TIMESTAMPTZ and isinstance(value, datetime.datetime):
         return value if value.tzinfo else value.replace(tzinfo=datetime.UTC)
     return pa.scalar(value, type=type_.arrow).as_py()
-
-
-_BOOLEANS = {
-    **dict.fromkeys(("t", "true", "yes", "on", "1"), True),
-    **dict.fromkeys(("f", "false", "no", "off", "0"), False),
-}
-
-
-def _refuse(value: Any) -> Any:
-    raise ValueError(value)
 
 
 def _json_text(value: Any, column: Column, row: int) -> str | None:

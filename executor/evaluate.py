@@ -4,8 +4,6 @@ An expression is evaluated over a whole frame at once; three-valued logic is Arr
 Errors of kernels become vsql's: overflow 22003, division by zero 22012, failed casts 22P02.
 """
 
-import decimal
-import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -22,8 +20,16 @@ from vsql.core.distance import METRIC_BY_FUNCTION, Metric
 from vsql.core.errors import DatabaseError, DataError, ProgrammingError
 from vsql.core.floating import canonical
 from vsql.core.types import Family, SqlType
-from vsql.executor.coerce import typed_parameter
+from vsql.executor.bound_values import plain
+from vsql.executor.coerce import from_text, typed_parameter
 from vsql.executor.comparisons import KERNELS
+from vsql.executor.constants import (
+    check_comparable,
+    constant_array,
+    constant_of,
+    incomparable,
+    scalar_of,
+)
 from vsql.executor.context import column_of
 from vsql.executor.frame import Frame
 from vsql.executor.json_values import cast_of, text_of
@@ -46,7 +52,7 @@ def evaluate_condition(node: exp.Expr, frame: Frame) -> pa.Array:
             raise _not_boolean(node, value.type)
         return value
     if value is not None and not isinstance(value, bool):
-        raise _not_boolean(node, pa.scalar(value).type)
+        raise _not_boolean(node, scalar_of(value).type)
     return pa.repeat(pa.scalar(value, pa.bool_()), frame.length)
 
 
@@ -65,7 +71,7 @@ def evaluate(node: exp.Expr, frame: Frame) -> Datum:
         case exp.Column():
             return frame.column(node.name)
         case exp.Placeholder():
-            return frame.context.parameter(node.name)
+            return plain(frame.context.parameter(node.name))
         case exp.Boolean():
             return bool(node.this)
         case exp.Null():
@@ -76,7 +82,7 @@ def evaluate(node: exp.Expr, frame: Frame) -> Datum:
             return [evaluate(element, frame) for element in node.expressions]
         case exp.And() | exp.Or() | exp.Not():
             return _logic(node, frame)
-        case exp.Between() | exp.In() if _is_array(node.this, frame):
+        case exp.Between() | exp.In() if _has_no_kernel(node.this, frame):
             return _derived(node, frame)
         case exp.Between():
             low = _compare("greater_equal", node.this, node.args["low"], frame)
@@ -134,7 +140,8 @@ def _literal(node: exp.Literal) -> Any:
 def _array(value: Datum, frame: Frame) -> pa.Array:
     if isinstance(value, pa.Array):
         return value
-    return pa.repeat(pa.scalar(value, pa.bool_() if value is None else None), frame.length)
+    scalar = pa.scalar(None, pa.bool_()) if value is None else scalar_of(value)
+    return pa.repeat(scalar, frame.length)
 
 
 def _logic(node: exp.Expr, frame: Frame) -> pa.Array:
@@ -153,15 +160,16 @@ def _comparison(kernel: str, node: exp.Expr, frame: Frame) -> Datum:
     right = node.expression
     if isinstance(right, exp.Any):
         return _any(kernel, node, frame)
-    if _is_array(node.this, frame) or _is_array(right, frame):
+    if _has_no_kernel(node.this, frame) or _has_no_kernel(right, frame):
         return _derived(node, frame)
     return _compare(kernel, node.this, right, frame)
 
 
-def _is_array(node: exp.Expr, frame: Frame) -> bool:
+def _has_no_kernel(node: exp.Expr, frame: Frame) -> bool:
+    """Whether DuckDB compares these: Arrow has no order of lists, and of intervals no equality."""
     node = node.unnest()
     if isinstance(node, exp.Column):
-        return frame.table.column(node.name).type.family is Family.ARRAY
+        return frame.table.column(node.name).type.family in (Family.ARRAY, Family.INTERVAL)
     return isinstance(node, exp.Array)
 
 
@@ -172,7 +180,7 @@ def _compare(kernel: str, left: exp.Expr, right: exp.Expr, frame: Frame) -> Datu
 def compare_values(kernel: str, one: Datum, other: Datum, frame: Frame) -> Datum:
     """Return a comparison of two values, as SQL has it."""
     if not isinstance(one, pa.Array) and not isinstance(other, pa.Array):
-        one = pa.repeat(pa.scalar(one), frame.length) if one is not None else None
+        one = pa.repeat(scalar_of(one), frame.length) if one is not None else None
         if one is None:
             return None
     if one is None or other is None:
@@ -182,7 +190,7 @@ def compare_values(kernel: str, one: Datum, other: Datum, frame: Frame) -> Datum
     elif not isinstance(other, pa.Array):
         other = constant_of(other, one.type)
     else:
-        _check_comparable(one.type, other.type)
+        check_comparable(one.type, other.type)
     one, other = _widened(one, other), _widened(other, one)
     result = _guarded(getattr(pc, kernel), one, other)
     return _nan_equal(kernel, one, other, result)
@@ -229,80 +237,6 @@ def _nan_mask(datum: Datum, length: int) -> Any:
     return pc.fill_null(pc.is_nan(datum), False).to_numpy(zero_copy_only=False)
 
 
-def constant_of(value: Any, arrow: pa.DataType) -> pa.Scalar:
-    """Return a constant in the type that a column of type `arrow` compares with.
-
-    Text stands for any type, as PostgreSQL's untyped literals do. Raises DataError (22P02),
-    ProgrammingError (42883).
-    """
-    if isinstance(value, str) and not pa.types.is_string(arrow):
-        return _parsed(value, arrow)
-    if pa.types.is_integer(arrow) and isinstance(value, int) and not isinstance(value, bool):
-        if -(2 ** (arrow.bit_width - 1)) <= value < 2 ** (arrow.bit_width - 1):
-            return pa.scalar(value, arrow)
-        return pa.scalar(float(value))
-    if hasattr(value, "item") and not isinstance(value, pa.Scalar):
-        value = value.item()
-    if pa.types.is_decimal(arrow) and isinstance(value, int | float) and math.isfinite(value):
-        # A literal such as 1.1 is exact beside a DECIMAL, as in PostgreSQL.
-        value = decimal.Decimal(repr(value)) if not isinstance(value, bool) else value
-    if hasattr(value, "bytes") and pa.types.is_fixed_size_binary(arrow):
-        value = value.bytes
-    try:
-        scalar = value if isinstance(value, pa.Scalar) else pa.scalar(value)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        raise _incomparable(arrow, type(value).__name__) from None
-    if pa.types.is_decimal(scalar.type) and not pa.types.is_decimal(arrow):
-        scalar = scalar.cast(pa.float64())
-    _check_comparable(arrow, scalar.type)
-    return scalar
-
-
-def _parsed(text: str, arrow: pa.DataType) -> pa.Scalar:
-    type_ = types.from_arrow(arrow)
-    try:
-        if pa.types.is_fixed_size_binary(arrow) and arrow.byte_width == 16:
-            import uuid
-
-            return pa.scalar(uuid.UUID(text).bytes, arrow)
-        if pa.types.is_binary(arrow):
-            return pa.scalar(text.encode(), arrow)
-        return pa.scalar(text).cast(arrow)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError):
-        raise DataError(
-            f"invalid input for type {type_}: '{text[:60]}'",
-            code=sqlstate.INVALID_TEXT_REPRESENTATION,
-        ) from None
-
-
-_CLASSES: tuple[Callable[[pa.DataType], bool], ...] = (
-    lambda t: pa.types.is_integer(t) or pa.types.is_floating(t) or pa.types.is_decimal(t),
-    lambda t: pa.types.is_string(t) or pa.types.is_large_string(t),
-    pa.types.is_boolean,
-    lambda t: pa.types.is_binary(t) or pa.types.is_fixed_size_binary(t),
-    lambda t: pa.types.is_date(t) or pa.types.is_timestamp(t),
-    pa.types.is_time,
-    pa.types.is_nested,
-    lambda t: pa.types.is_interval(t) or pa.types.is_duration(t),
-)
-
-
-def _check_comparable(one: pa.DataType, other: pa.DataType) -> None:
-    for belongs in _CLASSES:
-        if belongs(one) and belongs(other):
-            return
-    if not pa.types.is_null(one) and not pa.types.is_null(other):
-        raise _incomparable(one, str(types.from_arrow(other)))
-
-
-def _incomparable(arrow: pa.DataType, other: str) -> ProgrammingError:
-    return ProgrammingError(
-        f"cannot compare {types.from_arrow(arrow)} with {other}",
-        code=sqlstate.UNDEFINED_FUNCTION,
-        hint="add an explicit cast, as in CAST(x AS BIGINT)",
-    )
-
-
 def _membership(node: exp.In, frame: Frame) -> pa.Array:
     if not node.expressions:
         # Nothing is in an empty list, not even NULL.
@@ -334,49 +268,9 @@ def constants(nodes: list[exp.Expr], frame: Frame) -> list[Any]:
     values: list[Any] = []
     for node in nodes:
         value = evaluate(node, frame)
-        values.extend(value if isinstance(value, list | tuple | set | np.ndarray) else [value])
+        value = value.tolist() if isinstance(value, np.ndarray) else value
+        values.extend(value if isinstance(value, list | tuple | set) else [value])
     return values
-
-
-def constant_array(values: list[Any], arrow: pa.DataType) -> pa.Array:
-    """Return constants, none of them None, in the type that a column of type `arrow` is sought by.
-
-    Raises as `constant_of`.
-    """
-    kinds = set(map(type, values))
-    if (kinds == {str} and pa.types.is_string(arrow)) or (
-        kinds == {int} and pa.types.is_integer(arrow)
-    ):
-        try:
-            return pa.array(values, arrow)
-        except (pa.ArrowInvalid, OverflowError):
-            pass
-    scalars = [constant_of(value, arrow) for value in values]
-    if pa.types.is_decimal(arrow):
-        return pa.array([s.as_py() for s in map(_exactly(arrow), scalars) if s is not None], arrow)
-    common = _common_type(arrow, {scalar.type for scalar in scalars})
-    return pa.array([scalar.as_py() for scalar in scalars], common)
-
-
-def _exactly(arrow: pa.DataType) -> Callable[[pa.Scalar], pa.Scalar | None]:
-    """Return what converts a constant where nothing is lost: no such value equals any other."""
-
-    def convert(scalar: pa.Scalar) -> pa.Scalar | None:
-        try:
-            return scalar.cast(arrow)
-        except pa.ArrowInvalid:
-            return None
-
-    return convert
-
-
-def _common_type(key: pa.DataType, values: set[pa.DataType]) -> pa.DataType:
-    """Return the type in which a key is looked up among values."""
-    if values == {key}:
-        return key
-    if any(map(pa.types.is_floating, (key, *values))):
-        return pa.float64()
-    return next(iter(values))
 
 
 def _spelled_out(node: exp.In) -> exp.Expr:
@@ -404,7 +298,7 @@ def _pattern(node: exp.Expr, frame: Frame, escape: str) -> Datum:
         raise ProgrammingError("LIKE needs a text pattern", code=sqlstate.DATATYPE_MISMATCH)
     text = _array(value, frame)
     if not pa.types.is_string(text.type):
-        raise _incomparable(text.type, "TEXT in LIKE")
+        raise incomparable(text.type, "TEXT in LIKE")
     if isinstance(node, exp.RegexpLike):
         return match_regex(text, pattern)
     return match_like(text, pattern, escape, ignore_case=isinstance(node, exp.ILike))
@@ -414,7 +308,7 @@ def match_regex(text: pa.Array, pattern: str) -> pa.Array:
     """Return which texts hold a match of an RE2 pattern; raises DataError (2201B)."""
     try:
         return pc.match_substring_regex(text, pattern)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, UnicodeEncodeError) as error:
         message = str(error).splitlines()[0]
         raise DataError(f"invalid regular expression: {message}", code="2201B") from None
 
@@ -448,9 +342,10 @@ def _text(value: Datum) -> str:
 
 def _any(kernel: str, node: exp.Expr, frame: Frame) -> pa.Array:
     lists = evaluate(node.expression.this.unnest(), frame)
+    lists = lists.tolist() if isinstance(lists, np.ndarray) else lists
     value = evaluate(node.this, frame)
     if isinstance(lists, list):
-        parts = [_guarded(getattr(pc, kernel), _array(value, frame), v) for v in lists]
+        parts = [_array(compare_values(kernel, value, one, frame), frame) for one in lists]
         result = pa.repeat(pa.scalar(False), frame.length)
         for part in parts:
             result = pc.or_kleene(result, part)
@@ -520,10 +415,9 @@ def _cast(node: exp.Cast, frame: Frame) -> Datum:
             return None
         if type_.family is Family.ARRAY:
             return typed_parameter(value, type_)
-        scalar = pa.scalar(value) if not isinstance(value, str) else None
-        if scalar is None:
-            return value if type_.is_string else _parsed(value, type_.arrow).as_py()
-        return _cast_array(pa.array([value]), type_)[0].as_py()
+        if isinstance(value, str):
+            return value if type_.is_string else from_text(value, type_)
+        return _cast_array(pa.repeat(scalar_of(value), 1), type_)[0].as_py()
     return _cast_array(value, type_)
 
 
@@ -538,7 +432,7 @@ def _cast_array(value: pa.Array, type_: SqlType) -> pa.Array:
 
 
 def _derived(node: exp.Expr, frame: Frame) -> pa.Array:
-    """A JSON path or an array element: DuckDB reads it once per immutable segment."""
+    """What has no kernel, as a path of JSON: DuckDB computes it once per immutable segment."""
     key = frame.segment.cache_key
     whole: pa.Array
     parameters = [frame.context.parameter(p.name) for p in node.find_all(exp.Placeholder)]

@@ -79,7 +79,7 @@ def _hashable(value: Any) -> Hashable:
         return (type(value).__name__, *map(_hashable, value))
     try:
         hash(value)
-    except TypeError:
+    except (TypeError, ValueError):
         return None
     return (type(value).__name__, value)
 

@@ -136,7 +136,8 @@ def _pieces(pattern: str, escape: str) -> list[str | int | None] | None:
 def _condition(
     conjunct: Conjunct, wanted: IndexCondition, table: TableSnapshot, frame: Frame
 ) -> Condition | None:
-    from vsql.executor.evaluate import constant_array, constants
+    from vsql.executor.constants import constant_array
+    from vsql.executor.evaluate import constants
 
     column = table.table.find(conjunct.columns[0]) if len(conjunct.columns) == 1 else None
     index = next(i for i in table.indexes if i.id in wanted.index_ids)

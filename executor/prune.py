@@ -15,6 +15,7 @@ from vsql.core.schema import Partitioning
 from vsql.core.snapshot import SegmentFacts, TableSnapshot
 from vsql.core.statistics import TEXT_MAX, ColumnStatistics
 from vsql.core.types import Family
+from vsql.executor.bound_values import REFUSALS
 from vsql.executor.context import Context
 from vsql.executor.values import value_of
 from vsql.planner.bind import is_constant
@@ -174,5 +175,5 @@ def _outside(
         below = high is not None and high < known.minimum
         above = low is not None and low > known.maximum and not open_end
         return bool(below or above)
-    except TypeError:
-        return False
+    except REFUSALS:
+        return False  # What is not compared with them excludes nothing.

@@ -35,6 +35,7 @@ from vsql.core.errors import (
 )
 from vsql.core.sparse import SparseVector
 from vsql.core.types import Family, SqlType, from_arrow, is_sparse
+from vsql.executor.bound_values import plain
 from vsql.executor.external import external_access_is_off
 from vsql.executor.fields import (
     TYPE_METADATA,
@@ -374,10 +375,7 @@ def _widened(type_: pa.DataType) -> pa.DataType:
 def _bindable(value: Any) -> Any:
     if is_sparse_value(value):
         return SparseVector.of(value.indices(), value.values(), value.dimensions()).to_text()
-    if hasattr(value, "to_numpy"):
-        # A column of a data frame, or a vector of pgvector's Python package; a Timestamp is none.
-        array = value.to_numpy()
-        return array.tolist() if isinstance(array, np.ndarray) else value
+    value = plain(value)
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, np.generic):

@@ -66,7 +66,7 @@ def run_lookup(plan: Lookup, context: Context) -> Result:
 def _rows_with_key(
     plan: Lookup, table: TableSnapshot, segment: OpenSegment, value: object, context: Context
 ) -> Rows:
-    from vsql.executor.evaluate import constant_of
+    from vsql.executor.constants import constant_of
 
     column = table.table.column(table.table.primary_key[0])
     keys = column_of(segment, column)

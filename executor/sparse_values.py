@@ -25,6 +25,7 @@ from vsql.core.sparse import (
     expected_dimensions,
 )
 from vsql.core.types import SPARSE_NONZERO_MAX, SqlType
+from vsql.executor.bound_values import plain
 
 _FIELDS = ("dimension", "indices", "values")
 
@@ -45,8 +46,9 @@ def to_sparse(value: Any, type_: SqlType, where: str) -> SparseVector:
 def _found(value: Any, wanted: int | None, type_: SqlType, prefix: str) -> SparseVector:
     if isinstance(value, SparseVector):
         return value
-    if isinstance(value, pa.Scalar):
-        value = value.as_py()
+    if is_sparse_value(value):
+        return SparseVector.of(value.indices(), value.values(), value.dimensions(), prefix)
+    value = plain(value)
     if isinstance(value, str):
         return SparseVector.from_text(value, prefix)
     if isinstance(value, Mapping):
@@ -54,10 +56,6 @@ def _found(value: Any, wanted: int | None, type_: SqlType, prefix: str) -> Spars
             dimension, indices, values = (value[name] for name in _FIELDS)
             return SparseVector.of(indices, values, dimension, prefix)
         return SparseVector.of(list(value), list(value.values()), _known(wanted, prefix), prefix)
-    if is_sparse_value(value):
-        return SparseVector.of(value.indices(), value.values(), value.dimensions(), prefix)
-    if hasattr(value, "to_numpy"):
-        value = value.to_numpy()
     if _is_pair(value):
         return SparseVector.of(value[0], value[1], _known(wanted, prefix), prefix)
     parts = elements_of(value, prefix)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from vsql.core import sqlstate
 from vsql.core.dense import (
@@ -26,6 +25,7 @@ from vsql.core.errors import DataError
 from vsql.core.sparse import SparseVector
 from vsql.core.types import DENSE, Family, SqlType
 from vsql.core.vector_text import empty_vector, parse_vector
+from vsql.executor.bound_values import plain
 from vsql.executor.sparse_values import to_sparse
 
 
@@ -131,29 +131,25 @@ def vector_parameter(value: Any, type_: SqlType) -> Any:
 
 
 def _bit_text(value: Any) -> str:
-    packed = isinstance(value, bytes | bytearray | memoryview)
-    bits = np.frombuffer(bytes(value), dtype=np.uint8) if packed else np.asarray(value)
-    octets = bits.dtype == np.uint8 and bits.ndim == 1 and not np.isin(bits, (0, 1)).all()
-    if packed or octets:
-        bits = np.unpackbits(bits)
+    value = plain(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        bits = np.unpackbits(np.frombuffer(value, dtype=np.uint8))
+    elif _holds_octets(value):
+        bits = np.unpackbits(value)
+    else:
+        bits = _zeros_and_ones(value, "parameter")
     return "".join("1" if bit else "0" for bit in bits.tolist())
 
 
-def _plain(value: Any) -> Any:
-    """Return what a value of Arrow, a data frame or pgvector's Python package holds."""
-    if isinstance(value, pa.ListScalar) and value.is_valid:
-        value = value.values
-    if isinstance(value, pa.Array):
-        return value.to_numpy(zero_copy_only=False)
-    if hasattr(value, "as_py"):
-        return value.as_py()
-    return value.to_numpy() if hasattr(value, "to_numpy") else value
+def _holds_octets(value: Any) -> bool:
+    is_bytes = isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 1
+    return is_bytes and not np.isin(value, (0, 1)).all()
 
 
 def _numbers(value: Any, type_: SqlType, where: str) -> Stored:
     """Return a vector of any dimension as `type_` stores it, its range and fractions checked."""
     family = type_.family
-    value = _plain(value)
+    value = plain(value)
     if isinstance(value, str):
         return stored(np.array(parse_vector(value, family, f"{where}: ")), family)
     if isinstance(value, bytes | bytearray | memoryview):
@@ -220,7 +216,7 @@ def bits_or_numbers(type_: SqlType, where: str) -> DataError:
 
 
 def _to_bits(value: Any, type_: SqlType, where: str) -> npt.NDArray[np.uint8]:
-    value = _plain(value)
+    value = plain(value)
     if isinstance(value, str):
         if set(value) - {"0", "1"}:
             raise DataError(
@@ -233,9 +229,18 @@ def _to_bits(value: Any, type_: SqlType, where: str) -> npt.NDArray[np.uint8]:
             raise wrong_dimension(len(packed) * 8, type_, where)
         return packed
     else:
-        bits = np.asarray(value)
-        if bits.ndim != 1 or not np.isin(bits, (0, 1)).all():
-            raise DataError(f"{where}: a BIT vector holds zeros and ones")
+        bits = _zeros_and_ones(value, where)
     if len(bits) != type_.dimension:
         raise wrong_dimension(len(bits), type_, where)
     return np.packbits(bits.astype(np.uint8))
+
+
+def _zeros_and_ones(value: Any, where: str) -> npt.NDArray[Any]:
+    try:
+        bits = np.asarray(value)
+        fits = bits.ndim == 1 and np.isin(bits, (0, 1)).all()
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise DataError(f"{where}: a BIT vector holds zeros and ones")
+    return bits

@@ -1,11 +1,13 @@
 """What SQLite's test files, and random predicates, have shown; each case failed once."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import scipy.sparse
 
 import vsql
 from vsql.driver.connection import Connection
@@ -104,3 +106,103 @@ def test_there_is_one_zero_and_one_nan(type_: str, kind: str | None) -> None:
             for c, _ in ZEROS
         ]
         assert found == [rows for _, rows in ZEROS]
+
+
+ONE_OF_EACH = (
+    "CREATE TABLE one (i INT, n DECIMAL(5, 2), f DOUBLE, q BOOLEAN, x TEXT, d DATE, h TIME,"
+    " z TIMESTAMPTZ, v INTERVAL, b BYTEA, t BIT(8), a INT[], e VECTOR(2), s SPARSEVEC(3))",
+    "INSERT INTO one VALUES ('1', '1.5', '0.5', 'yes', 'x', '2024-01-01', '10:00', '2024-01-01',"
+    " '1 day', '\\x61', '10101010', '{1}', '[1, 2]', '{1:1}/3')",
+)
+
+
+@pytest.fixture(params=["growing", "sealed"])
+def one_of_each(request: pytest.FixtureRequest) -> Iterator[Connection]:
+    with vsql.connect(":memory:", autocommit=True) as connection:
+        for statement in ONE_OF_EACH:
+            connection.execute(statement)
+        if request.param == "sealed":
+            connection.execute("FLUSH one")
+        yield connection
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "h = '10:00:00'",
+        "h < '10:00:00.5'",
+        "h IN ('10:00', '11:00')",
+        "z = '2024-01-01'",
+        "z BETWEEN '2024-01-01' AND '2024-01-02'",
+        "q = 'yes' AND q <> ' off '",
+        "n = ' 1.5 ' AND n < '1.505'",
+        "b = '\\x61' AND b = 'a'",
+        "v = '1 day' AND v = '24 hours' AND v > '1 hour' AND v IN ('24 hours')",
+        "v BETWEEN '1 hour' AND '2 days'",
+    ],
+)
+def test_text_says_what_it_says_where_it_is_stored(one_of_each: Connection, condition: str) -> None:
+    assert one_of_each.execute(f"SELECT i FROM one WHERE {condition}").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("condition", "value", "count"),
+    [
+        ("i IN (?)", np.array([1, 2]), 1),
+        ("i IN (?)", np.array(1), 1),
+        ("i = ANY(?)", np.array([2, 1]), 1),
+        ("i = ANY(?)", ["1"], 1),
+        ("i = ANY(?)", [10**400], 0),
+        ("i < ?", 10**400, 1),
+        ("n < ?", Decimal("NaN"), "42883"),
+        ("n < ?", 10**400, 1),
+        ("f > ?", -(10**400), 1),
+        ("i = ?", np.array([1, 2]), "42883"),
+        ("i = ?", pa.array([1, 2]), "42883"),
+        ("i = ?", pa.scalar(None), 0),
+        ("i IN (?)", pa.scalar(None), 0),
+        ("i = ?", memoryview(bytes(8)).cast("f"), "42883"),
+        ("t = ?", 5, "22000"),
+        ("t = ?", [[1], [0, 1]], "22000"),
+    ],
+)
+def test_what_a_column_is_compared_with(
+    one_of_each: Connection, condition: str, value: Any, count: int | str
+) -> None:
+    query = f"SELECT count(*) FROM one WHERE {condition}"
+    if isinstance(count, int):
+        assert one_of_each.execute(query, (value,)).fetchall() == [(count,)]
+        return
+    with pytest.raises(vsql.DatabaseError) as caught:
+        one_of_each.execute(query, (value,))
+    assert caught.value.sqlstate == count
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "code"),
+    [
+        ("i", pa.scalar(2**31 - 1, pa.date32()), "22P02"),
+        ("i", Decimal("1e400000"), "22003"),
+        ("n", float("inf"), "22003"),
+        ("n", 1e30, "22003"),
+        ("f", Decimal("sNaN"), "22003"),
+        ("z", np.longdouble(1), "22P02"),
+        ("a", scipy.sparse.csr_array([[0, 1.0]]), "22P02"),
+        ("e", pa.scalar(2**31 - 1, pa.date32()), "42804"),
+        ("s", 10**400, "42804"),
+        ("s", pa.array(["a"]), "42804"),
+        ("t", [[1], [2, 3]], "22000"),
+    ],
+)
+def test_what_no_column_stores_is_refused(
+    one_of_each: Connection, column: str, value: Any, code: str
+) -> None:
+    with pytest.raises(vsql.DataError) as caught:
+        one_of_each.execute(f"INSERT INTO one ({column}) VALUES (?)", (value,))
+    assert caught.value.sqlstate == code
+
+
+def test_a_time_that_is_none_is_null(one_of_each: Connection) -> None:
+    pandas = pytest.importorskip("pandas")
+    one_of_each.execute("INSERT INTO one (z) VALUES (?)", (pandas.NaT,))
+    assert one_of_each.execute("SELECT count(*) FROM one WHERE z IS NULL").fetchall() == [(1,)]
