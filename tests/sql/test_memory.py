@@ -172,16 +172,19 @@ def test_other_limits_are_refused(written: str) -> None:
 
 
 def test_the_relational_engine_has_its_part() -> None:
-    query = "SELECT max(n) FROM (SELECT n, count(*) FROM generate_series(1, 3000000) AS s(n)"
+    groups = "SELECT max(n) FROM (SELECT n, count(*) FROM generate_series(1, {}) AS s(n)"
+    groups += " GROUP BY n) AS g"
+    text = "SELECT length(string_agg(n::text, ',')) FROM generate_series(1, 5000000) AS s(n)"
     with vsql.connect(memory_limit="64MB") as connection:
         (row,) = connection.execute(
             "SELECT bytes_max FROM vsql_memory() WHERE holder LIKE 'relational%'"
         ).fetchall()
         assert row == (32 << 20,)
-        # What does not fit is spilled, or refused; never half done.
-        try:
-            assert connection.execute(f"{query} GROUP BY n) AS g").fetchall() == [(3_000_000,)]
-        except vsql.OperationalError as error:
-            assert error.sqlstate == "53200"
+        # One text cannot be spilled, and this one is longer than the limit.
+        with pytest.raises(vsql.OperationalError) as caught:
+            connection.execute(text)
+        assert caught.value.sqlstate == "53200"
+        assert connection.execute(groups.format(1_000)).fetchall() == [(1_000,)]
         connection.execute("RESET memory_limit")
-        assert connection.execute(f"{query} GROUP BY n) AS g").fetchall() == [(3_000_000,)]
+        assert connection.execute(groups.format(3_000_000)).fetchall() == [(3_000_000,)]
+        assert connection.execute(text).fetchall() == [(38_888_895,)]
