@@ -1,7 +1,7 @@
 """ANALYZE MACHINE: what the kernels of searches and filters take here, over made-up rows."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,15 +12,14 @@ from sqlglot import exp
 from vsql.core import machine as known
 from vsql.core.dense import stored
 from vsql.core.distance import Metric
-from vsql.core.machine import CONSTANTS, Machine
-from vsql.core.protocols import Floats, Ranker, Rows
+from vsql.core.machine import CONSTANTS, LINES, Machine, settled
+from vsql.core.protocols import Ranker, Rows
 from vsql.core.sparse import SparseRows
 from vsql.core.types import Family
 from vsql.executor import row_mask
 from vsql.executor.context import Context
 from vsql.executor.evaluate import match_like
 from vsql.executor.shred import extract
-from vsql.index.calibrate import exact_nanoseconds
 from vsql.index.exact import ExactRanker
 from vsql.index.sparse_exact import SparseRanker
 
@@ -29,21 +28,27 @@ _BYTES = 64 * 1024 * 1024
 _ROWS = 20_000
 _DOCUMENTS = 5_000
 _FEW = 16
-_REPEATS = 5
+_REPEATS = 3
+_ROUNDS = 5
+_DISTANCES = 2_048
 
-_Measured = Iterator[tuple[str, float]]
+_Task = Callable[[], float]
+"""Runs something once and returns nanoseconds a row, or a call."""
 
 
 def analyze_machine(context: Context) -> Machine:
-    """Return this machine's constants, measured on one thread in about a second."""
-    found: dict[str, float] = {}
-    for part in (_distances, _choices, _filters, _relational):
-        for name, nanoseconds in part(context):
+    """Return this machine's constants, measured on one thread in about a second.
+
+    Everything is measured a little in each of several rounds, so that what else the machine does
+    for a while is not all in one constant.
+    """
+    tasks = {**_distances(), **_choices(), **_filters(context), **_relational(context)}
+    samples: dict[str, list[float]] = {name: [] for name in tasks}
+    for _ in range(_ROUNDS):
+        for name, task in tasks.items():
             context.check_interrupt()
-            # A difference of two runs that others disturbed is none: the default stays.
-            if nanoseconds > 0:
-                found[name] = round(nanoseconds, 4)
-    return Machine(found, time.time_ns() // 1_000)
+            samples[name].append(task())
+    return Machine(settled(samples), time.time_ns() // 1_000)
 
 
 def machine_rows(machine: Machine) -> list[dict[str, Any]]:
@@ -60,8 +65,8 @@ def machine_rows(machine: Machine) -> list[dict[str, Any]]:
     ]
 
 
-def _least(work: Callable[[], object]) -> float:
-    """Return the least nanoseconds of some runs: what else the machine does now is no constant."""
+def _least(work: Callable[[], object]) -> int:
+    """Return the least nanoseconds of some runs, of which the first fills the caches."""
     times: list[int] = []
     for _ in range(_REPEATS):
         started = time.perf_counter_ns()
@@ -70,37 +75,45 @@ def _least(work: Callable[[], object]) -> float:
     return min(times)
 
 
-def _distances(context: Context) -> _Measured:
+def _a_row(work: Callable[[], object], rows: int) -> _Task:
+    return lambda: _least(work) / rows
+
+
+def _added(
+    name: str, more: Callable[[], object], less: Callable[[], object], rows: int
+) -> dict[str, _Task]:
+    """Return what measures how much each of some rows adds: the difference is of the least runs."""
+    return {f"{name}_with": _a_row(more, rows), f"{name}_without": _a_row(less, rows)}
+
+
+def _distances() -> dict[str, _Task]:
+    """Return what measures vectors of two sizes: what a row costs, and what a component adds."""
     block = np.random.default_rng(0).standard_normal(1 << 18).astype(np.float32)
     floats = np.resize(block, _BYTES // 4)
-    yield from _line("vector", (64, 1024), lambda n: _dense(Metric.L2, floats.reshape(-1, n)))
-    yield from _line("l1", (64, 256), lambda n: _dense(Metric.L1, floats.reshape(-1, n)))
-    for family in (Family.HALFVEC, Family.BFLOATVEC, Family.INT8VEC):
-        yield from _narrow(family, floats[: len(floats) // 2])
     bits = floats.view(np.uint8)
-    yield from _line("bit", (128, 2048), lambda n: _dense(Metric.HAMMING, bits.reshape(-1, n // 8)))
-    yield from _line(
-        "jaccard", (128, 2048), lambda n: _dense(Metric.JACCARD, bits.reshape(-1, n // 8))
-    )
-    yield from _line("sparsevec", (16, 64), lambda n: _sparse(n, floats))
+    narrow = {
+        family.value.lower(): stored(floats[: len(floats) // 2], family)
+        for family in (Family.HALFVEC, Family.BFLOATVEC, Family.INT8VEC)
+    }
+    metrics = {"l1": Metric.L1, "bit": Metric.HAMMING, "jaccard": Metric.JACCARD}
+    tasks: dict[str, _Task] = {}
+    for name, sizes in LINES.items():
+        for size in sizes:
+            if name == "sparsevec":
+                ranked = _sparse(size, floats)
+            elif name in ("bit", "jaccard"):
+                ranked = _dense(metrics[name], bits.reshape(-1, size // 8))
+            else:
+                vectors = narrow.get(name, floats).reshape(-1, size)
+                ranked = _dense(metrics.get(name, Metric.L2), vectors)
+            tasks[f"{name}_{size}"] = _ranking(*ranked)
+    return tasks
 
 
-def _narrow(family: Family, floats: Floats) -> _Measured:
-    vectors = stored(floats, family)
-    name = family.value.lower()
-    yield from _line(name, (64, 256), lambda n: _dense(Metric.L2, vectors.reshape(-1, n)))
-
-
-def _line(
-    name: str, sizes: tuple[int, int], make: Callable[[int], tuple[Ranker, Any, Rows]]
-) -> _Measured:
-    """Measure vectors of two sizes: what a row costs, and what each component adds to it."""
-    random = np.random.default_rng(0)
-    few, many = (exact_nanoseconds(*make(size), random) for size in sizes)
-    # Large vectors may cost more than their size where their copies leave the cache.
-    component = min((many - few) / (sizes[1] - sizes[0]), many / sizes[1])
-    yield f"{name}_component", component
-    yield f"{name}_row", few - component * sizes[0]
+def _ranking(ranker: Ranker, query: Any, rows: Rows) -> _Task:
+    """Return what measures distances to ascending random rows, as a filter delivers them."""
+    chosen = np.sort(np.random.default_rng(0).choice(rows, _DISTANCES, replace=False))
+    return _a_row(lambda: ranker.distances(query, chosen), _DISTANCES)
 
 
 def _dense(metric: Metric, vectors: Any) -> tuple[Ranker, Any, Rows]:
@@ -117,34 +130,40 @@ def _sparse(count: int, values: Any) -> tuple[Ranker, Any, Rows]:
     return SparseRanker(Metric.L2, rows), rows[1], np.arange(_ROWS, dtype=np.int64)
 
 
-def _choices(context: Context) -> _Measured:
+def _choices() -> dict[str, _Task]:
     vectors = np.random.default_rng(0).standard_normal((_ROWS, 8)).astype(np.float32)
     rows = np.arange(_ROWS, dtype=np.int64)
     ranker = ExactRanker(Metric.COSINE, vectors)
     products = ExactRanker(Metric.INNER_PRODUCT, vectors)
-    measured = _least(lambda: products.distances(vectors[0], rows))
-    chosen = _least(lambda: ranker.best(vectors[0], rows, 10))
-    yield known.CHOICE, (chosen - measured) / _ROWS
-    yield known.CALL, _least(lambda: ranker.best(vectors[0], rows[:_FEW], 10))
+    return {
+        **_added(
+            known.CHOICE,
+            lambda: ranker.best(vectors[0], rows, 10),
+            lambda: products.distances(vectors[0], rows),
+            _ROWS,
+        ),
+        known.CALL: _a_row(lambda: ranker.best(vectors[0], rows[:_FEW], 10), 1),
+    }
 
 
-def _filters(context: Context) -> _Measured:
+def _filters(context: Context) -> dict[str, _Task]:
     numbers = pa.array(np.arange(_ROWS))
     half = pa.scalar(_ROWS // 2)
-    compared = _least(lambda: row_mask.of_boolean(pc.less(numbers, half)))
-    yield known.COMPARISON, compared / _ROWS
     texts = pa.array([f"the {number}th text" for number in range(_ROWS)])
-    yield known.PATTERN, _least(lambda: match_like(texts, "%9th%", "\\")) / _ROWS
     documents = pa.array([f'{{"a": {{"b": {number}}}, "c": "x"}}' for number in range(_DOCUMENTS)])
     relational = context.relational()
 
-    def read(rows: int) -> float:
-        return _least(lambda: extract(documents[:rows], ["/a/b"], relational))
+    def read(rows: int) -> object:
+        return extract(documents[:rows], ["/a/b"], relational)
 
-    yield known.DOCUMENT, (read(_DOCUMENTS) - read(_FEW)) / _DOCUMENTS
+    return {
+        known.COMPARISON: _a_row(lambda: row_mask.of_boolean(pc.less(numbers, half)), _ROWS),
+        known.PATTERN: _a_row(lambda: match_like(texts, "%9th%", "\\"), _ROWS),
+        **_added(known.DOCUMENT, lambda: read(_DOCUMENTS), lambda: read(_FEW), _DOCUMENTS),
+    }
 
 
-def _relational(context: Context) -> _Measured:
+def _relational(context: Context) -> dict[str, _Task]:
     numbers = pa.array(np.arange(_ROWS))
     expression = exp.GT(
         this=exp.Abs(this=exp.column("n")), expression=exp.Literal.number(_ROWS // 2)
@@ -153,6 +172,7 @@ def _relational(context: Context) -> _Measured:
     def evaluate(rows: int) -> object:
         return context.relational().expression(expression, {"n": numbers[:rows]}, {})
 
-    few = _least(lambda: evaluate(_FEW))
-    yield known.RELATIONAL_CALL, few
-    yield known.RELATIONAL, (_least(lambda: evaluate(_ROWS)) - few) / _ROWS
+    return {
+        known.RELATIONAL_CALL: _a_row(lambda: evaluate(_FEW), 1),
+        **_added(known.RELATIONAL, lambda: evaluate(_ROWS), lambda: evaluate(_FEW), _ROWS),
+    }

@@ -2,14 +2,14 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import vsql
-from vsql.core.machine import CONSTANTS
+from vsql.core.machine import CONSTANTS, settled
 from vsql.driver.connection import Connection
 
 _CONSTANTS = "SELECT name, nanoseconds, default_nanoseconds, measured_at FROM vsql_machine()"
@@ -82,6 +82,38 @@ def test_every_constant_is_measured_once(connection: Connection, folder: Path) -
             other.execute("ANALYZE MACHINE")
         assert caught.value.sqlstate == "25006"
         assert other.execute(_CONSTANTS).fetchall() == after
+
+
+@pytest.mark.parametrize(
+    ("samples", "constants"),
+    [
+        ({"call": [9_000.0, 700_000.0, 8_000.0]}, {"call": 8_000.0}),
+        ({"call": [3e9]}, {"call": 100_000.0}),
+        ({"comparison": [0.001]}, {"comparison": 0.05}),
+        # A difference is that of the least runs, not the least of differences.
+        (
+            {"choice_with": [40.0, 4.0, 4.5], "choice_without": [2.5, 39.0, 3.0]},
+            {"choice": 1.5},
+        ),
+        ({"choice_with": [4.0], "choice_without": [4.0]}, {}),
+        # One round was disturbed in the larger vectors, another in the smaller.
+        (
+            {"l1_64": [31.0, 30.8, 800.0], "l1_256": [9_000.0, 69.2, 70.0]},
+            {"l1_component": 0.2, "l1_row": 18.0},
+        ),
+        ({"l1_64": [30.8], "l1_256": [6_366.8]}, {"l1_component": 2.0}),
+        ({"l1_64": [64.0], "l1_256": [25.6]}, {"l1_row": 76.8}),
+        # Large vectors that leave the cache add no more than they cost.
+        (
+            {"vector_64": [1.0], "vector_1024": [102.4]},
+            {"vector_component": 0.1},
+        ),
+    ],
+)
+def test_constants_are_the_least_of_samples(
+    samples: Mapping[str, Sequence[float]], constants: Mapping[str, float]
+) -> None:
+    assert settled(samples) == pytest.approx(constants)
 
 
 def test_a_transaction_can_take_it_back() -> None:

@@ -4,7 +4,7 @@ Work is counted by the names of constants, so that a plan says how much there is
 machine it runs on what that takes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -65,6 +65,54 @@ CONSTANTS: Mapping[str, Constant] = MappingProxyType(
     }
 )
 """The defaults are one core of an AMD EPYC of 2020, where nothing else ran or almost nothing."""
+
+
+LINES: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {
+        "vector": (64, 1024),
+        "l1": (64, 256),
+        "halfvec": (64, 256),
+        "bfloatvec": (64, 256),
+        "int8vec": (64, 256),
+        "bit": (128, 2048),
+        "jaccard": (128, 2048),
+        "sparsevec": (16, 64),
+    }
+)
+"""The two sizes of vectors, in components, between which the cost of a distance is a line."""
+
+_BAND = 10.0
+"""No machine is thought more than this many times faster or slower than the defaults say."""
+
+
+def settled(samples: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Return constants from samples of nanoseconds a row, those of calls a call.
+
+    Of each name in `samples` the least counts: whatever else ran can only have added to it. The
+    names are those of constants; ("vector_64", "vector_1024"), two sizes of each line; and
+    ("choice_with", "choice_without") where one cannot be had without the other. A constant that
+    comes out negative, a difference of runs that others disturbed, is left out; one that is more
+    than 10 times its default, or less than a tenth of it, is taken for such a difference too, and
+    becomes that bound.
+    """
+    least = {name: min(values) for name, values in samples.items()}
+    found = {name: least[name] for name in CONSTANTS if name in least}
+    for name in CONSTANTS:
+        if f"{name}_with" in least:
+            found[name] = least[f"{name}_with"] - least[f"{name}_without"]
+    for name, sizes in LINES.items():
+        if all(f"{name}_{size}" in least for size in sizes):
+            few, many = (least[f"{name}_{size}"] for size in sizes)
+            # Large vectors may cost more than their size where their copies leave the cache.
+            component = min((many - few) / (sizes[1] - sizes[0]), many / sizes[1])
+            found[f"{name}_component"] = component
+            found[f"{name}_row"] = few - component * sizes[0]
+    return {name: _within(name, cost) for name, cost in found.items() if cost > 0}
+
+
+def _within(name: str, nanoseconds: float) -> float:
+    default = CONSTANTS[name].default
+    return round(min(max(nanoseconds, default / _BAND), default * _BAND), 4)
 
 
 @dataclass(frozen=True, slots=True)
