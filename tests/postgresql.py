@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,3 +31,14 @@ def server() -> Iterator[str]:
     finally:
         started.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def connection() -> Iterator[Any]:
+    """Give a psycopg connection that commits itself and has pgvector, to a new server."""
+    with server() as uri:
+        import psycopg
+
+        with psycopg.connect(uri, autocommit=True) as connected:
+            connected.execute("CREATE EXTENSION vector")
+            yield connected

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import vsql
-from tests.real_postgres import real_postgres
+from tests import postgresql
 from vsql.driver.connection import Connection
 
 SETUP = (
@@ -96,7 +96,7 @@ def _answer(connection: Connection, text: str, expected: tuple[str, ...] | None)
 def expected_names(texts: list[str]) -> dict[str, tuple[str, ...]]:
     """Return the column names that a real PostgreSQL gives, of the statements that it answers."""
     found: dict[str, tuple[str, ...]] = {}
-    with real_postgres() as postgres:
+    with postgresql.connection() as postgres:
         for statement in SETUP:
             postgres.execute(statement)
         for text in texts:

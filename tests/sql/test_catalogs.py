@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import vsql
-from tests.real_postgres import real_postgres
+from tests import postgresql
 from vsql.driver.connection import Connection
 from vsql.executor import system_objects, system_rows
 
@@ -282,7 +282,7 @@ def test_catalogs(connection: Connection, sql: str, rows: list[tuple[Any, ...]])
 
 @pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR")
 def test_postgresql_agrees() -> None:
-    with real_postgres() as postgres:
+    with postgresql.connection() as postgres:
         for statement in SETUP:
             postgres.execute(statement)
         for sql, rows in QUERIES:

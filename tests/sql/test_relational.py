@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import vsql
-from tests.real_postgres import real_postgres
+from tests import postgresql
 from vsql.driver.connection import Connection
 
 SETUP = (
@@ -395,7 +395,7 @@ def test_postgresql_agrees() -> None:
     def plain(value: Any) -> Any:
         return float(value) if hasattr(value, "as_tuple") else value
 
-    with real_postgres() as postgres:
+    with postgresql.connection() as postgres:
         for statement in SETUP:
             postgres.execute(statement)
         for expression, value in EXPRESSIONS:
