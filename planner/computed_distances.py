@@ -7,11 +7,10 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
-from vsql.core.schema import Column
 from vsql.planner.bind import folded, qualifier, quoted, vector_distance
 from vsql.planner.facts import Facts
 from vsql.planner.nodes import ComputedDistance
-from vsql.planner.resolve import is_cte
+from vsql.planner.scope import relations_of, table_of
 from vsql.planner.stars import hide_from_stars
 
 PREFIX = "vsql_distance_"
@@ -51,24 +50,12 @@ def _owner(node: exp.Anonymous, select: exp.Select, facts: Facts) -> exp.Table |
     columns = [c for side in node.expressions for c in (side.unnest(),) if _is_name(c)]
     if len(columns) != 1 or len(node.expressions) != 2:
         return None
-    wanted, name = qualifier(columns[0]), folded(columns[0].this)
-    source = select.args.get("from_")
-    relations = [] if source is None else [source.this]
-    relations += [join.this for join in select.args.get("joins") or ()]
-    if wanted is None and len(relations) > 1:
+    if qualifier(columns[0]) is None and len(relations_of(select)) > 1:
         return None
-    for relation in relations:
-        if not isinstance(relation, exp.Table) or not isinstance(relation.this, exp.Identifier):
-            continue
-        table = folded(relation.this)
-        alias = relation.args.get("alias")
-        if wanted not in (None, folded(alias or relation.this)) or is_cte(relation, table):
-            continue
-        if facts.stored(table) is None or (alias is not None and alias.args.get("columns")):
-            return None
-        known: tuple[Column, ...] = facts.columns(table) or ()
-        return relation if any(column.name == name for column in known) else None
-    return None
+    table = table_of(columns[0], facts)
+    if table is None or table.find_ancestor(exp.Select) is not select:
+        return None
+    return table if facts.stored(folded(table.this)) is not None else None
 
 
 def _is_name(node: exp.Expr) -> bool:

@@ -8,7 +8,7 @@ from vsql.core.schema import Column
 from vsql.core.types import SqlType
 from vsql.planner.bind import folded, qualifier
 from vsql.planner.facts import Facts
-from vsql.planner.resolve import is_cte
+from vsql.planner.resolve import cte_of, is_cte
 
 
 def named_columns(tree: exp.Expr) -> frozenset[str] | None:
@@ -30,22 +30,25 @@ def named_columns(tree: exp.Expr) -> frozenset[str] | None:
     return None if names & aliases else frozenset(names)
 
 
-def table_of(column: exp.Column, facts: Facts) -> str | None:
-    """Return the name of the table that a column is of, None where that is not certain."""
+def relations_of(select: exp.Expr) -> list[exp.Expr]:
+    """Return the relations that a SELECT reads, in their order."""
+    source = select.args.get("from_")
+    joined = [join.this for join in select.args.get("joins") or ()]
+    return joined if source is None else [source.this, *joined]
+
+
+def table_of(column: exp.Column, facts: Facts) -> exp.Table | None:
+    """Return the table that a column is of where it stands, None where that is not certain."""
     name, wanted = folded(column.this), qualifier(column)
     select = column.find_ancestor(exp.Select)
     while select is not None:
-        source = select.args.get("from_")
-        relations = [] if source is None else [source.this]
-        relations += [join.this for join in select.args.get("joins") or ()]
-        for relation in relations:
-            alias = relation.args.get("alias")
-            if wanted is not None and wanted != folded(alias or relation.this):
+        for relation in relations_of(select):
+            if wanted not in (None, folded(relation.args.get("alias") or relation.this)):
                 continue
-            table, columns = _table_and_names(relation, alias, facts)
-            if columns is None or name in columns:
-                return table if columns is not None else None
-            if wanted is not None:
+            names = names_of(relation, facts)
+            if names is None or name in names or wanted is not None:
+                if isinstance(relation, exp.Table) and name in (names or ()):
+                    return None if is_cte(relation, folded(relation.this)) else relation
                 return None
         select = select.find_ancestor(exp.Select)
     return None
@@ -53,26 +56,26 @@ def table_of(column: exp.Column, facts: Facts) -> str | None:
 
 def stored_type(column: exp.Column, facts: Facts) -> SqlType | None:
     """Return the type of a column of a table; None for any other, and where it is not certain."""
-    known = facts.columns(table_of(column, facts) or "") or ()
+    table = table_of(column, facts)
+    known = () if table is None else facts.columns(folded(table.this)) or ()
     return next((c.type for c in known if c.name == folded(column.this)), None)
 
 
-def _table_and_names(
-    relation: exp.Expr, alias: exp.Expr | None, facts: Facts
-) -> tuple[str | None, frozenset[str] | None]:
-    """Return a relation's table, None for any other, and its columns, None for unknown ones."""
-    if alias is not None and alias.args.get("columns"):
-        return None, None
-    if isinstance(relation, exp.Subquery) and isinstance(relation.this, exp.Select):
-        outputs = relation.this.expressions
-        is_known = not any(output.is_star for output in outputs)
-        names = frozenset(output.alias_or_name.lower() for output in outputs)
-        return None, names if is_known else None
-    if not isinstance(relation, exp.Table) or not isinstance(relation.this, exp.Identifier):
-        return None, None
-    table = folded(relation.this)
-    columns = None if is_cte(relation, table) else facts.columns(table)
-    return table, None if columns is None else frozenset(c.name for c in columns)
+def names_of(relation: exp.Expr, facts: Facts) -> frozenset[str] | None:
+    """Return the columns of a relation in a FROM, None where they are not known here."""
+    is_named = isinstance(relation, exp.Table) and isinstance(relation.this, exp.Identifier)
+    source = (cte_of(relation, folded(relation.this)) if is_named else None) or relation
+    aliases = (one.args.get("alias") for one in (relation, source))
+    if any(alias is not None and alias.args.get("columns") for alias in aliases):
+        return None
+    if is_named and source is relation:
+        columns = facts.columns(folded(relation.this))
+        return None if columns is None else frozenset(column.name for column in columns)
+    if not isinstance(source, exp.CTE | exp.Subquery) or not isinstance(source.this, exp.Select):
+        return None
+    outputs = source.this.expressions
+    is_known = not any(output.is_star for output in outputs)
+    return frozenset(o.alias_or_name.lower() for o in outputs) if is_known else None
 
 
 def outer_names(select: exp.Expr) -> frozenset[str]:

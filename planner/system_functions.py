@@ -289,7 +289,8 @@ def _compared(node: exp.Expr, facts: Facts) -> exp.Expr:
         if not isinstance(column, exp.Column) or not isinstance(constant, exp.Literal):
             continue
         if constant.name == "0" and not constant.is_string:
-            relation = relations().get(table_of(column, facts) or "")
+            table = table_of(column, facts)
+            relation = None if table is None else relations().get(folded(table.this))
             if relation is not None and folded(column.this) in relation.regprocs:
                 node.set(other, exp.Literal.string("-"))
     return node

@@ -15,6 +15,7 @@ from vsql.core.vector_functions import VECTOR_FUNCTIONS, Operation
 from vsql.planner.bind import folded, qualifier, type_name
 from vsql.planner.facts import Facts
 from vsql.planner.resolve import cte_of
+from vsql.planner.scope import relations_of
 
 _META = "vsql_type"
 _BOOLEAN = SqlType(Family.BOOLEAN)
@@ -41,8 +42,8 @@ class _Scope:
 
     def may_have(self, name: str) -> bool:
         """Whether a bare name may be a column's or an output's here, before it is a relation's."""
-        relations = 1 + len(self.query.args.get("joins") or ())
-        is_known = len(self.relations) == relations and None not in self.relations.values()
+        count = len(relations_of(self.query))
+        is_known = len(self.relations) == count and None not in self.relations.values()
         outputs = [o for o in self.query.expressions if isinstance(o, exp.Alias)]
         named = {folded(o.args["alias"]) for o in outputs if _is_renamed(o)}
         return not is_known or name in named or bool(self.find(None, name))
@@ -252,11 +253,11 @@ def _expanded(star: exp.Expr, select: exp.Select, types: Types) -> Outputs | Non
         return None
     if isinstance(star, exp.Column):
         return types.of_relation(qualifier(star) or "", star)
-    source, joins = select.args.get("from_"), select.args.get("joins") or ()
-    if source is None or any(j.args.get("using") or j.args.get("method") for j in joins):
+    relations, joins = relations_of(select), select.args.get("joins") or ()
+    if not relations or any(j.args.get("using") or j.args.get("method") for j in joins):
         return None
     outputs: list[tuple[str, SqlType | None]] = []
-    for relation in (source.this, *(join.this for join in joins)):
+    for relation in relations:
         known = types.of_relation(_name_of(relation), select)
         if known is None:
             return None

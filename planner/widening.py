@@ -25,7 +25,7 @@ from vsql.planner.facts import Facts
 from vsql.planner.nodes import DEPTH, DISTANCE, ORDINAL, Output, TopK, Widening
 from vsql.planner.predicate import plan_predicate
 from vsql.planner.resolve import is_cte
-from vsql.planner.scope import is_standalone, named_columns, outer_names, reads_only
+from vsql.planner.scope import is_standalone, named_columns, names_of, outer_names, reads_only
 from vsql.planner.select import Lift, Ordering, Single, ordering_of, resolve_output, top_k
 from vsql.planner.semi_join import semi_joins
 from vsql.planner.stars import hide_from_stars
@@ -142,15 +142,7 @@ def _is_ambiguous(column: exp.Column, rest: list[exp.Expr], facts: Facts) -> boo
     """Whether a name without a table may be another relation's."""
     if qualifier(column) is not None:
         return False
-    return any(folded(column.this) in (_names(one, facts) or ()) for one in rest)
-
-
-def _names(relation: exp.Expr, facts: Facts) -> frozenset[str] | None:
-    """Return the columns of a relation, None where they are not known here."""
-    if not isinstance(relation, exp.Table) or is_cte(relation, folded(relation.this)):
-        return None
-    columns = facts.columns(folded(relation.this))
-    return None if columns is None else frozenset(column.name for column in columns)
+    return any(folded(column.this) in (names_of(one, facts) or ()) for one in rest)
 
 
 def _grouped(select: exp.Select, derived: exp.Subquery, facts: Facts) -> Widenable | None:

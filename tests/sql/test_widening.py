@@ -100,6 +100,13 @@ QUERIES = (
     "SELECT i.id, j.id FROM items i JOIN items j ON j.g = i.g AND j.id = i.id + 40"
     " ORDER BY {d} LIMIT {k}",
 )
+AMBIGUOUS = (
+    "SELECT i.id FROM items i JOIN items j ON j.id = i.id ORDER BY e <-> {q} LIMIT 3",
+    "SELECT i.id FROM items i JOIN (SELECT id, e FROM items) AS j ON j.id = i.id"
+    " ORDER BY e <-> {q} LIMIT 3",
+    "WITH j AS (SELECT id, e FROM items) SELECT i.id FROM items i JOIN j ON j.id = i.id"
+    " ORDER BY e <-> {q} LIMIT 3",
+)
 TOLD = [query for query in QUERIES if "LEFT JOIN items" not in query]
 
 
@@ -169,3 +176,9 @@ def test_the_search_widens_and_says_so(connection: Connection) -> None:
         (VECTORS[0],),
     ).fetchall()
     assert any("nearest rows gave" in line for (line,) in analyzed)
+
+
+@pytest.mark.parametrize("query", AMBIGUOUS)
+def test_a_name_of_two_relations_is_refused(connection: Connection, query: str) -> None:
+    with pytest.raises(vsql.ProgrammingError, match=r"(?i)ambiguous reference to column"):
+        connection.execute(query.format(q="'[1,2,3,4,5,6]'"))
