@@ -5,6 +5,7 @@ that is NULL itself gets any rows that match.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from vsql.executor.ranker import ranker_of
 from vsql.executor.row_mask import RowMask
 from vsql.executor.search import Distances, Search, choose, searcher_of, wanted_candidates
 from vsql.executor.take import Picked, PickedRows
-from vsql.executor.topk import any_rows, null_rows
+from vsql.executor.topk import first_rows
 from vsql.executor.values import count_of
 from vsql.index import registry
 from vsql.index.exact import norms
@@ -81,9 +82,10 @@ def _nearest(
     keep[:, :offset] = False
     parts = [(owners[keep], rows[keep], np.repeat(present, keep.sum(axis=1)))]
     fewest = int(counts.min()) if len(counts) else k
-    nulls = null_rows(plan, table, segments, k - fewest, context) if fewest < k else []
+    first = partial(first_rows, plan, table, segments, context=context)
+    nulls = first(k - fewest, of_nulls=True) if fewest < k else []
     parts.append(_unordered(nulls, segments, present, counts, offset, k))
-    anything = any_rows(plan, table, segments, k, context) if len(absent) else []
+    anything = first(k, of_nulls=False) if len(absent) else []
     none_yet = np.zeros(len(absent), np.int64)
     parts.append(_unordered(anything, segments, absent, none_yet, offset, k))
     segment, row, query = (np.concatenate(column) for column in zip(*parts, strict=True))

@@ -92,7 +92,7 @@ class TopKOperator:
 
     def _unordered(self, k: int, context: Context) -> Nearest:
         """A NULL query: every distance is NULL, and any k matching rows are the nearest."""
-        picked = any_rows(self._plan, self._table, self._segments, k, context)
+        picked = first_rows(self._plan, self._table, self._segments, k, context, of_nulls=False)
         return Nearest(picked, np.empty(0, np.float32), None)
 
     def _result(self, nearest: Nearest, offset: int, k: int) -> Result:
@@ -154,7 +154,7 @@ def _with_nulls(
     context: Context,
 ) -> tuple[list[Picked], Rows | None]:
     """Add rows whose vector is NULL: they match, and sort last."""
-    nulls = null_rows(search.plan, search.table, segments, k - count, context)
+    nulls = first_rows(search.plan, search.table, segments, k - count, context, of_nulls=True)
     added = row_count(nulls)
     picked = [*picked, *nulls]
     if order is None or not added:
@@ -163,51 +163,31 @@ def _with_nulls(
     return picked, np.concatenate([order, np.arange(first, first + added)])
 
 
-def any_rows(
+def first_rows(
     plan: TopK,
     table: TableSnapshot,
     segments: tuple[OpenSegment, ...],
     k: int,
     context: Context,
+    *,
+    of_nulls: bool,
 ) -> list[Picked]:
-    """Return the first k rows that match."""
-    picked: list[Picked] = []
-    for segment in segments:
-        if k <= 0:
-            break
-        mask = mask_of(plan.conjuncts, table, segment, context)
-        rows = np.arange(segment.row_count) if mask is None else mask.rows
-        k = _add(picked, segment, rows, k)
-    return picked
-
-
-def null_rows(
-    plan: TopK,
-    table: TableSnapshot,
-    segments: tuple[OpenSegment, ...],
-    k: int,
-    context: Context,
-) -> list[Picked]:
-    """Return the first k rows that match and whose vector is NULL."""
+    """Return the first k rows that match, with `of_nulls` the first whose vector is NULL."""
     column = table.table.column(plan.column)
     picked: list[Picked] = []
     for segment in segments:
-        valid = segment.vector_bits(column.id)
-        if valid is None or k <= 0:
+        valid = segment.vector_bits(column.id) if of_nulls else None
+        if k <= 0 or (of_nulls and valid is None):
             continue
-        everything = mask_of(plan.conjuncts, table, segment, context)
-        bits = ~valid if everything is None else everything.bits & ~valid
-        mask = row_mask.intersect([bits], segment.row_count)
-        assert mask is not None
-        k = _add(picked, segment, mask.rows, k)
+        mask = mask_of(plan.conjuncts, table, segment, context)
+        if valid is not None:
+            bits = ~valid if mask is None else mask.bits & ~valid
+            mask = row_mask.intersect([bits], segment.row_count)
+        rows = np.arange(segment.row_count) if mask is None else mask.rows
+        if len(rows):
+            picked.append(Picked(segment, rows[:k]))
+            k -= min(k, len(rows))
     return picked
-
-
-def _add(picked: list[Picked], segment: OpenSegment, rows: Rows, k: int) -> int:
-    """Add the first k rows of a segment, and return how many more are wanted."""
-    if len(rows):
-        picked.append(Picked(segment, rows[:k]))
-    return k - min(k, len(rows))
 
 
 def row_count(picked: list[Picked]) -> int:
