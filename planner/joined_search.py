@@ -30,8 +30,8 @@ from vsql.planner.predicate import plan_predicate
 from vsql.planner.resolve import is_cte
 from vsql.planner.scope import reads_only
 from vsql.planner.select import (
-    Lift,
     Ordering,
+    Planning,
     Single,
     has_modifiers,
     has_ties,
@@ -62,11 +62,7 @@ class _Relation:
 
 
 def joined_search(
-    tree: exp.Select,
-    facts: Facts,
-    settings: Mapping[str, str],
-    lift: Lift,
-    rest: Callable[[], Plan],
+    tree: exp.Select, planning: Planning, rest: Callable[[], Plan]
 ) -> JoinedSearch | None:
     """Return the plan of a SELECT that is a search and joins by key, None for any other.
 
@@ -78,14 +74,14 @@ def joined_search(
     source = tree.args.get("from_")
     first = None if source is None else source.this
     if isinstance(first, exp.Subquery):
-        return _over_subquery(tree, first, facts, settings, lift)
+        return _over_subquery(tree, first, planning)
     if isinstance(first, exp.Table):
-        return _over_table(tree, first, facts, settings, lift, rest)
+        return _over_table(tree, first, planning, rest)
     return None
 
 
 def _over_subquery(
-    tree: exp.Select, first: exp.Subquery, facts: Facts, settings: Mapping[str, str], lift: Lift
+    tree: exp.Select, first: exp.Subquery, planning: Planning
 ) -> JoinedSearch | None:
     """Plan joins of a search's rows; its own limit says how many there are."""
     alias = first.args.get("alias")
@@ -93,15 +89,15 @@ def _over_subquery(
         return None
     if any(value for name, value in first.args.items() if name not in ("this", "alias")):
         return None
-    search = native_query(first.this, facts, settings, lift)
+    search = native_query(first.this, planning)
     if not isinstance(search, TopK | Fusion) or search.limit is None:
         return None
     columns = {output.name: output.type for output in search.outputs}
-    found = _joins(tree, _Relation(folded(alias.this), columns), facts)
+    found = _joins(tree, _Relation(folded(alias.this), columns), planning.facts)
     if found is None or len(columns) < len(search.outputs):
         return None
     relations, joins = found
-    single = Single(tree, facts.require(search.table), relations[0].alias)
+    single = Single(tree, planning.facts.require(search.table), relations[0].alias)
     distances = [(0, output.name) for output in search.outputs if output.column is None]
     if tree.args.get("order") is not None:
         keys = tree.args["order"].expressions
@@ -116,21 +112,16 @@ def _over_subquery(
 
 
 def _over_table(
-    tree: exp.Select,
-    first: exp.Table,
-    facts: Facts,
-    settings: Mapping[str, str],
-    lift: Lift,
-    rest: Callable[[], Plan],
+    tree: exp.Select, first: exp.Table, planning: Planning, rest: Callable[[], Plan]
 ) -> JoinedSearch | None:
     """Plan the top k of a join: the nearest k rows mostly have k partners."""
-    snapshot = _stored(first, facts)
+    snapshot = _stored(first, planning.facts)
     order = tree.args.get("order")
     if snapshot is None or order is None or len(order.expressions) != 1:
         return None
     alias = folded(first.args.get("alias") or first.this)
     table = snapshot.table
-    found = _joins(tree, _Relation(alias, {c.name: c.type for c in table.columns}), facts)
+    found = _joins(tree, _Relation(alias, {c.name: c.type for c in table.columns}), planning.facts)
     single = Single(tree, snapshot, alias)
     if found is None or single.limit is None or single.offset is not None:
         return None
@@ -148,7 +139,7 @@ def _over_table(
     ordered.set("this", key.copy())
     alone.set("order", exp.Order(expressions=[ordered]))
     alone.set("limit", tree.args["limit"].copy())
-    lifted, subqueries = lift(alone)
+    lifted, subqueries = planning.lift(alone)
     searched = Single(lifted, snapshot, alias)
     ordering = ordering_of(searched)
     if not isinstance(ordering, Ordering):
@@ -164,7 +155,7 @@ def _over_table(
     read |= {column for number, column in (join.left for join in joins) if number == 0}
     columns = tuple(Output(c.name, c.type, c.name) for c in table.columns if c.name in read)
     shown = (*columns, Output(DISTANCE, DOUBLE, None))
-    search = replace(top_k(searched, ordering, shown, settings), subqueries=subqueries)
+    search = replace(top_k(searched, ordering, shown, planning.settings), subqueries=subqueries)
     otherwise = None if all(join.outer for join in joins) else rest()
     return JoinedSearch(search, joins, outputs, single.limit, otherwise=otherwise)
 

@@ -10,7 +10,7 @@ from vsql.core.errors import ProgrammingError, did_you_mean
 from vsql.planner.facts import Facts
 from vsql.planner.nodes import Plan, Remainder, Subquery, Write
 from vsql.planner.scope import is_standalone
-from vsql.planner.select import native_query, single_table
+from vsql.planner.select import Planning, native_query, single_table
 
 SUBQUERY_PREFIX = "vsql_subquery_"
 NO_SETTINGS: Mapping[str, str] = {}
@@ -25,19 +25,19 @@ def plan_query(tree: exp.Expr, facts: Facts, settings: Mapping[str, str] = NO_SE
     def lift(select: exp.Select) -> tuple[exp.Select, tuple[Subquery, ...]]:
         return _lift(select, facts)
 
-    plan = native_query(tree, facts, settings, lift)
+    planning = Planning(facts, settings, lift)
+    plan = native_query(tree, planning)
     if plan is not None:
         return plan
     from vsql.planner.relational import plan_remainder
 
-    rest = partial(plan_remainder, tree, facts, settings, lift)
     if isinstance(tree, exp.Select) and tree.args.get("joins"):
         from vsql.planner.joined_search import joined_search
 
-        joined = joined_search(tree, facts, settings, lift, rest)
+        joined = joined_search(tree, planning, partial(plan_remainder, tree, planning))
         if joined is not None:
             return joined
-    return rest()
+    return plan_remainder(tree, planning)
 
 
 def _lift(select: exp.Select, facts: Facts) -> tuple[exp.Select, tuple[Subquery, ...]]:

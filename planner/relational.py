@@ -8,7 +8,7 @@ A search keeps its own select list: `SELECT upper(name), d FROM t ORDER BY e <=>
 `SELECT upper(name), vsql_distance FROM vsql_input_1 AS t ORDER BY vsql_ordinal`.
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -50,8 +50,8 @@ from vsql.planner.predicate import plan_predicate
 from vsql.planner.resolve import is_cte
 from vsql.planner.scope import is_standalone, named_columns, outer_names, reads_only, stored_type
 from vsql.planner.select import (
-    Lift,
     Ordering,
+    Planning,
     Single,
     native_query,
     ordering_of,
@@ -99,15 +99,26 @@ class _Inputs:
         return next((batch.outer_name for batch in batches if batch.outer == outer), None)
 
 
-def plan_remainder(
-    tree: exp.Expr, facts: Facts, settings: Mapping[str, str], lift: "Lift"
-) -> Remainder:
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """A tree that is being split: the types of its columns, and the inputs found so far."""
+
+    tree: exp.Expr
+    types: Types
+    planning: Planning
+    inputs: _Inputs
+
+    @property
+    def facts(self) -> Facts:
+        return self.planning.facts
+
+
+def plan_remainder(tree: exp.Expr, planning: Planning) -> Remainder:
     """Return the plan that runs `tree` in DuckDB over inputs made by vsql.
 
-    `lift` takes the subqueries out of a search (the planner's own entry). Raises ProgrammingError
-    (42P01, 42703) for unknown names.
+    Raises ProgrammingError (42P01, 42703) for unknown names.
     """
-    tree = tree.copy()
+    tree, facts = tree.copy(), planning.facts
     named = {folded(cte.args["alias"]) for cte in tree.find_all(exp.CTE)}
     inputs = _Inputs({*facts.tables, *facts.outside, *named})
     for select in tree.find_all(exp.Select):
@@ -119,26 +130,27 @@ def plan_remainder(
     types = relation_types(tree, facts)
     write_out_rows(tree, types)
     shown = outputs_of(tree, types) or ()
+    split = _Split(tree, types, planning, inputs)
     widening = None
     for select in list(tree.find_all(exp.Select, bfs=False)):
         found = find_widenable(select, facts)
         if found is None:
             continue
         if select is tree:
-            widening = widen(found, facts, settings, lift, inputs.add)
+            widening = widen(found, planning, inputs.add)
         else:
-            inner = inputs.add(plan_remainder(select, facts, settings, lift))
+            inner = inputs.add(plan_remainder(select, planning))
             select.replace(exp.select("*").from_(inner))
     for select in list(tree.find_all(exp.Select, bfs=True)):
         while (lateral := find_lateral_search(select, types, facts)) is not None:
-            if not _replace_lateral(lateral, tree, types, facts, settings, lift, inputs):
+            if not _replace_lateral(lateral, split):
                 break
     for select in list(tree.find_all(exp.Select)):
-        _replace_search(select, facts, settings, lift, inputs)
+        _replace_search(select, split)
     refuse_fusion(tree)
     computed = take_distances(tree, facts)
     for table in list(tree.find_all(exp.Table)):
-        _replace_table(table, tree, facts, inputs, computed)
+        _replace_table(table, split, computed)
     tree = to_duckdb(tree, types)
     sql = tree.sql(dialect="duckdb")
     parameters = tuple(dict.fromkeys(p.name for p in tree.find_all(exp.Placeholder)))
@@ -245,58 +257,46 @@ def _name_of_type(type_: exp.DataType) -> str:
         return type_name(type_).lower()
 
 
-def _replace_lateral(
-    lateral: LateralSearch,
-    tree: exp.Expr,
-    types: Types,
-    facts: Facts,
-    settings: Mapping[str, str],
-    lift: Lift,
-    inputs: _Inputs,
-) -> bool:
+def _replace_lateral(lateral: LateralSearch, split: _Split) -> bool:
     """Put a batch in the place of a lateral search; False where its outer rows can't be told."""
 
     def plan_query(query: exp.Select) -> Plan:
-        native = native_query(query, facts, settings, lift)
-        return plan_remainder(query, facts, settings, lift) if native is None else native
+        native = native_query(query, planning)
+        return plan_remainder(query, planning) if native is None else native
 
+    planning, inputs = split.planning, split.inputs
     name = folded(lateral.outer.this) if isinstance(lateral.outer, exp.Table) else ""
     shown = inputs.outer_name(name)
     if shown is None:
-        known = name in inputs.names
-        outer = None if known else outer_input(lateral, tree, types, facts, plan_query)
+        if name in inputs.names:
+            return False
+        outer = outer_input(lateral, split.tree, split.types, split.facts, plan_query)
         if outer is None:
             return False
         shown = name or lateral.outer_alias
         name = inputs.add(outer)
         put_input(lateral, name)
     outputs = _needed_outputs(lateral.single, lateral.ordering)
-    search = top_k(lateral.single, lateral.ordering, outputs, settings, ranges=False)
+    search = top_k(lateral.single, lateral.ordering, outputs, planning.settings, ranges=False)
     search = replace(search, query=exp.null())
     batch = BatchTopK(name, shown, lateral.query_column, search, lateral.ordinal)
     lateral.replace(inputs.add(batch), DISTANCE)
     return True
 
 
-def _replace_search(
-    select: exp.Select,
-    facts: Facts,
-    settings: Mapping[str, str],
-    lift: Lift,
-    inputs: _Inputs,
-) -> None:
-    single = single_table(select, facts)
+def _replace_search(select: exp.Select, split: _Split) -> None:
+    single = single_table(select, split.facts)
     if single is None or single.limit is None or not _is_search(select):
         return
-    if ordering_of(single) is None or not is_standalone(select, facts, outer_names(select)):
+    if ordering_of(single) is None or not is_standalone(select, split.facts, outer_names(select)):
         return
-    lifted_tree, subqueries = lift(select)
+    lifted_tree, subqueries = split.planning.lift(select)
     lifted = replace(single, tree=lifted_tree)
     ordering = ordering_of(lifted)
     assert ordering is not None
-    search = search_plan(lifted, ordering, _needed_outputs(lifted, ordering), settings)
-    plan = replace(search, subqueries=subqueries)
-    name = inputs.add(plan)
+    outputs = _needed_outputs(lifted, ordering)
+    search = search_plan(lifted, ordering, outputs, split.planning.settings)
+    name = split.inputs.add(replace(search, subqueries=subqueries))
     original = ordering_of(single)
     assert original is not None
     replace_distances(select, single, original, exp.column(quoted(DISTANCE)))
@@ -336,9 +336,8 @@ def replace_distances(
                 node.replace(by.copy())
 
 
-def _replace_table(
-    table: exp.Table, tree: exp.Expr, facts: Facts, inputs: _Inputs, computed: Computed
-) -> None:
+def _replace_table(table: exp.Table, split: _Split, computed: Computed) -> None:
+    facts, inputs = split.facts, split.inputs
     if isinstance(table.this, exp.Anonymous):
         _replace_function(table, table.this, inputs)
     if not isinstance(table.this, exp.Identifier):
@@ -352,7 +351,7 @@ def _replace_table(
     alias = table.args.get("alias")
     # An alias that renames the columns names all of them, in their order.
     is_renamed = alias is not None and bool(alias.args.get("columns"))
-    needed = None if is_renamed else named_columns(tree)
+    needed = None if is_renamed else named_columns(split.tree)
     kept = tuple(c.name for c in columns if needed is None or c.name in needed)
     kept = kept or tuple(c.name for c in columns[:1])
     ordinal = table.meta.get("vsql_ordinal")

@@ -45,6 +45,19 @@ from vsql.planner.system_functions import mentions_system
 
 Lift = Callable[[exp.Select], tuple[exp.Select, tuple[Subquery, ...]]]
 
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """What each query of a statement is planned with.
+
+    `settings` are the statement's own (SEARCH PARAMS); `lift` takes the subqueries out of a search.
+    """
+
+    facts: Facts
+    settings: Mapping[str, str]
+    lift: Lift
+
+
 _PLAIN_CLAUSES = frozenset(
     {
         "expressions",
@@ -206,22 +219,20 @@ def _unaliased(node: exp.Expr) -> exp.Expr:
     return inner
 
 
-def native_query(
-    tree: exp.Expr, facts: Facts, settings: Mapping[str, str], lift: Lift
-) -> Plan | None:
+def native_query(tree: exp.Expr, planning: Planning) -> Plan | None:
     """Return the native plan of a query over one table, or None where it needs DuckDB.
 
-    `lift` takes the subqueries out of it. Raises ProgrammingError for unknown columns.
+    Raises ProgrammingError for unknown columns.
     """
-    single = single_table(tree, facts)
+    single = single_table(tree, planning.facts)
     if single is None:
         return None
-    lifted, subqueries = lift(single.tree)
-    plan = native_plan(replace(single, tree=lifted), facts, settings)
+    lifted, subqueries = planning.lift(single.tree)
+    plan = native_plan(replace(single, tree=lifted), planning.settings)
     return replace(plan, subqueries=subqueries) if plan is not None and subqueries else plan
 
 
-def native_plan(single: Single, facts: Facts, settings: Mapping[str, str]) -> Plan | None:
+def native_plan(single: Single, settings: Mapping[str, str]) -> Plan | None:
     """Return the native plan of the SELECT, or None where it needs DuckDB.
 
     Raises ProgrammingError for unknown columns.

@@ -13,7 +13,7 @@ subqueries, and for grouping searches, where a row's place in its group depends 
     SELECT … FROM (SELECT DISTINCT ON (g) … FROM t ORDER BY g, e <=> :q) AS x ORDER BY … LIMIT k
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sqlglot import exp
@@ -26,7 +26,7 @@ from vsql.planner.nodes import DEPTH, DISTANCE, ORDINAL, Output, TopK, Widening
 from vsql.planner.predicate import plan_predicate
 from vsql.planner.resolve import is_cte
 from vsql.planner.scope import is_standalone, named_columns, names_of, outer_names, reads_only
-from vsql.planner.select import Lift, Ordering, Single, ordering_of, resolve_output, top_k
+from vsql.planner.select import Ordering, Planning, Single, ordering_of, resolve_output, top_k
 from vsql.planner.semi_join import semi_joins
 from vsql.planner.stars import hide_from_stars
 
@@ -218,14 +218,12 @@ def _is_first_key(node: exp.Expr, ordering: Ordering, single: Single, place: int
     return ordering.is_value(resolve_output(key.this, single), single.columns)
 
 
-def widen(
-    found: Widenable, facts: Facts, settings: Mapping[str, str], lift: Lift, add: AddInput
-) -> Widening:
+def widen(found: Widenable, planning: Planning, add: AddInput) -> Widening:
     """Put a search of the nearest rows in the place of the table; changes the tree."""
     scope, alias = found.scope, found.alias
     limit, offset = found.limit, found.offset
     synthetic = exp.select("*").from_(found.table.copy())
-    keys = semi_joins(found.scope, found.table, found.snapshot, found.alias, facts)
+    keys = semi_joins(found.scope, found.table, found.snapshot, found.alias, planning.facts)
     pushed = [*_push_down(found), *keys]
     if pushed:
         synthetic.set("where", exp.Where(this=exp.and_(*pushed, copy=False)))
@@ -235,13 +233,13 @@ def widen(
     )
     synthetic.set("order", exp.Order(expressions=[exp.Ordered(this=distance, nulls_first=False)]))
     synthetic.set("limit", exp.Limit(expression=exp.Placeholder(this=DEPTH)))
-    lifted, subqueries = lift(synthetic)
+    lifted, subqueries = planning.lift(synthetic)
     single = Single(lifted, found.snapshot, alias)
     ordering = ordering_of(single)
     assert isinstance(ordering, Ordering)
     _name_distances(found)
     outputs = _outputs(found)
-    plan = replace(top_k(single, ordering, outputs, settings), subqueries=subqueries)
+    plan = replace(top_k(single, ordering, outputs, planning.settings), subqueries=subqueries)
     name = add(plan)
     if scope is found.select:
         key = exp.column(quoted(ORDINAL), table=quoted(alias))

@@ -63,10 +63,7 @@ def write_change(connection: sqlite3.Connection, one: Change, version: int) -> N
             _remove(connection, "index_", index_id, version)
         case change.AddIndexFile(_, file):
             curve = json.dumps(
-                [
-                    [p.effort, p.depth, p.recall, p.nanoseconds, p.reorder_factor]
-                    for p in file.curve
-                ]
+                [[p.effort, p.depth, p.recall, p.nanoseconds, p.reorder_factor] for p in file.curve]
             )
             run(
                 "DELETE FROM index_file WHERE index_id = ? AND segment_id = ? AND structure = ?",
