@@ -11,7 +11,8 @@
 | the distances of sparse vectors, and how they sort | `vsql_sparsevec_l2_distance(a, b)`, … |
 | `avg(v)`, `sum(v)` | `vsql_vector_average(list(v))`, … |
 
-The `vsql_` functions are vsql's own kernels (`vsql.core.vector_functions`).
+The `vsql_` functions are vsql's own kernels (`vsql.core.vector_functions`). What makes a vector of
+text, arrays and other vectors is in `vsql.planner.vector_casts`.
 """
 
 from collections.abc import Callable
@@ -21,8 +22,7 @@ from sqlglot import exp, parse_one
 from vsql.core import sqlstate
 from vsql.core.distance import METRIC_BY_FUNCTION, Metric
 from vsql.core.errors import DataError, NotSupportedError, ProgrammingError
-from vsql.core.sparse import SparseVector, expected_dimensions
-from vsql.core.types import TEXT, VECTOR_DIMENSION_MAX, Family, SqlType
+from vsql.core.types import Family, SqlType
 from vsql.core.vector_functions import (
     SPARSE_DUCKDB,
     VECTOR_FUNCTIONS,
@@ -30,11 +30,20 @@ from vsql.core.vector_functions import (
     SparseOperation,
     VectorFunction,
 )
-from vsql.core.vector_text import parse_vector
 from vsql.planner.bind import folded, span_of
 from vsql.planner.plan import SUBQUERY_PREFIX
+from vsql.planner.vector_casts import (
+    as_vector,
+    call,
+    cast_to,
+    computed,
+    held,
+    rounded,
+    sparse_call,
+    translate_bits,
+    translate_cast,
+)
 from vsql.planner.vector_types import (
-    cast_type,
     common_type,
     dimension_of,
     sized,
@@ -88,128 +97,6 @@ def translate_vectors(tree: exp.Expr) -> exp.Expr:
     return tree
 
 
-def _call(name: str, *arguments: exp.Expr) -> exp.Anonymous:
-    return exp.Anonymous(this=name, expressions=list(arguments))
-
-
-def _cast_to(node: exp.Expr, duckdb_type: str) -> exp.Cast:
-    return exp.Cast(this=node, to=exp.DataType.build(duckdb_type, dialect="duckdb"))
-
-
-def _fixed(node: exp.Expr, type_: SqlType) -> exp.Expr:
-    """Return a node in the DuckDB type that a vector type is held in."""
-    if type_.family is Family.BIT:
-        return with_type(_cast_to(node, "BIT"), type_)
-    if type_.is_sparse:
-        return with_type(_cast_to(node, SPARSE_DUCKDB), type_)
-    size = "" if dimension_of(type_) is None else str(dimension_of(type_))
-    return with_type(_cast_to(node, f"FLOAT[{size}]"), type_)
-
-
-def _computed(operation: Operation, type_: SqlType, *arguments: exp.Expr) -> exp.Expr:
-    """Return a kernel's call that gives a vector of `type_`."""
-    call = _call(operation.function(type_.family), *arguments)
-    return with_type(call, type_) if dimension_of(type_) is None else _fixed(call, type_)
-
-
-def _sparse(operation: SparseOperation, type_: SqlType, *arguments: exp.Expr) -> exp.Expr:
-    """Return a kernel's call that gives a sparse vector, or makes a vector of one."""
-    return with_type(_call(operation.function, *arguments), type_)
-
-
-def as_vector(node: exp.Expr, beside: SqlType, operator: str) -> exp.Expr:
-    """Return an operand as a vector; text, parameters and arrays take the type of what is beside.
-
-    Raises ProgrammingError (42883) where it cannot be one.
-    """
-    inner, found = node.unnest(), type_of(node)
-    if found is not None and found.is_vector:
-        if beside.is_sparse and found.is_dense:
-            return _converted(node, SqlType(Family.SPARSEVEC), found)
-        if _kind(found) is _kind(beside):
-            return node
-    elif isinstance(inner, exp.Null):
-        return with_type(inner, beside)
-    elif isinstance(inner, exp.Literal) and inner.is_string:
-        return _of_text(inner.name, sized(beside, None))
-    elif isinstance(inner, exp.Placeholder):
-        return _fixed(with_type(inner, beside), beside)
-    elif found is None:
-        return _fixed(node, beside)
-    elif found.family is Family.ARRAY and beside.family is not Family.BIT:
-        return _of_array(node, sized(beside, None))
-    shown = [str(beside).lower(), "unknown" if found is None else str(found).lower()]
-    raise ProgrammingError(
-        f"{operator} does not take the types {' and '.join(shown)}",
-        code=sqlstate.UNDEFINED_FUNCTION,
-        span=span_of(node),
-        hint="add an explicit cast, as in '[1,2,3]'::vector",
-    )
-
-
-def _kind(type_: SqlType) -> Family:
-    """Return what a vector's family is to an operator: dense ones go with each other."""
-    return Family.VECTOR if type_.is_dense else type_.family
-
-
-def _of_text(text: str, type_: SqlType) -> exp.Expr:
-    if type_.family is Family.BIT:
-        return _of_bits(text, dimension_of(type_))
-    if type_.is_sparse:
-        return _of_sparse_text(text, dimension_of(type_))
-    numbers = parse_vector(text, type_.family)
-    wanted = dimension_of(type_)
-    if wanted is not None and len(numbers) != wanted:
-        raise expected_dimensions(wanted, len(numbers))
-    written = exp.Literal.string(f"[{','.join(map(repr, numbers))}]")
-    return _rounded(_fixed(written, SqlType(Family.VECTOR, (len(numbers),))), type_.family)
-
-
-def _of_sparse_text(text: str, wanted: int | None) -> exp.Expr:
-    vector = SparseVector.from_text(text)
-    if wanted is not None and vector.dimensions() != wanted:
-        raise expected_dimensions(wanted, vector.dimensions())
-    parts = {
-        "dimension": vector.dimensions(),
-        "indices": vector.indices(),
-        "values": vector.values(),
-    }
-    written = exp.Literal.string(repr(parts))
-    return _fixed(written, SqlType(Family.SPARSEVEC, (vector.dimensions(),)))
-
-
-def _of_bits(text: str, length: int | None) -> exp.Expr:
-    wrong = next((character for character in text if character not in "01"), None)
-    if wrong is not None:
-        raise DataError(
-            f'"{wrong}" is not a valid binary digit', code=sqlstate.INVALID_TEXT_REPRESENTATION
-        )
-    if length is not None:
-        # An explicit cast cuts, or fills with zeros, on the right.
-        text = text[:length].ljust(length, "0")
-    return _fixed(exp.Literal.string(text), SqlType(Family.BIT, (len(text),)))
-
-
-def _of_array(node: exp.Expr, type_: SqlType) -> exp.Expr:
-    inner = node.unnest()
-    dimension = len(inner.expressions) or None if isinstance(inner, exp.Array) else None
-    numbers = _cast_to(node, "DOUBLE[]")
-    if type_.is_sparse:
-        return _sparse(SparseOperation.OF_ARRAY, sized(type_, dimension), numbers)
-    return _computed(Operation.FROM_ARRAY, sized(type_, dimension), numbers)
-
-
-def _rounded(node: exp.Expr, family: Family) -> exp.Expr:
-    """Return a VECTOR's expression as one of another family."""
-    found = vector_type(node)
-    assert found is not None
-    if family is found.family:
-        return node
-    if family is Family.VECTOR:
-        return with_type(exp.Paren(this=node), SqlType(family, found.arguments))
-    return _computed(Operation.ROUND, SqlType(family, found.arguments), node)
-
-
 def _pair(
     left: exp.Expr, right: exp.Expr, beside: SqlType, operator: str
 ) -> tuple[exp.Expr, exp.Expr]:
@@ -238,26 +125,24 @@ def _function(node: exp.Expr) -> exp.Expr:
         beside = SqlType(function.family, beside.arguments)
     vectors = [as_vector(vector, beside, name) for vector in vectors]
     if function.family is not None:
-        vectors = [_rounded(vector, function.family) for vector in vectors]
+        vectors = [rounded(vector, function.family) for vector in vectors]
     if beside.is_sparse:
         return _sparse_function(function, vectors, beside)
     if function.operation is None:
         if name == "vector_dims":
-            return _cast_to(_call("len", *vectors), "INTEGER")
+            return cast_to(call("len", *vectors), "INTEGER")
         return exp.Paren(this=exp.Neg(this=_dense(Metric.INNER_PRODUCT, *vectors)))
     if function.operation is Operation.QUANTIZE:
-        return _fixed(
-            _call(function.operation.function(beside.family), *vectors), _bits(vectors[0])
-        )
+        return held(call(function.operation.function(beside.family), *vectors), _bits(vectors[0]))
     call_of = function.operation.function
     if function.operation is Operation.NORM:
-        return _call(call_of(beside.family), *vectors)
+        return call(call_of(beside.family), *vectors)
     result = vector_type(node)
     assert result is not None
-    whole = [_cast_to(number, "INTEGER") for number in others]
+    whole = [cast_to(number, "INTEGER") for number in others]
     if function.vectors == 2 and function.operation is not Operation.CONCATENATE:
         _check_same(vectors[0], vectors[1])
-    return _computed(function.operation, result, *vectors, *whole)
+    return computed(function.operation, result, *vectors, *whole)
 
 
 def _sparse_function(function: VectorFunction, vectors: list[exp.Expr], type_: SqlType) -> exp.Expr:
@@ -269,8 +154,8 @@ def _sparse_function(function: VectorFunction, vectors: list[exp.Expr], type_: S
     if len(vectors) == 2:
         return exp.Paren(this=exp.Neg(this=_dense(Metric.INNER_PRODUCT, *vectors)))
     if operation is SparseOperation.NORM:
-        return _call(operation.function, *vectors)
-    return _sparse(operation, type_, *vectors)
+        return call(operation.function, *vectors)
+    return sparse_call(operation, type_, *vectors)
 
 
 def _beside(operands: list[exp.Expr]) -> SqlType:
@@ -315,15 +200,15 @@ def _dense(metric: Metric, left: exp.Expr, right: exp.Expr) -> exp.Expr:
     sparse = common_type((vector_type(left), vector_type(right)))
     if sparse is not None and sparse.is_sparse:
         _check_same(left, right, "sparsevec dimensions")
-        return _call(_SPARSE_DISTANCES[metric].function, left, right)
+        return call(_SPARSE_DISTANCES[metric].function, left, right)
     _check_same(left, right)
     if metric is Metric.L1:
-        return _call(Operation.L1_DISTANCE.function(Family.VECTOR), left, right)
-    fixed, listed = _DISTANCES[metric]
+        return call(Operation.L1_DISTANCE.function(Family.VECTOR), left, right)
+    dense, listed = _DISTANCES[metric]
     if all(dimension_of(type_of(side)) is not None for side in (left, right)):
-        return _cast_to(_call(fixed, left, right), "DOUBLE")
-    lists = (_cast_to(left, "FLOAT[]"), _cast_to(right, "FLOAT[]"))
-    return _cast_to(_call(listed, *lists), "DOUBLE")
+        return cast_to(call(dense, left, right), "DOUBLE")
+    lists = (cast_to(left, "FLOAT[]"), cast_to(right, "FLOAT[]"))
+    return cast_to(call(listed, *lists), "DOUBLE")
 
 
 def _over_bits(metric: Metric, left: exp.Expr, right: exp.Expr) -> exp.Expr:
@@ -364,7 +249,7 @@ def _arithmetic(node: exp.Expr) -> exp.Expr:
     left, right = _pair(node.this, node.expression, beside, operator)
     if operation is not Operation.CONCATENATE:
         _check_same(left, right)
-    return _computed(operation, found, left, right)
+    return computed(operation, found, left, right)
 
 
 def _refused(node: exp.Expr) -> exp.Expr:
@@ -407,7 +292,7 @@ def _compare(node: exp.Expr, names: tuple[str, ...]) -> None:
     bits = any(t is not None and t.family is Family.BIT for t in map(type_of, sides))
     if not bits and (len(dimensions) > 1 or None in dimensions):
         for name, side in zip(names, sides, strict=True):
-            node.set(name, _cast_to(side, "FLOAT[]"))
+            node.set(name, cast_to(side, "FLOAT[]"))
 
 
 def _membership(node: exp.Expr) -> exp.Expr:
@@ -422,8 +307,8 @@ def _membership(node: exp.Expr) -> exp.Expr:
     values = [as_vector(value, sized(found, None), "IN") for value in (first, *others)]
     node.set("expressions", [exp.paren(value, copy=False) for value in values])
     if found.is_dense:
-        node.set("this", _cast_to(node.this, "FLOAT[]"))
-        node.set("expressions", [_cast_to(value, "FLOAT[]") for value in values])
+        node.set("this", cast_to(node.this, "FLOAT[]"))
+        node.set("expressions", [cast_to(value, "FLOAT[]") for value in values])
     return node
 
 
@@ -432,8 +317,8 @@ def _among(vector: exp.Expr, found: exp.Expr, duckdb_type: str) -> exp.Expr:
     return _template(
         "CASE WHEN len(b) = 0 THEN false WHEN a IS NULL THEN NULL"
         " WHEN list_contains(b, a) THEN true WHEN list_count(b) = len(b) THEN false END",
-        _cast_to(vector, duckdb_type),
-        _cast_to(found, f"{duckdb_type}[]"),
+        cast_to(vector, duckdb_type),
+        cast_to(found, f"{duckdb_type}[]"),
     )
 
 
@@ -445,9 +330,9 @@ def _values(node: exp.Expr) -> exp.Expr:
         for row in node.expressions:
             value = as_vector(row.expressions[number], type_, "VALUES")
             whole_type = dimension_of(type_) is not None or type_.is_sparse
-            fixed = value if whole_type else _cast_to(value, "FLOAT[]")
+            stored = value if whole_type else cast_to(value, "FLOAT[]")
             whole = list(row.expressions)
-            row.set("expressions", [*whole[:number], fixed, *whole[number + 1 :]])
+            row.set("expressions", [*whole[:number], stored, *whole[number + 1 :]])
     return node
 
 
@@ -492,12 +377,12 @@ def _aggregate(node: exp.Expr) -> exp.Expr:
             hint="cast it to a vector, as in avg(e::vector(100))",
         )
     operation = Operation.AVERAGE if isinstance(node, exp.Avg) else Operation.SUM
-    gathered = _call("list", node.this)
+    gathered = call("list", node.this)
     top: exp.Expr = node
     while isinstance(top.parent, exp.Filter | exp.Window) and top.parent.this is top:
         top = top.parent
     if top is node:
-        return _computed(operation, found, gathered)
+        return computed(operation, found, gathered)
     # FILTER and OVER belong to the gathering: what is around them becomes the kernel's argument.
     top.meta[_REDUCED] = operation
     return with_type(gathered, found)
@@ -505,7 +390,7 @@ def _aggregate(node: exp.Expr) -> exp.Expr:
 
 def _sort_key(node: exp.Expr) -> exp.Expr:
     """Return bytes that sort as sparse vectors do."""
-    return _call(SparseOperation.SORT_KEY.function, node)
+    return call(SparseOperation.SORT_KEY.function, node)
 
 
 def _within_group(node: exp.Expr) -> bool:
@@ -571,121 +456,7 @@ def _around_aggregate(node: exp.Expr) -> exp.Expr:
     found = vector_type(node)
     if operation is None or found is None:
         return node
-    return _computed(operation, found, node.copy())
-
-
-def _cast(node: exp.Expr) -> exp.Expr:
-    assert isinstance(node, exp.Cast)
-    wanted, found = cast_type(node.to), vector_type(node.this)
-    if wanted is None or (not wanted.is_vector and found is None):
-        return node
-    if not wanted.is_vector:
-        assert found is not None
-        return _from_vector(node, wanted, found)
-    inner = node.this.unnest()
-    if isinstance(inner, exp.Null):
-        return with_type(exp.Paren(this=_fixed(inner, wanted)), wanted)
-    if isinstance(inner, exp.Literal) and inner.is_string:
-        return _of_text(inner.name, wanted)
-    if isinstance(inner, exp.Placeholder):
-        return _fixed(with_type(inner, wanted), wanted)
-    if wanted.family is Family.BIT:
-        return _resized_bits(node, wanted, found)
-    if found is not None and found.family is not Family.BIT:
-        return _converted(node.this, wanted, found)
-    known = type_of(inner)
-    if known is not None and known.family is Family.ARRAY:
-        return _resized(_of_array(node.this, sized(wanted, None)), wanted)
-    if known is not None and known.is_string:
-        any_size = sized(wanted, None)
-        if wanted.is_sparse:
-            return _resized(_sparse(SparseOperation.PARSE, any_size, node.this), wanted)
-        return _resized(_computed(Operation.PARSE, any_size, node.this), wanted)
-    if known is None and wanted.is_sparse:
-        shown = _cast_to(node.this, "VARCHAR")
-        return _resized(_sparse(SparseOperation.PARSE, sized(wanted, None), shown), wanted)
-    if known is None:
-        if wanted.family is Family.VECTOR:
-            return _fixed(node.this, wanted)
-        whole = SqlType(Family.VECTOR, wanted.arguments)
-        return _resized(_rounded(_fixed(node.this, whole), wanted.family), wanted)
-    raise ProgrammingError(
-        f"cannot cast type {known} to {wanted.family.value.lower()}",
-        code=sqlstate.CANNOT_COERCE,
-        span=span_of(node),
-    )
-
-
-def _converted(inner: exp.Expr, wanted: SqlType, found: SqlType) -> exp.Expr:
-    if wanted.is_sparse and not found.is_sparse:
-        operation = SparseOperation.OF_VECTOR
-        return _resized(_sparse(operation, sized(wanted, dimension_of(found)), inner), wanted)
-    if found.is_sparse and not wanted.is_sparse:
-        vector = SqlType(Family.VECTOR)
-        dense = _sparse(SparseOperation.TO_VECTOR, vector, inner)
-        size = dimension_of(found)
-        if size is not None and size <= VECTOR_DIMENSION_MAX:
-            dense = _fixed(dense, sized(vector, size))
-        return _resized(_rounded(dense, wanted.family), wanted)
-    return _resized(_rounded(inner, wanted.family), wanted)
-
-
-def _resized(vector: exp.Expr, wanted: SqlType) -> exp.Expr:
-    """Return a vector in the dimension that a cast names; raises DataError where it has another."""
-    found, size = dimension_of(vector_type(vector)), dimension_of(wanted)
-    if size is None or size == found:
-        return vector
-    if found is not None:
-        raise expected_dimensions(size, found)
-    if wanted.is_sparse:
-        number = exp.Literal.number(size)
-        return _sparse(SparseOperation.CHECK_DIMENSION, wanted, vector, number)
-    return _fixed(vector, wanted)
-
-
-def _resized_bits(node: exp.Cast, wanted: SqlType, found: SqlType | None) -> exp.Expr:
-    size = dimension_of(wanted)
-    if found is not None and found.family is not Family.BIT:
-        raise ProgrammingError(
-            f"cannot cast type {found.family.value.lower()} to bit",
-            code=sqlstate.CANNOT_COERCE,
-            hint="use binary_quantize()",
-        )
-    if found is not None and dimension_of(found) == size:
-        same: exp.Expr = node.this
-        return same
-    text = _cast_to(node.this, "VARCHAR")
-    cut = _call(
-        "rpad",
-        _call("left", text, exp.Literal.number(size or 1)),
-        exp.Literal.number(size or 1),
-        exp.Literal.string("0"),
-    )
-    return _fixed(cut, wanted)
-
-
-def _from_vector(node: exp.Cast, wanted: SqlType, found: SqlType) -> exp.Expr:
-    if found.family is Family.BIT:
-        return node
-    if wanted.is_string:
-        show = SparseOperation.SHOW.function if found.is_sparse else None
-        shown = _call(show or Operation.SHOW.function(found.family), node.this)
-        return (
-            with_type(shown, TEXT)
-            if not node.to.expressions
-            else with_type(exp.Cast(this=shown, to=node.to), TEXT)
-        )
-    if wanted.family is Family.ARRAY and not found.is_sparse:
-        return with_type(exp.Cast(this=_cast_to(node.this, "FLOAT[]"), to=node.to), wanted)
-    raise ProgrammingError(
-        f"cannot cast type {found.family.value.lower()} to {wanted}",
-        code=sqlstate.CANNOT_COERCE,
-        span=span_of(node),
-    )
-
-
-def _bit_string(node: exp.Expr) -> exp.Expr:
-    return _of_bits(node.name, None)
+    return computed(operation, found, node.copy())
 
 
 _REWRITES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
@@ -693,9 +464,9 @@ _REWRITES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Anonymous: _function,
     exp.Avg: _aggregate,
     exp.Between: _between,
-    exp.BitString: _bit_string,
+    exp.BitString: translate_bits,
     exp.Case: _branches("ifs", "default"),
-    exp.Cast: _cast,
+    exp.Cast: translate_cast,
     exp.Coalesce: _branches("this", "expressions"),
     exp.Div: _refused,
     exp.DPipe: _arithmetic,
