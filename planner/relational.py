@@ -50,6 +50,7 @@ from vsql.planner.predicate import plan_predicate
 from vsql.planner.resolve import is_cte
 from vsql.planner.scope import is_standalone, named_columns, outer_names, reads_only, stored_type
 from vsql.planner.select import (
+    NUMBERED,
     Ordering,
     Planning,
     Single,
@@ -354,7 +355,7 @@ def _replace_table(table: exp.Table, split: _Split, computed: Computed) -> None:
     needed = None if is_renamed else named_columns(split.tree)
     kept = tuple(c.name for c in columns if needed is None or c.name in needed)
     kept = kept or tuple(c.name for c in columns[:1])
-    ordinal = table.meta.get("vsql_ordinal")
+    ordinal = table.meta.get(NUMBERED)
     if name in relations():
         plan: Input = SystemInput(name, kept)
     elif name in facts.outside:

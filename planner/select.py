@@ -43,6 +43,9 @@ from vsql.planner.nodes import (
 )
 from vsql.planner.system_functions import mentions_system
 
+NUMBERED = "vsql_numbered"
+"""What a table's node says of itself in its meta: the column that numbers the table's rows."""
+
 Lift = Callable[[exp.Select], tuple[exp.Select, tuple[Subquery, ...]]]
 
 
@@ -139,7 +142,7 @@ def single_table(tree: exp.Expr, facts: Facts) -> Single | None:
         return None
     source = tree.args.get("from_")
     table = source.this if source is not None else None
-    if not isinstance(table, exp.Table) or has_modifiers(table) or "vsql_ordinal" in table.meta:
+    if not isinstance(table, exp.Table) or has_modifiers(table) or NUMBERED in table.meta:
         return None
     snapshot = facts.stored(folded(table.this))
     if snapshot is None:

@@ -33,7 +33,7 @@ from vsql.planner.nodes import (
 from vsql.planner.plan import lift_subqueries, plan_query
 from vsql.planner.predicate import plan_predicate
 from vsql.planner.resolve import table_name
-from vsql.planner.select import reads_elsewhere
+from vsql.planner.select import NUMBERED, reads_elsewhere
 
 _CARRIED = "vsql_from."
 _PRESENT = "vsql_present"
@@ -309,7 +309,7 @@ def _joined(
 def _numbered(table: TableSnapshot, alias: str) -> exp.Table:
     node = exp.Table(this=exp.to_identifier(table.table.name, quoted=True))
     node.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
-    node.meta["vsql_ordinal"] = ROW
+    node.meta[NUMBERED] = ROW
     return node
 
 
