@@ -1,6 +1,7 @@
 """The interim index of growing rows: codes of the first of them, exact search over the rest."""
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,8 +15,10 @@ from vsql.core.snapshot import TableSnapshot
 from vsql.executor.context import Context
 from vsql.executor.row_mask import RowMask
 from vsql.index.codes import METRICS
-from vsql.index.growing_codes import GrowingCodes
 from vsql.storage.growing import GrowingSegment
+
+if TYPE_CHECKING:
+    from vsql.index.growing_codes import GrowingCodes
 
 # Fewer growing rows than this are searched exactly: codes would save nothing.
 INTERIM_ROWS = 1_500
@@ -60,6 +63,8 @@ def _extend(segment: GrowingSegment, column: Column, metric: Metric, threads: in
             return
         vectors = segment.vectors(column.id)
         if known is None or known.is_outgrown_by(rows):
+            from vsql.index.growing_codes import GrowingCodes
+
             growing.codes[key] = GrowingCodes(vectors, metric, threads)
             return
         # In blocks: searches go on between them.
@@ -74,7 +79,7 @@ def _extend(segment: GrowingSegment, column: Column, metric: Metric, threads: in
 
 
 def candidates(
-    codes: GrowingCodes, query: Vectors, wanted: int, mask: RowMask | None, row_count: int
+    codes: "GrowingCodes", query: Vectors, wanted: int, mask: RowMask | None, row_count: int
 ) -> Rows:
     """Return rows among which the nearest are: `wanted` by their codes, and all without codes."""
     covered = min(len(codes), row_count)

@@ -8,7 +8,7 @@ short, exact search takes over.
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,11 +26,13 @@ from vsql.executor.ranker import ranker_of
 from vsql.executor.row_mask import RowMask
 from vsql.index import registry
 from vsql.index.exact import length_of
-from vsql.index.growing_codes import GrowingCodes
 from vsql.planner.choose import AccessPath, Choice, SearchFacts, Structure, consider
 from vsql.planner.nodes import Conjunct, TopK
 from vsql.storage.growing import GrowingSegment
 from vsql.storage.segment import OpenSegment
+
+if TYPE_CHECKING:
+    from vsql.index.growing_codes import GrowingCodes
 
 # A first look at how dense the matches are around the query, before a graph takes a bitmap.
 _PROBE_ROWS = 50
@@ -313,7 +315,7 @@ def _short(distances: Distances) -> bool:
 
 
 def wanted_candidates(
-    searcher: VectorSearcher | GrowingCodes, k: int, factor: int, context: Context
+    searcher: "VectorSearcher | GrowingCodes", k: int, factor: int, context: Context
 ) -> int:
     """Return how many candidates to rank exactly: as many as the codes need, or `reorder_k`."""
     asked = int(context.settings["reorder_k"])
