@@ -39,6 +39,10 @@ class LateralSearch:
     query_column: str
     ordinal: str = INNER_ROW
 
+    def is_distance(self, node: exp.Expr) -> bool:
+        """Whether an expression is the distance that orders the rows."""
+        return _is_distance(node, self.single, self.ordering)
+
     def own_conditions(self, columns: frozenset[str]) -> list[exp.Expr]:
         """Take the conditions on the outer relation alone out of WHERE: they come before."""
         return _own_conditions(self, columns)
@@ -139,15 +143,27 @@ def _ordering(
     return Ordering(metric, inner, theirs)
 
 
+def _is_distance(node: exp.Expr, single: Single, ordering: Ordering) -> bool:
+    found = distance_of(node)
+    if found is None or found[0] is not ordering.metric:
+        return False
+    sides = [side.unnest() for side in found[1:]]
+    own = [side for side in sides if side != ordering.query]
+    return (
+        len(own) == 1
+        and isinstance(own[0], exp.Column)
+        and folded(own[0].this) == ordering.column.name
+        and qualifier(own[0]) in (None, single.alias)
+    )
+
+
 def _reads_outer(inner: exp.Expr, single: Single, ordering: Ordering) -> bool:
     """Whether the lateral query reads the outer row elsewhere than in its distance."""
     known = {column.name for column in single.columns}
     outputs = {folded(alias.args["alias"]) for alias in inner.find_all(exp.Alias)}
     for column in inner.find_all(exp.Column):
-        parent = column.parent
-        in_distance = (
-            parent is not None and distance_of(parent) is not None and column == ordering.query
-        )
+        around = column.find_ancestor(exp.Anonymous)
+        in_distance = around is not None and _is_distance(around, single, ordering)
         table = qualifier(column)
         if in_distance or isinstance(column.this, exp.Star):
             continue
@@ -180,8 +196,7 @@ def _replace_lateral(search: LateralSearch, input_name: str, distance: str) -> N
     inner, single = search.single.tree, search.single
     for output in inner.expressions:
         for node in list(output.find_all(exp.Anonymous)):
-            found = distance_of(node)
-            if found is not None and search.ordering.query in (found[1], found[2]):
+            if search.is_distance(node):
                 node.replace(_column(distance, single.alias))
     hide_from_stars(inner, {single.alias: (distance, search.ordinal)})
     inner.append("expressions", _column(search.ordinal, single.alias))

@@ -8,7 +8,7 @@ A search keeps its own select list: `SELECT upper(name), d FROM t ORDER BY e <=>
 `SELECT upper(name), vsql_distance FROM vsql_input_1 AS t ORDER BY vsql_ordinal`.
 """
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -277,7 +277,7 @@ def _replace_lateral(lateral: LateralSearch, split: _Split) -> bool:
         shown = name or lateral.outer_alias
         name = inputs.add(outer)
         put_input(lateral, name)
-    outputs = _needed_outputs(lateral.single, lateral.ordering)
+    outputs = _needed_outputs(lateral.single, lateral.is_distance)
     search = top_k(lateral.single, lateral.ordering, outputs, planning.settings, ranges=False)
     search = replace(search, query=exp.null())
     batch = BatchTopK(name, shown, lateral.query_column, search, lateral.ordinal)
@@ -295,7 +295,8 @@ def _replace_search(select: exp.Select, split: _Split) -> None:
     lifted = replace(single, tree=lifted_tree)
     ordering = ordering_of(lifted)
     assert ordering is not None
-    outputs = _needed_outputs(lifted, ordering)
+    is_distance = partial(ordering.is_value, columns=lifted.columns)
+    outputs = _needed_outputs(lifted, is_distance)
     search = search_plan(lifted, ordering, outputs, split.planning.settings)
     name = split.inputs.add(replace(search, subqueries=subqueries))
     original = ordering_of(single)
@@ -314,12 +315,12 @@ def _is_search(select: exp.Select) -> bool:
     return not any(node.find(*ACROSS_ROWS) for node in select.expressions)
 
 
-def _needed_outputs(single: Single, ordering: Ordering | Fused) -> tuple[Output, ...]:
+def _needed_outputs(single: Single, is_distance: Callable[[exp.Expr], bool]) -> tuple[Output, ...]:
     """Return the columns that the select list reads, then the distance."""
     # The distance is given: its column is not read for it.
     selected = exp.Tuple(expressions=[e.copy() for e in single.tree.expressions])
     for node in list(selected.find_all(exp.Anonymous)):
-        if ordering.is_value(node, single.columns):
+        if is_distance(node):
             node.replace(exp.null())
     needed = named_columns(selected)
     columns = [c for c in single.columns if needed is None or c.name in needed]

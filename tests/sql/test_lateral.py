@@ -228,3 +228,30 @@ def test_whole_rows_show_no_columns_of_the_plan(
     assert [c[0] for c in found.description][:1] == [c[0] for c in expected.description][:1]
     shown = [re.findall(r"'(\w+)':", repr(row)) for row in found]
     assert sorted(shown) == sorted(re.findall(r"'(\w+)':", repr(r)) for r in expected.fetchall())
+
+
+OTHER_DISTANCES = (
+    "(SELECT id, l2(e, q.v) AS d, cosine(e, q.v) AS m FROM docs ORDER BY d LIMIT 3)",
+    "(SELECT id, l2(e, q.v) + cosine(q.v, e) AS m FROM docs ORDER BY l2(e, q.v) LIMIT 3)",
+    "(SELECT id, l2(e, q.v) - l2(q.v, e) AS m FROM docs ORDER BY l2(q.v, e) LIMIT 3)",
+)
+
+
+@pytest.mark.parametrize("near", OTHER_DISTANCES)
+def test_another_distance_is_not_the_one_that_orders(
+    connection: Connection, duck: duckdb.DuckDBPyConnection, near: str
+) -> None:
+    duck.execute("CREATE OR REPLACE TEMP MACRO cosine(a, b) AS array_cosine_distance(a, b)")
+    statement = f"SELECT q.n, x.* FROM asked q CROSS JOIN LATERAL {near} x WHERE q.v IS NOT NULL"
+    ours = statement.replace("l2(", "l2_distance(").replace("cosine(", "cosine_distance(")
+    found = rounded(connection.execute(ours).fetchall())
+    assert sorted(found) == sorted(rounded(duck.execute(statement).fetchall()))
+
+
+def test_a_batch_reads_no_vectors_that_nobody_asks_for(connection: Connection) -> None:
+    statement = "SELECT q.n, x.id, x.d FROM asked q CROSS JOIN LATERAL {near} x"
+    near = NEAR[0].format(k=3).replace("l2(", "l2_distance(")
+    plan = connection.execute(f"EXPLAIN {statement.format(near=near)}").fetchall()
+    assert [s for (line,) in plan if "output" in (s := line.strip())] == [
+        "output: id, vsql_distance"
+    ]
