@@ -5,11 +5,23 @@ import re
 from collections.abc import Iterator
 
 from vsql.core import sqlstate
-from vsql.core.errors import Error, InternalError, OperationalError, ProgrammingError, Span
+from vsql.core.errors import (
+    DataError,
+    Error,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+    Span,
+)
 from vsql.grammar.operators import pieces
 
-_NAMED = (sqlstate.UNDEFINED_COLUMN, sqlstate.UNDEFINED_FUNCTION, sqlstate.AMBIGUOUS_COLUMN)
-_NAME_IN_MESSAGE = re.compile(r'column "([^"]+)"|function (\w+) does')
+_NAMED = (
+    sqlstate.UNDEFINED_COLUMN,
+    sqlstate.UNDEFINED_FUNCTION,
+    sqlstate.AMBIGUOUS_COLUMN,
+    sqlstate.UNDEFINED_TABLE,
+)
+_NAME_IN_MESSAGE = re.compile(r'(?:column|table) "([^"]+)"|function (\w+) does')
 
 
 @contextlib.contextmanager
@@ -32,6 +44,13 @@ def own_errors(text: str | None = None) -> Iterator[None]:
     except OSError as error:
         raise OperationalError(
             f"the file system refused: {error.strerror or error}", code=sqlstate.IO_ERROR
+        ) from None
+    except OverflowError as error:
+        raise DataError(
+            f"a value is beyond what Python's own types hold: {error}",
+            code=sqlstate.DATETIME_FIELD_OVERFLOW,
+            hint="dates and times reach from year 1 to 9999; fetch_arrow_table() and casts to TEXT"
+            " have no such bound",
         ) from None
     except Exception as error:  # a bug of ours
         raise InternalError(

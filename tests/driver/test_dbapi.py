@@ -324,3 +324,20 @@ def test_a_refused_statement_prints_nothing() -> None:
     run = [sys.executable, "-c", script]
     done = subprocess.run(run, capture_output=True, text=True, check=True)
     assert done.stdout + done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "DATE '99999-01-01'",
+        "TIMESTAMPTZ '0044-03-15 (BC) 00:00:00+00'",
+        "ARRAY['infinity'::date]",
+    ],
+)
+def test_dates_that_python_has_not(value: str) -> None:
+    with vsql.connect() as connection:
+        cursor = connection.execute(f"SELECT {value}")
+        with pytest.raises(vsql.DataError, match="beyond what Python") as caught:
+            cursor.fetchall()
+        assert caught.value.sqlstate == "22008"
+        assert connection.execute(f"SELECT {value}").fetch_arrow_table().num_rows == 1

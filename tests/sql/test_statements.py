@@ -116,6 +116,7 @@ def test_query(connection: Any, sql: str, rows: list[tuple[Any, ...]]) -> None:
 
 
 ERRORS: tuple[tuple[str, type[vsql.Error], str, str], ...] = (
+    ("SELECT 1 WHERE zz.id = 3", vsql.ProgrammingError, "42P01", "^^"),
     ("SELEC 1", vsql.ProgrammingError, "42601", 'did you mean "select"'),
     ("SELECT 1 FROM WHERE", vsql.ProgrammingError, "42601", "syntax error"),
     ("SELECT (1", vsql.ProgrammingError, "42601", "syntax error"),
