@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 
-from vsql.core.snapshot import TableSnapshot
+from vsql.core.protocols import Rows
 from vsql.executor.context import Context
 from vsql.executor.fields import field_of
 from vsql.executor.result import Result
@@ -16,8 +17,6 @@ from vsql.planner.nodes import JOIN_KEYS, JoinedSearch, KeyedJoin, Plan
 
 Prepare = Callable[[Plan, Context], Callable[[Context], Result]]
 _Columns = dict[str, pa.Array | pa.ChunkedArray]
-_Rows = list[int | None]
-"""Row numbers of one relation, one for each row of the join; None where there is no partner."""
 
 
 class JoinedSearchOperator:
@@ -50,17 +49,15 @@ class JoinedSearchOperator:
         searched = self._search(context).table
         assert searched is not None
         nearest: _Columns = dict(zip(searched.column_names, searched.columns, strict=True))
-        relations = [nearest]
-        rows: list[_Rows] = [list(range(searched.num_rows))]
+        relations, rows = [nearest], [np.arange(searched.num_rows)]
         for number, join in enumerate(plan.joins, 1):
             place, name = join.left
-            keys = _taken(relations[place][name], rows[place]).to_pylist()
-            names = [o.column for o in plan.outputs if o.relation == number]
-            names += [column for side, column in (j.left for j in plan.joins) if side == number]
-            found = _partners(join, names, keys, context)
-            at, partners = _matched(keys, found[join.key].to_pylist(), outer=join.outer)
-            rows = [[known[row] for row in at] for known in rows]
-            rows.append(partners)
+            keys = _taken(relations[place][name], rows[place])
+            read = {o.column for o in plan.outputs if o.relation == number}
+            read |= {column for side, column in (j.left for j in plan.joins) if side == number}
+            found = _partners(join, read, keys, context)
+            at, partners = _matched(keys, found[join.key], outer=join.outer)
+            rows = [*(known[at] for known in rows), partners]
             relations.append(found)
         count = len(rows[0])
         if plan.otherwise is not None and count < (limit or 0) == searched.num_rows:
@@ -81,34 +78,50 @@ class JoinedSearchOperator:
         return Result(f"SELECT {table.num_rows}", table, types, table.num_rows)
 
 
-def _taken(column: pa.Array | pa.ChunkedArray, rows: _Rows) -> pa.Array | pa.ChunkedArray:
-    return column.take(pa.array(rows, pa.int64()))
+def _taken(column: pa.Array | pa.ChunkedArray, rows: Rows) -> pa.Array | pa.ChunkedArray:
+    """Return the values of some rows, NULL for row -1."""
+    return column.take(pa.array(rows, mask=rows < 0))
 
 
-def _partners(join: KeyedJoin, names: list[str], keys: list[object], context: Context) -> _Columns:
+def _partners(
+    join: KeyedJoin, names: set[str], keys: pa.Array | pa.ChunkedArray, context: Context
+) -> _Columns:
     """Return the key and some columns of the rows of a table whose key is among some."""
-    table: TableSnapshot = context.table(join.table)
-    wanted = sorted({key for key in keys if key is not None}, key=str)
+    table = context.table(join.table)
+    wanted = keys.drop_null().unique().to_pylist()
     own = replace(context, parameters={**context.parameters, JOIN_KEYS: wanted})
     picked = pick(join.conjuncts, table, own) if wanted else []
     found: _Columns = {}
-    for name in (join.key, *names):
+    for name in (join.key, *sorted(names)):
         column = table.table.column(name)
-        empty = pa.array([], column.type.arrow)
-        found[name] = take_column(picked, column) if picked else empty
+        found[name] = take_column(picked, column) if picked else pa.array([], column.type.arrow)
     return found
 
 
-def _matched(keys: list[object], others: list[object], *, outer: bool) -> tuple[list[int], _Rows]:
-    """Return the places of equal keys on both sides; with `outer` every left one at least once."""
-    places: dict[object, list[int]] = {}
-    for place, key in enumerate(others):
-        places.setdefault(key, []).append(place)
-    at: list[int] = []
-    partners: _Rows = []
-    lone: _Rows = [None] if outer else []
-    for place, key in enumerate(keys):
-        found = lone if key is None else places.get(key, lone)
-        at.extend([place] * len(found))
-        partners.extend(found)
+def _matched(
+    keys: pa.Array | pa.ChunkedArray, others: pa.Array | pa.ChunkedArray, *, outer: bool
+) -> tuple[Rows, Rows]:
+    """Return the places of equal keys on both sides, -1 for no partner.
+
+    With `outer` every left place comes at least once.
+    """
+    type_ = pa.int64() if pa.types.is_integer(others.type) else others.type
+    chunks = [chunk for side in (keys, others) for chunk in _chunks(side.cast(type_))]
+    encoded = pa.chunked_array(chunks, type_).combine_chunks().dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy()
+    left, right = codes[: len(keys)], codes[len(keys) :]
+    order = right.argsort(kind="stable")
+    first = np.searchsorted(right, left, side="left", sorter=order)
+    counts = np.searchsorted(right, left, side="right", sorter=order) - first
+    counts[left < 0] = 0
+    repeats = np.maximum(counts, 1) if outer else counts
+    at = np.repeat(np.arange(len(left)), repeats)
+    nth = np.arange(len(at)) - (np.cumsum(repeats) - repeats)[at]
+    partners = np.full(len(at), -1, dtype=np.int64)
+    has_partner = counts[at] > 0
+    partners[has_partner] = order[(first[at] + nth)[has_partner]]
     return at, partners
+
+
+def _chunks(column: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
+    return column.chunks if isinstance(column, pa.ChunkedArray) else [column]

@@ -186,6 +186,27 @@ def test_what_was_just_written_is_joined() -> None:
         connection.rollback()
 
 
+def test_keys_of_any_kind_and_many_rows() -> None:
+    with vsql.connect(autocommit=True) as connection:
+        connection.execute("CREATE TABLE c (id INT PRIMARY KEY, k UUID, e VECTOR(2))")
+        connection.execute("CREATE TABLE d (k UUID PRIMARY KEY, e VECTOR(2), n DECIMAL(9, 2))")
+        for number in range(300):
+            key = f"00000000-0000-0000-0000-{number % 100:012d}"
+            connection.execute("INSERT INTO c VALUES (?, ?, ?)", (number, key, [number, 1]))
+            if number < 90:
+                connection.execute("INSERT INTO d VALUES (?, ?, 1.25)", (key, [number, 2]))
+        query = (
+            "SELECT c.id, d.e, n FROM (SELECT id, k FROM c ORDER BY e <-> '[0,0]' LIMIT 300) c"
+            " LEFT JOIN d USING (k) LIMIT 200 OFFSET 80"
+        )
+        assert connection.execute(f"EXPLAIN {query}").fetchone()[0].startswith("Joined search")
+        rows = connection.execute(query).fetchall()
+        assert [row[0] for row in rows] == list(range(80, 280))
+        assert [None if row[1] is None else int(row[1][0]) for row in rows] == [
+            number % 100 if number % 100 < 90 else None for number in range(80, 280)
+        ]
+
+
 @pytest.mark.parametrize(
     ("query", "code"),
     [
