@@ -1,20 +1,22 @@
 """Recall that is promised: every kind of index, and the planner's choice over a grid of filters.
 
-    python benchmarks/recall.py [--data FOLDER] [--generated ROWSxDIMENSION ...] [--queries N]
+    python benchmarks/recall.py [packages] [ROWSxDIMENSION ...] [--data FOLDER] [--queries N]
+                                [--kinds KIND ...]
 
 Over the packages of FOLDER (default ../shared/data; those of examples/ where it is missing), and
-over generated vectors: clusters of low intrinsic dimension. One thread, cosine, top 10 unless said
-otherwise, held-out queries, medians. Curves are beside faiss's own kinds in the same run; each path
+over generated vectors: clusters of low intrinsic dimension. Indexes are built by every core and
+searched by one; cosine, top 10 unless said otherwise, held-out queries, medians. Curves are beside faiss's own kinds in the same run; each path
 of the grid is forced in turn, and regret is the chosen path's time over that of the fastest path
 whose recall is the target's. The estimate and the actual time of a search are those of EXPLAIN
-ANALYZE, after ANALYZE MACHINE. Writes benchmarks/results/recall.md and one SVG per data set.
+ANALYZE, after ANALYZE MACHINE. Writes a page and an SVG for each data set to benchmarks/results/.
 """
 
 import argparse
+import os
 import re
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,12 +36,16 @@ TARGET = 0.95
 KINDS = {
     "HNSW": "",
     "HNSW_SQ": "WITH (sq_type = FP16)",
+    "HNSW_PQ": "",
+    "DISKANN": "",
     "SCANN": "",
     "IVF_FLAT": "",
     "IVF_SQ8": "",
     "IVF_PQ": "",
     "IVF_RABITQ": "",
 }
+GRAPHS = ("HNSW", "HNSW_SQ", "HNSW_PQ", "DISKANN")
+CORES = os.cpu_count() or 1
 EFFORTS = {"HNSW": (16, 32, 64, 128, 256), "IVF": (4, 8, 16, 32, 64, 128)}
 PATHS = ("exact", "bitmap", "scan", "postfilter")
 SHARES = (0.5, 0.1, 0.01, 0.001)
@@ -140,17 +146,26 @@ def by_sql(connection: Connection, data: Data, where: str, k: int) -> Callable[[
     return search
 
 
-def curves(connection: Connection, data: Data, truth: list[set[int]]) -> Iterator[dict[str, Any]]:
+def built(connection: Connection, kind: str, options: str = "") -> float:
+    """Create an index by all cores and return the seconds that it took."""
+    connection.execute(f"SET threads = {CORES}")
+    started = time.perf_counter()
+    connection.execute(f"CREATE INDEX i ON t USING {kind} (e vector_cosine_ops) {options}")
+    took = time.perf_counter() - started
+    connection.execute("SET threads = 1")
+    return took
+
+
+def curves(
+    connection: Connection, data: Data, truth: list[set[int]], kinds: Sequence[str]
+) -> Iterator[dict[str, Any]]:
     """Yield what each kind costs to build and what it gives, and faiss's kinds beside it."""
-    for kind, options in KINDS.items():
-        started = time.perf_counter()
-        sql = f"CREATE INDEX i ON t USING {kind} (e vector_cosine_ops) {options}"
-        connection.execute(sql)
-        built = time.perf_counter() - started
+    for kind in kinds:
+        seconds = built(connection, kind, KINDS[kind])
         ((held,),) = connection.execute(
             "SELECT bytes FROM vsql_indexes('t') WHERE metric IS NOT NULL"
         )
-        setting = "ef_search" if kind.startswith("HNSW") else "nprobe"
+        setting = "ef_search" if kind in GRAPHS else "nprobe"
         points = []
         connection.execute("SET access_path = index")
         for effort in EFFORTS["HNSW" if setting == "ef_search" else "IVF"]:
@@ -160,7 +175,7 @@ def curves(connection: Connection, data: Data, truth: list[set[int]]) -> Iterato
         for name in ("access_path", setting):
             connection.execute(f"RESET {name}")
         connection.execute("DROP INDEX i")
-        yield {"kind": kind, "seconds": built, "bytes": held, "points": points}
+        yield {"kind": kind, "seconds": seconds, "bytes": held, "points": points}
     yield from bare(data, truth)
 
 
@@ -174,11 +189,13 @@ def bare(data: Data, truth: list[set[int]]) -> Iterator[dict[str, Any]]:
         is_graph = name.endswith("HNSW")
         if is_graph:
             index.hnsw.efConstruction = 200
+        faiss.omp_set_num_threads(CORES)
         started = time.perf_counter()
         if not index.is_trained:
             index.train(data.vectors[:: max(1, rows // (64 * lists))])
         index.add(data.vectors)
-        built = time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        faiss.omp_set_num_threads(1)
         points = []
         for effort in EFFORTS["HNSW" if is_graph else "IVF"]:
             make: Any = faiss.SearchParametersHNSW if is_graph else faiss.SearchParametersIVF
@@ -191,7 +208,7 @@ def bare(data: Data, truth: list[set[int]]) -> Iterator[dict[str, Any]]:
 
             took, recall, _ = measured(search, truth)
             points.append(Point(effort, took, recall))
-        yield {"kind": name, "seconds": built, "bytes": rows * dimension * 4, "points": points}
+        yield {"kind": name, "seconds": seconds, "bytes": rows * dimension * 4, "points": points}
 
 
 def made_filters(data: Data) -> dict[str, npt.NDArray[np.bool_]]:
@@ -263,13 +280,19 @@ def ratios(connection: Connection, data: Data, where: str, k: int) -> Iterator[f
             yield float(found.group(2)) / max(float(found.group(1)), 0.001)
 
 
-def report(data: Data, folder: Path) -> list[str]:
-    """Measure one data set, write its plot, and return its part of the page."""
+def file_name(data: Data) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", data.name.lower()).strip("-")
+
+
+def report(data: Data, command: str, folder: Path, kinds: Sequence[str]) -> list[str]:
+    """Measure one data set, write its plot, and return its page."""
     filters = made_filters(data)
     connection = loaded(data, filters)
     truth = data.nearest(None, K)
     lines = [
-        f"## {data.name}",
+        f"# Recall and latency: {data.name}",
+        "",
+        f"`{command}`: built by {CORES} cores, searched by one; cosine, medians.",
         "",
         f"{len(data.queries)} queries. `us @ recall` at each effort: ef_search for graphs, nprobe"
         " for lists. vsql's figures are whole statements with rows fetched; faiss's are calls.",
@@ -277,14 +300,14 @@ def report(data: Data, folder: Path) -> list[str]:
         "| kind | build s | MB | us @ recall |",
         "|---|---|---|---|",
     ]
-    measured_kinds = list(curves(connection, data, truth))
+    measured_kinds = list(curves(connection, data, truth, kinds))
     for kind in measured_kinds:
         shown = ", ".join(f"{p.microseconds:.0f} @ {p.recall:.3f}" for p in kind["points"])
         size = kind["bytes"] / 1e6
         lines.append(f"| {kind['kind']} | {kind['seconds']:.1f} | {size:.0f} | {shown} |")
-    plot = re.sub(r"[^a-z0-9]+", "-", data.name.lower()).strip("-")
+    plot = file_name(data)
     (folder / f"recall-{plot}.svg").write_text(drawn(data.name, measured_kinds), encoding="utf-8")
-    connection.execute("CREATE INDEX i ON t USING autoindex (e vector_cosine_ops)")
+    built(connection, "autoindex")
     connection.execute("ANALYZE MACHINE")
     cells = list(grid(connection, data, filters))
     lines += [
@@ -337,6 +360,7 @@ def drawn(title: str, kinds: list[dict[str, Any]]) -> str:
         )
 
     colours = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2")
+    colours += ("#7f7f7f", "#bcbd22", "#17becf", "#000000")
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
         ' font-family="sans-serif" font-size="12">',
@@ -364,22 +388,24 @@ def drawn(title: str, kinds: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=FOLDER)
-    parser.add_argument("--generated", nargs="*", default=["1000000x128"])
+    parser.add_argument("sets", nargs="*", default=["packages", "1000000x128"])
     parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--kinds", nargs="*", choices=list(KINDS), default=list(KINDS))
     arguments = parser.parse_args()
     faiss.omp_set_num_threads(1)
     folder = ROOT / "benchmarks" / "results"
-    given = f"--generated {' '.join(arguments.generated)} --queries {arguments.queries}"
-    command = f"`python benchmarks/recall.py {given}`"
-    lines = ["# Recall and latency", "", f"{command}: one thread, cosine, medians.", ""]
-    sets: list[Callable[[], Data]] = [lambda: packages(arguments.data, arguments.queries)]
-    for written in arguments.generated:
-        rows, _, dimension = written.partition("x")
-        sets.append(lambda r=int(rows), d=int(dimension): generated(r, d, arguments.queries))
-    for make in sets:
-        lines += report(make(), folder)
-        (folder / "recall.md").write_text("\n".join(lines), encoding="utf-8")
-    print("\n".join(lines))
+    for name in arguments.sets:
+        if name == "packages":
+            data = packages(arguments.data, arguments.queries)
+        else:
+            rows, _, dimension = name.partition("x")
+            data = generated(int(rows), int(dimension), arguments.queries)
+        command = f"python benchmarks/recall.py {name} --queries {arguments.queries}"
+        if arguments.kinds != list(KINDS):
+            command += f" --kinds {' '.join(arguments.kinds)}"
+        page = "\n".join(report(data, command, folder, arguments.kinds))
+        (folder / f"recall-{file_name(data)}.md").write_text(page, encoding="utf-8")
+        print(page, flush=True)
 
 
 if __name__ == "__main__":
