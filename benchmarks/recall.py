@@ -5,10 +5,11 @@
 
 Over the packages of FOLDER (default ../shared/data; those of examples/ where it is missing), and
 over generated vectors: clusters of low intrinsic dimension. Indexes are built by every core and
-searched by one; cosine, top 10 unless said otherwise, held-out queries, medians. Curves are beside faiss's own kinds in the same run; each path
-of the grid is forced in turn, and regret is the chosen path's time over that of the fastest path
-whose recall is the target's. The estimate and the actual time of a search are those of EXPLAIN
-ANALYZE, after ANALYZE MACHINE. Writes a page and an SVG for each data set to benchmarks/results/.
+searched by one; cosine, top 10 unless said otherwise, held-out queries, medians. Curves are beside
+faiss's own kinds in the same run; each path of the grid is forced in turn, and regret is the chosen
+path's time over that of the fastest path whose recall is the target's. The estimate and the actual
+time of a search are those of EXPLAIN ANALYZE, after ANALYZE MACHINE. Writes a page and an SVG for
+each data set to benchmarks/results/.
 """
 
 import argparse

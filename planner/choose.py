@@ -151,8 +151,9 @@ class _Searches:
         found = effort_for(self.structure.curve, depth, self.target)
         return None if found is None else (found[0], found[1] * self.facts.slowness)
 
-    def choice(self, path: AccessPath, effort: int, nanoseconds: float, depth: float) -> Choice:
-        factor = _reorder_factor(self.structure.curve, depth)
+    def choice(self, path: AccessPath, effort: int, nanoseconds: float) -> Choice:
+        # That of k, however deep a filter makes the search go: its matches may all be near.
+        factor = _reorder_factor(self.structure.curve, self.facts.k)
         return Choice(path, self.structure.name, effort, nanoseconds, reorder_factor=factor)
 
     def refuse(self, path: AccessPath, reason: str) -> Choice:
@@ -174,7 +175,7 @@ def _index(searches: _Searches) -> Choice:
     found = searches.at(searches.facts.k)
     if found is None:
         return searches.refuse(AccessPath.INDEX, "the target recall is beyond its curve")
-    return searches.choice(AccessPath.INDEX, *found, searches.facts.k)
+    return searches.choice(AccessPath.INDEX, *found)
 
 
 def _bitmap(searches: _Searches) -> Choice:
@@ -187,7 +188,7 @@ def _bitmap(searches: _Searches) -> Choice:
     effort, cost = found
     probe = searches.at(facts.k)
     cost += _PROBE_SEARCHES * (probe[1] if probe else cost)
-    return searches.choice(AccessPath.BITMAP, effort, cost + facts.mask_nanoseconds, _depth(facts))
+    return searches.choice(AccessPath.BITMAP, effort, cost + facts.mask_nanoseconds)
 
 
 def _scan(searches: _Searches) -> Choice:
@@ -198,7 +199,7 @@ def _scan(searches: _Searches) -> Choice:
     if found is None:
         return searches.refuse(AccessPath.SCAN, "the target recall is beyond its curve")
     effort, cost = found
-    choice = searches.choice(AccessPath.SCAN, effort, cost + facts.mask_nanoseconds, _depth(facts))
+    choice = searches.choice(AccessPath.SCAN, effort, cost + facts.mask_nanoseconds)
     if searches.forced_effort:
         return choice
     share = _densest_share(searches.structure.curve, facts.k, _depth(facts), searches.target)
@@ -220,7 +221,7 @@ def _postfilter(searches: _Searches) -> Choice:
     effort, cost = found
     # The predicate is evaluated over few rows, where the call is what it costs.
     cost += facts.machine.constant(RELATIONAL_CALL)
-    return searches.choice(AccessPath.POSTFILTER, effort, cost, depth)
+    return searches.choice(AccessPath.POSTFILTER, effort, cost)
 
 
 def _depth(facts: SearchFacts) -> float:
