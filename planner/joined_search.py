@@ -7,7 +7,7 @@ and equalities of one column each is left to it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sqlglot import exp
 
@@ -139,8 +139,7 @@ def _over_table(
     ordered.set("this", key.copy())
     alone.set("order", exp.Order(expressions=[ordered]))
     alone.set("limit", tree.args["limit"].copy())
-    lifted, subqueries = planning.lift(alone)
-    searched = Single(lifted, snapshot, alias)
+    searched = Single(alone, snapshot, alias)
     ordering = ordering_of(searched)
     if not isinstance(ordering, Ordering):
         return None
@@ -155,7 +154,7 @@ def _over_table(
     read |= {column for number, column in (join.left for join in joins) if number == 0}
     columns = tuple(Output(c.name, c.type, c.name) for c in table.columns if c.name in read)
     shown = (*columns, Output(DISTANCE, DOUBLE, None))
-    search = replace(top_k(searched, ordering, shown, planning.settings), subqueries=subqueries)
+    search = top_k(searched, ordering, shown, planning.settings)
     otherwise = None if all(join.outer for join in joins) else rest()
     return JoinedSearch(search, joins, outputs, single.limit, otherwise=otherwise)
 

@@ -74,11 +74,10 @@ def measure(
 ) -> tuple[tuple[CurvePoint, ...], float]:
     """Return the curve of a structure, and the nanoseconds of one exact distance by row number.
 
-    `vectors` is as in the column; `valid_rows`
-    are those that are not NULL, None for all. Depths are 10, 100 and 1000, bounded by the rows;
-    recall is after exact ranking of the candidates, as the executor does it, and the lower of two
-    kinds of queries; nanoseconds are the median per query on one thread, with that ranking.
-    The choice of queries depends on `seed` alone.
+    `vectors` is as in the column; `valid_rows` are those that are not NULL, None for all. Depths
+    are 10, 100 and 1000, bounded by the rows; recall is after exact ranking of the candidates, as
+    the executor does it, and the lower of two kinds of queries; nanoseconds are the median per
+    query on one thread, with that ranking. The choice of queries depends on `seed` alone.
     """
     rows = np.arange(len(vectors), dtype=np.int64) if valid_rows is None else valid_rows
     if not len(rows):
