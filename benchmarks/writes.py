@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from packages import FOLDER, ROOT, matrix, packages_file
 
 import vsql
+from vsql.driver.connection import Connection
 
 DIMENSION = 64
 
@@ -123,67 +124,106 @@ def large_table(folder: str, rows: int, say: Callable[[str], None]) -> None:
     connection.close()
 
 
+SEARCH = "SELECT id FROM t ORDER BY e <=> ? LIMIT 10"
+
+
+def latency(connection: Connection, queries: Any, truth: list[set[int]]) -> tuple[float, float]:
+    """Return the median microseconds and the mean recall of top-10 searches."""
+    spent, hits = [], 0
+    connection.execute(SEARCH, (queries[0],)).fetchall()
+    for query, wanted in zip(queries, truth, strict=True):
+        started = time.perf_counter_ns()
+        found = connection.execute(SEARCH, (query,)).fetchall()
+        spent.append(time.perf_counter_ns() - started)
+        hits += len({row[0] for row in found} & wanted)
+    return statistics.median(spent) / 1e3, hits / (10 * len(queries))
+
+
+def nearest(connection: Connection, queries: Any) -> list[set[int]]:
+    """Return the true top 10 of each query, as the table is now."""
+    connection.execute("SET access_path = exact")
+    found = [{row[0] for row in connection.execute(SEARCH, (query,))} for query in queries]
+    connection.execute("SET access_path = auto")
+    return found
+
+
+def searched_table(folder: str, dimension: int, **settings: Any) -> Connection:
+    connection = vsql.connect(folder, autocommit=True, background="off", **settings)
+    connection.execute(f"CREATE TABLE t (id BIGINT PRIMARY KEY, n INT, e VECTOR({dimension}))")
+    return connection
+
+
 def searches(folder: str, say: Callable[[str], None]) -> None:
     vectors = matrix(pq.read_table(packages_file(FOLDER), columns=["embedding"]))
-    dimension = vectors.shape[1]
     rows = len(vectors) - min(6_000, len(vectors) // 4)
-    connection = vsql.connect(f"{folder}/search.vsql", autocommit=True, background="off")
-    connection.execute(f"CREATE TABLE t (id BIGINT PRIMARY KEY, n INT, e VECTOR({dimension}))")
-    connection.register("source", _table(vectors[:rows], 0))
-    connection.execute("INSERT INTO t SELECT * FROM source")
+    connection = searched_table(f"{folder}/search.vsql", vectors.shape[1])
+    write(connection, "INSERT", vectors[:rows], 0)
     connection.execute("CREATE INDEX ON t (e vector_cosine_ops)")
     queries = vectors[np.random.default_rng(2).choice(rows, 200, replace=False)]
-    sql = "SELECT id FROM t ORDER BY e <=> ? LIMIT 10"
-
-    def latency() -> tuple[float, float]:
-        spent, hits = [], 0
-        connection.execute(sql, (queries[0],)).fetchall()
-        for query in queries:
-            started = time.perf_counter_ns()
-            found = connection.execute(sql, (query,)).fetchall()
-            spent.append(time.perf_counter_ns() - started)
-            hits += len({row[0] for row in found} & truth[query.tobytes()])
-        return statistics.median(spent) / 1e3, hits / (10 * len(queries))
-
-    truth: dict[bytes, set[int]] = {}
-
-    def measure_truth() -> None:
-        connection.execute("SET access_path = exact")
-        for query in queries:
-            found = connection.execute(sql, (query,)).fetchall()
-            truth[query.tobytes()] = {row[0] for row in found}
-        connection.execute("SET access_path = auto")
-
     say("")
     say("| top 10 | us | recall | ratio to sealed |\n|---|---|---|---|")
-    base = 0.0
+    base, _ = latency(connection, queries, nearest(connection, queries))
+
+    def line(what: str, found: tuple[float, float]) -> None:
+        say(f"| {what} | {found[0]:.0f} | {found[1]:.3f} | {found[0] / base:.2f} |")
+
+    line("sealed", latency(connection, queries, nearest(connection, queries)))
+    connection.execute("DELETE FROM t WHERE n % 10 = 3")
+    truth = nearest(connection, queries)
+    line("10 % deleted", latency(connection, queries, truth))
+    line("during OPTIMIZE", _during_optimize(folder, lambda: latency(connection, queries, truth)))
+    line("after OPTIMIZE", latency(connection, queries, truth))
     growing = min(5_000, len(vectors) - rows)
-    for what, sql_before in (
-        ("sealed", None),
-        ("10 % deleted", "DELETE FROM t WHERE n % 10 = 3"),
-        ("during OPTIMIZE", "during"),
-        ("after OPTIMIZE", None),
-        (f"{growing:,} rows growing", "grow"),
-    ):
-        if sql_before == "grow":
-            for start in range(0, growing, 500):
-                stop = min(start + 500, growing)
-                connection.register(
-                    "more", _table(vectors[rows + start : rows + stop], rows + start)
-                )
-                connection.execute("INSERT INTO t SELECT * FROM more")
-        elif sql_before == "during":
-            measure_truth()
-            micros, recall = _during_optimize(folder, latency)
-            say(f"| {what} | {micros:.0f} | {recall:.3f} | {micros / base:.2f} |")
-            continue
-        elif sql_before is not None:
-            connection.execute(sql_before)
-        measure_truth()
-        micros, recall = latency()
-        base = base or micros
-        say(f"| {what} | {micros:.0f} | {recall:.3f} | {micros / base:.2f} |")
+    for start in range(rows, rows + growing, 500):
+        write(connection, "INSERT", vectors[start : min(start + 500, rows + growing)], start)
+    truth = nearest(connection, queries)
+    line(f"{growing:,} rows growing beside them", latency(connection, queries, truth))
     connection.close()
+    growing_alone(folder, vectors[:50_000], queries[:100], say)
+    churned(folder, vectors[:20_000], queries[:100], say)
+
+
+def growing_alone(folder: str, vectors: Any, queries: Any, say: Callable[[str], None]) -> None:
+    """Compare a table that grows, none of its rows sealed, with the same rows sealed."""
+    connection = searched_table(f"{folder}/alone.vsql", vectors.shape[1], seal_rows=10**8)
+    connection.execute("CREATE INDEX ON t (e vector_cosine_ops)")
+    for start in range(0, len(vectors), 5_000):
+        write(connection, "INSERT", vectors[start : start + 5_000], start)
+    truth = nearest(connection, queries)
+    growing = latency(connection, queries, truth)
+    connection.execute("FLUSH")
+    sealed = latency(connection, queries, truth)
+    say(
+        f"\n{len(vectors):,} rows, none of them sealed: {growing[0]:.0f} us at recall"
+        f" {growing[1]:.3f}; sealed {sealed[0]:.0f} us at {sealed[1]:.3f}; ratio"
+        f" {growing[0] / sealed[0]:.2f}"
+    )
+    connection.close()
+
+
+def churned(folder: str, vectors: Any, queries: Any, say: Callable[[str], None]) -> None:
+    """Upsert a whole table ten times over, and compare it, compacted, with a fresh one."""
+    connection = searched_table(f"{folder}/churned.vsql", vectors.shape[1])
+    connection.execute("CREATE INDEX ON t (e vector_cosine_ops)")
+    found = {}
+    for turn in range(11):
+        for start in range(0, len(vectors), 2_000):
+            write(connection, "UPSERT", vectors[start : start + 2_000], start)
+        if turn in (0, 10):
+            connection.execute("OPTIMIZE TABLE t FULL")
+            found[turn] = latency(connection, queries, nearest(connection, queries))
+    fresh, after = found[0], found[10]
+    say(
+        f"\n{len(vectors):,} rows, fresh: {fresh[0]:.0f} us at recall {fresh[1]:.3f}; upserted ten"
+        f" times over and compacted {after[0]:.0f} us at {after[1]:.3f}; ratio"
+        f" {after[0] / fresh[0]:.2f}"
+    )
+    connection.close()
+
+
+def write(connection: Connection, verb: str, vectors: Any, first: int) -> None:
+    connection.register("more", _table(vectors, first))
+    connection.execute(f"{verb} INTO t SELECT * FROM more")
 
 
 def _during_optimize(
