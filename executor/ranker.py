@@ -27,4 +27,4 @@ def ranker_of(context: Context, segment: OpenSegment, column: Column, metric: Me
 def _made(segment: OpenSegment, column: Column, metric: Metric) -> Ranker:
     if column.type.is_sparse:
         return SparseRanker(metric, segment.sparse_rows(column.id))
-    return ExactRanker(metric, segment.vectors(column.id))
+    return ExactRanker(metric, segment.vectors(column.id), segment.scattered_vectors(column.id))

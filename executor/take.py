@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vsql.core.protocols import Rows
+from vsql.core.scattered import are_scattered
 from vsql.core.schema import Column, Table
 from vsql.executor.context import column_of
 from vsql.executor.fields import field_of
@@ -81,12 +82,22 @@ def take_column(
     """Return one column of the picked rows, one segment after the other, then put in `order`."""
     chunks = []
     for part in picked:
-        array = column_of(part.segment, column)
-        chunks.append(array if part.rows is None else array.take(from_numpy(part.rows)))
+        if part.rows is None:
+            chunks.append(column_of(part.segment, column))
+        else:
+            chunks.append(_taken(part.segment, part.rows, column))
     if len(chunks) == 1:
         return chunks[0] if order is None else chunks[0].take(from_numpy(order))
     whole = pa.chunked_array(chunks, type=column.type.arrow)
     return whole if order is None else whole.combine_chunks().take(from_numpy(order))
+
+
+def _taken(segment: OpenSegment, rows: Rows, column: Column) -> pa.Array:
+    if are_scattered(len(rows), segment.row_count):
+        array = segment.scattered(column.id, column.type.arrow)
+    else:
+        array = column_of(segment, column)
+    return array.take(from_numpy(rows))
 
 
 def take_outputs(

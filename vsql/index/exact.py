@@ -15,6 +15,7 @@ import numpy.typing as npt
 from vsql.core.dense import floats, widen
 from vsql.core.distance import Metric
 from vsql.core.protocols import Floats, Rows, Vectors
+from vsql.core.scattered import are_scattered
 from vsql.index.openmp import use_threads
 
 Lengths = npt.NDArray[Any]
@@ -138,23 +139,36 @@ class ExactRanker:
     """Exact distances from queries to the vectors of one segment; safe to share among threads.
 
     `vectors` is (rows, dimension) as `vsql.core.dense` stores them, C-contiguous; for HAMMING and
-    JACCARD (rows, bytes) uint8.
+    JACCARD (rows, bytes) uint8. `scattered` are the same, through a mapping that doesn't read ahead
+    where few rows are read.
     Values: L2 is Euclidean, INNER_PRODUCT is negated, COSINE is 1 - cos and NaN for a zero
     vector; cosines are clamped to [-1, 1], as pgvector does.
     """
 
-    __slots__ = ("_inverse_lengths", "_vectors", "_vectors_pointer", "dimension", "metric")
+    __slots__ = (
+        "_inverse_lengths",
+        "_is_float",
+        "_pointers",
+        "_scattered",
+        "_vectors",
+        "dimension",
+        "metric",
+    )
 
-    def __init__(self, metric: Metric, vectors: Vectors) -> None:
+    def __init__(self, metric: Metric, vectors: Vectors, scattered: Vectors | None = None) -> None:
+        scattered = vectors if scattered is None else scattered
         assert vectors.ndim == 2 and vectors.flags.c_contiguous, vectors.shape
         assert (vectors.dtype == np.uint8) == metric.over_bits, (vectors.dtype, metric)
         self.metric = metric
         self.dimension = vectors.shape[1]
         self._vectors = vectors
-        self._vectors_pointer = _pointer(vectors) if vectors.dtype == np.float32 else None
+        self._scattered = scattered
+        self._is_float = vectors.dtype == np.float32
+        if self._is_float:
+            self._pointers = _pointer(vectors), _pointer(scattered)
         self._inverse_lengths = KeptLengths(
             len(vectors),
-            lambda rows: _inverse(norms(vectors if rows is None else vectors[rows])),
+            lambda rows: _inverse(norms(vectors if rows is None else self._source(rows)[rows])),
         )
 
     def __len__(self) -> int:
@@ -170,7 +184,7 @@ class ExactRanker:
 
         `rows` holds valid row numbers, int64, C-contiguous.
         """
-        if self._vectors_pointer is None or self.metric is Metric.L1:
+        if not self._is_float or self.metric is Metric.L1:
             return self._by_block(query, rows)
         # All rows too: a distance is the same whatever asks for it, and BLAS rounds otherwise.
         if rows is None:
@@ -185,10 +199,10 @@ class ExactRanker:
         count = rows.shape[0]
         long_way = count < _SHORTCUT_ROWS or k * 4 > count
         long_way |= self.metric is Metric.COSINE and not self._inverse_lengths.none_is_zero
-        if long_way or self._vectors_pointer is None or self.metric not in _MEASURED_BY_PRODUCT:
+        if long_way or not self._is_float or self.metric not in _MEASURED_BY_PRODUCT:
             return top_k(self.distances(query, rows), rows, k)
         scores = np.empty(count, dtype=np.float32)
-        self._call(_inner_products, scores, query, self._vectors_pointer, rows)
+        self._call(_inner_products, scores, query, self._vectors_pointer(count), rows)
         length = 1.0
         if self.metric is Metric.COSINE:
             np.multiply(scores, self._inverse_lengths.of(rows), out=scores)
@@ -249,7 +263,7 @@ class ExactRanker:
     def _distances_of_each(self, queries: Vectors, rows: Rows) -> Floats:
         """Return distances from each query to its own rows, NaN for row -1."""
         distances = np.full(rows.shape, np.nan, dtype=np.float32)
-        if self._vectors_pointer is None or self.metric is Metric.L1:
+        if not self._is_float or self.metric is Metric.L1:
             for number, own in enumerate(rows):
                 count = int((own >= 0).sum())
                 distances[number, :count] = self.distances(queries[number], own[:count])
@@ -258,7 +272,7 @@ class ExactRanker:
         function(
             _pointer(distances),
             _pointer(queries),
-            self._vectors_pointer,
+            self._vectors_pointer(rows.size),
             _pointer(rows),
             self.dimension,
             len(queries),
@@ -277,11 +291,20 @@ class ExactRanker:
         distances[rows < 0] = np.nan
         return distances
 
+    def _source(self, rows: Rows | None) -> Vectors:
+        """Return what vectors of some rows, or all, are read from."""
+        few = rows is not None and are_scattered(len(rows), len(self._vectors))
+        return self._scattered if few else self._vectors
+
+    def _vectors_pointer(self, rows: int) -> object:
+        """Return where the float32 vectors are read from, so many of them."""
+        return self._pointers[are_scattered(rows, len(self._vectors))]
+
     def _by_row_number(self, query: Vectors, rows: Rows) -> Floats:
         # The hot path of every indexed search: each numpy call costs as much as ten distances.
         result = np.empty(rows.shape[0], dtype=np.float32)
         function = _squared_distances if self.metric is Metric.L2 else _inner_products
-        self._call(function, result, query, self._vectors_pointer, rows)
+        self._call(function, result, query, self._vectors_pointer(rows.shape[0]), rows)
         return self._finished(result, query, rows)
 
     def _call(
@@ -318,8 +341,9 @@ class ExactRanker:
         result = np.empty(count, dtype=np.float32)
         parts = blocks(count, self.dimension, _WIDENED_BYTES)
         wide = np.empty((parts[0][1] if parts else 0, self.dimension), dtype=np.float32)
+        source = self._source(rows)
         for start, end in parts:
-            block = self._vectors[start:end] if rows is None else self._vectors[rows[start:end]]
+            block = source[start:end] if rows is None else source[rows[start:end]]
             widen(block, wide[: end - start])
             self._measure(result[start:end], prepared, wide[: end - start])
         return result if self.metric is Metric.L1 else self._finished(result, prepared, rows)
@@ -336,8 +360,9 @@ class ExactRanker:
     def _over_bits(self, query: Vectors, rows: Rows | None) -> Floats:
         count = len(self._vectors) if rows is None else len(rows)
         result = np.empty(count, dtype=np.float32)
+        source = self._source(rows)
         for start, end in blocks(count, self.dimension):
-            block = self._vectors[start:end] if rows is None else self._vectors[rows[start:end]]
+            block = source[start:end] if rows is None else source[rows[start:end]]
             result[start:end] = self._bits_apart(query, block)
         return result
 
@@ -361,9 +386,10 @@ class ExactRanker:
         lengths = norms(queries)
         rounding = 2.0**-23 * (16.0 + math.sqrt(self.dimension))
         largest = 0.0
+        source = self._source(rows)
         for start, end in blocks(count, max(self.dimension, len(queries))):
             numbers = np.arange(start, end) if rows is None else rows[start:end]
-            block = self._vectors[start:end] if rows is None else self._vectors[numbers]
+            block = source[start:end] if rows is None else source[numbers]
             stored = floats(block)
             largest = max(largest, float(norms(stored).max()))
             with np.errstate(over="ignore", invalid="ignore"):

@@ -212,6 +212,10 @@ class GrowingSegment:
             self._columns[column_id] = known
         return known
 
+    def scattered(self, column_id: int, arrow_type: pa.DataType) -> pa.Array:
+        """Return the same: it is in memory."""
+        return self.column(column_id, arrow_type)
+
     def reader(self, column_id: int, type_: SqlType) -> ReadFew:
         """Return what reads the values of few rows of a column."""
         known = self._readers.get(column_id)
@@ -222,6 +226,10 @@ class GrowingSegment:
     def vectors(self, column_id: int) -> Vectors:
         """Return a view of a vector column, (rows, dimension); for BIT (rows, bytes)."""
         return self.growing.vectors(self._table, self._column(column_id), self.row_count)
+
+    def scattered_vectors(self, column_id: int) -> Vectors:
+        """Return the same: it is in memory."""
+        return self.vectors(column_id)
 
     def sparse_rows(self, column_id: int) -> SparseRows:
         """Return a view of a column of sparse vectors; a NULL is a row without values."""

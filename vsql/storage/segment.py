@@ -16,6 +16,7 @@ from vsql.core.sparse import SparseRows
 from vsql.core.types import SqlType
 from vsql.storage.few_values import ReadFew, few_reader
 from vsql.storage.path_values import PathValues, ShreddedPaths
+from vsql.storage.segment_file import Opened
 
 Vectors = npt.NDArray[Any]
 Located = tuple[int, int, Rows]
@@ -48,11 +49,17 @@ class OpenSegment(Protocol):
     def column(self, column_id: int, arrow_type: pa.DataType) -> pa.Array:
         """Return a column; NULLs of that type where the rows were written before it existed."""
 
+    def scattered(self, column_id: int, arrow_type: pa.DataType) -> pa.Array:
+        """Return the same, to be read here and there: the system doesn't read ahead."""
+
     def reader(self, column_id: int, type_: SqlType) -> ReadFew:
         """Return what reads the values of few rows of a column, which is kept with the segment."""
 
     def vectors(self, column_id: int) -> Vectors:
         """Return a view of a vector column, (rows, dimension); for BIT (rows, bytes)."""
+
+    def scattered_vectors(self, column_id: int) -> Vectors:
+        """Return the same, to be read here and there: the system doesn't read ahead."""
 
     def sparse_rows(self, column_id: int) -> SparseRows:
         """Return a view of a column of sparse vectors; a NULL is a row without values."""
@@ -73,10 +80,11 @@ class SealedSegment:
     is_growing = False
 
     def __init__(
-        self, facts: SegmentFacts, batch: pa.RecordBatch, live: Bits | None, table: Table
+        self, facts: SegmentFacts, opened: Opened, live: Bits | None, table: Table
     ) -> None:
         self.facts: SegmentFacts | None = facts
-        self.batch = batch
+        self.batch = opened.batch
+        self._scattered = opened.scattered
         self.live = live
         self.id = facts.id
         self.row_count = facts.row_count
@@ -84,6 +92,7 @@ class SealedSegment:
         self._table = table
         self._paths: ShreddedPaths | None = None
         self._arrays: dict[int, pa.Array] = {}
+        self._scattered_arrays: dict[int, pa.Array] = {}
         self._readers: dict[int, ReadFew] = {}
         self._vectors: dict[int, Vectors] = {}
         self._bits: dict[int, Bits | None] = {}
@@ -100,8 +109,18 @@ class SealedSegment:
         """Return what reads the values of few rows of a column."""
         known = self._readers.get(column_id)
         if known is None:
-            known = self._readers[column_id] = few_reader(self.column(column_id, type_.arrow))
+            known = self._readers[column_id] = few_reader(self.scattered(column_id, type_.arrow))
         return known
+
+    def scattered(self, column_id: int, arrow_type: pa.DataType) -> pa.Array:
+        """Return a column to pick few rows from; what the file lacks in that type is in memory."""
+        array = self._scattered_arrays.get(column_id)
+        if array is None:
+            array = stored_column(self._scattered, column_id)
+            if array is None or array.type != arrow_type:
+                array = self.column(column_id, arrow_type)
+            self._scattered_arrays[column_id] = array
+        return array
 
     def vectors(self, column_id: int) -> Vectors:
         """Return a vector column as a numpy view."""
@@ -109,6 +128,10 @@ class SealedSegment:
         if view is None:
             view = self._vectors[column_id] = vectors_of(self._vector_array(column_id))
         return view
+
+    def scattered_vectors(self, column_id: int) -> Vectors:
+        """Return a vector column to pick few rows from."""
+        return vectors_of(self.scattered(column_id, self._vector_type(column_id)))
 
     def sparse_rows(self, column_id: int) -> SparseRows:
         """Return a column of sparse vectors as numpy views."""
@@ -121,8 +144,10 @@ class SealedSegment:
         return self._bits[column_id]
 
     def _vector_array(self, column_id: int) -> pa.Array:
-        type_ = next(c.type for c in self._table.columns if c.id == column_id)
-        return self.column(column_id, type_.arrow)
+        return self.column(column_id, self._vector_type(column_id))
+
+    def _vector_type(self, column_id: int) -> pa.DataType:
+        return next(c.type.arrow for c in self._table.columns if c.id == column_id)
 
     def shredded(self, column_id: int, pointer: str) -> PathValues | None:
         """Return a JSON path that the file keeps in columns, None where it does not."""
@@ -152,17 +177,24 @@ def column_of_batch(
     batch: pa.RecordBatch, table: Table, column_id: int, arrow_type: pa.DataType
 ) -> pa.Array:
     """Return a column of a batch in today's type; its initial value where the batch lacks it."""
-    wanted = str(column_id).encode()
-    for number, field in enumerate(batch.schema):
-        if field.metadata is not None and field.metadata.get(b"vsql:column_id") == wanted:
-            array = batch.column(number)
-            # A column whose type was widened since is read in today's type.
-            return array if array.type == arrow_type else array.cast(arrow_type)
+    array = stored_column(batch, column_id)
+    if array is not None:
+        # A column whose type was widened since is read in today's type.
+        return array if array.type == arrow_type else array.cast(arrow_type)
     column = next((c for c in table.columns if c.id == column_id), None)
     if column is None or column.initial is None:
         return pa.nulls(batch.num_rows, arrow_type)
     one = decode_value(column.initial)
     return one.take(pa.array([0] * batch.num_rows, pa.int64())).cast(arrow_type)
+
+
+def stored_column(batch: pa.RecordBatch, column_id: int) -> pa.Array | None:
+    """Return a column of a batch as it was written, None where the batch lacks it."""
+    wanted = str(column_id).encode()
+    for number, field in enumerate(batch.schema):
+        if field.metadata is not None and field.metadata.get(b"vsql:column_id") == wanted:
+            return batch.column(number)
+    return None
 
 
 def encode_value(array: pa.Array) -> str:

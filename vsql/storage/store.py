@@ -82,7 +82,7 @@ class Store:
         self._objects: dict[str, Any] = {}
         self._mapped: dict[str, Any] = {}
         self.structures = ByteCache(NO_LIMIT)
-        self._batches: dict[str, pa.RecordBatch] = {}
+        self._batches: dict[str, segment_file.Opened] = {}
         self._sealed_segments: dict[int, tuple[SegmentFacts, Table, SealedSegment]] = {}
         self._opened: dict[int, tuple[TableSnapshot, tuple[OpenSegment, ...]]] = {}
         self.growings = Growings()
@@ -123,15 +123,16 @@ class Store:
         """Return one segment as it was written, for a look at the past; nothing of it is kept."""
         if facts.name is None:
             return Growing().view(table, (facts,), read)
-        batch = self._batches.get(facts.name)
-        if batch is None:
-            batch = self._read(facts)
-        return SealedSegment(facts, batch, None, table)
+        opened = self._batches.get(facts.name)
+        if opened is None:
+            opened = self._read(facts)
+        return SealedSegment(facts, opened, None, table)
 
-    def _read(self, facts: SegmentFacts) -> pa.RecordBatch:
+    def _read(self, facts: SegmentFacts) -> segment_file.Opened:
         assert facts.name is not None
         if self.root is None:
-            return self._objects[facts.name]
+            batch = self._objects[facts.name]
+            return segment_file.Opened(batch, batch)
         return segment_file.read(self.root / facts.name, facts.row_count)
 
     def _sealed(self, facts: SegmentFacts, table: Table) -> SealedSegment:
@@ -139,11 +140,11 @@ class Store:
         if known is not None and known[0] is facts and known[1] is table:
             return known[2]
         assert facts.name is not None
-        batch = self._batches.get(facts.name)
-        if batch is None:
-            batch = self._read(facts)
-            self._batches[facts.name] = batch
-        segment = SealedSegment(facts, batch, live_bits([facts]), table)
+        opened = self._batches.get(facts.name)
+        if opened is None:
+            opened = self._read(facts)
+            self._batches[facts.name] = opened
+        segment = SealedSegment(facts, opened, live_bits([facts]), table)
         self._sealed_segments[facts.id] = (facts, table, segment)
         return segment
 
@@ -196,7 +197,7 @@ class Store:
     def holdings(self) -> tuple[list[pa.RecordBatch], list[Any], list[Any]]:
         """Return what is open: segments, index structures in memory, and those that are mapped."""
         with self._lock:
-            batches = list(self._batches.values())
+            batches = [opened.batch for opened in self._batches.values()]
             others = [o for o in self._objects.values() if not isinstance(o, pa.RecordBatch)]
             return batches, [*others, *self.structures.values()], list(self._mapped.values())
 
