@@ -1,14 +1,16 @@
 """Exact distances against formulas written out in double precision."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from vsql.core.dense import floats, stored
 from vsql.core.distance import Metric
-from vsql.core.protocols import Vectors
+from vsql.core.protocols import Rows, Vectors
 from vsql.core.types import DENSE, Family
-from vsql.index.exact import ExactRanker, norms, top_k
+from vsql.index.exact import ExactRanker, KeptLengths, norms, top_k
 
 NUMERIC = (Metric.L2, Metric.INNER_PRODUCT, Metric.COSINE, Metric.L1)
 BITS = (Metric.HAMMING, Metric.JACCARD)
@@ -108,6 +110,38 @@ def test_batches_far_from_the_origin_keep_the_true_nearest() -> None:
     for number in range(20):
         best, _ = top_k(ranker.distances(vectors[number], rows), rows, 5)
         assert found[number].tolist() == best.tolist()
+
+
+def test_lengths_are_measured_once_and_only_of_rows_that_are_asked_for() -> None:
+    lengths = np.arange(1_000.0)
+    asked: list[Any] = []
+
+    def measure(rows: Rows | None) -> Any:
+        asked.append(None if rows is None else rows.tolist())
+        return lengths.copy() if rows is None else lengths[rows]
+
+    kept = KeptLengths(len(lengths), measure)
+    for start in range(1, 400, 20):
+        wanted = np.arange(start, start + 40)
+        assert kept.of(wanted).tolist() == wanted.tolist()
+        assert kept.none_is_zero
+    assert [row for rows in asked for row in rows] == list(range(1, 421))
+    assert kept.of(np.array([5, 0])).tolist() == [5, 0]
+    assert not kept.none_is_zero
+    # Who asks for many has them all computed, after which nothing is left to measure.
+    assert kept.of(np.arange(500, 600)).tolist() == list(range(500, 600))
+    assert kept.of(np.array([999])).tolist() == [999]
+    assert kept.of(None).tolist() == lengths.tolist()
+    assert asked[-2:] == [[0], None]
+
+
+def test_few_rows_are_read_where_nothing_is_read_ahead() -> None:
+    vectors = np.zeros((1_000, 4), dtype=np.float32)
+    ranker = ExactRanker(Metric.L2, vectors, scattered=vectors + np.float32(1))
+    query = np.zeros(4, dtype=np.float32)
+    assert ranker.distances(query, np.arange(10)).tolist() == [2.0] * 10
+    assert ranker.distances(query, np.arange(500)).tolist() == [0.0] * 500
+    assert ranker.distances(query).tolist() == [0.0] * 1_000
 
 
 def test_many_blocks() -> None:

@@ -27,7 +27,9 @@ _WIDENED_BYTES = 2 * 1024 * 1024
 """Working memory of vectors widened to float32, small enough to be read from the cache again."""
 
 _NORMS_SHARE = 0.05
-"""Of the rows ranked so far, when computing every norm once pays."""
+"""Of all rows, when a search that ranks so many computes every norm."""
+
+_UNKNOWN = -1
 
 _FEW = 128
 """Sorting so few costs less than finding the k-th first."""
@@ -105,34 +107,54 @@ def top_k(distances: Floats, rows: Rows, k: int) -> tuple[Rows, Floats]:
 
 
 class KeptLengths:
-    """What a metric needs of the lengths of rows; those of all rows are computed once.
+    """What a metric needs of the lengths of rows, none negative; each is computed once.
 
-    The first searches of a process rank few rows, and must not read the whole column for it: that
-    waits until a share of them has been asked for. `measure` computes them of some rows, or all.
-    `none_is_zero` says that all are known, and none of them is 0.
+    Searches rank few rows, and must not read the whole column for these: where memory is shorter
+    than the column, that drops the pages that searches need. Who asks for many reads them anyway.
+    `measure` computes them of some rows, or all. `none_is_zero` says so of all computed so far.
     """
 
-    __slots__ = ("_asked", "_known", "_measure", "_total", "none_is_zero")
+    __slots__ = ("_all", "_measure", "_some", "_total", "none_is_zero")
 
     def __init__(self, total: int, measure: Callable[[Rows | None], Lengths]) -> None:
         self._total = total
         self._measure = measure
-        self._known: Lengths | None = None
-        self._asked = 0
-        self.none_is_zero = False
+        self._all: Lengths | None = None
+        self._some: Lengths | None = None
+        self.none_is_zero = True
 
     def of(self, rows: Rows | None) -> Lengths:
         """Return one number for each of some rows, or all."""
-        known = self._known
+        known = self._all
         if known is None:
-            if rows is not None:
-                self._asked += len(rows)
-                if self._asked < self._total * _NORMS_SHARE:
-                    return self._measure(rows)
+            if rows is not None and len(rows) < self._total * _NORMS_SHARE:
+                return self._of_few(rows)
             known = self._measure(None)
-            self.none_is_zero = bool((known != 0).all())
-            self._known = known
+            self._note_zeros(known)
+            self._all, self._some = known, None
         return known if rows is None else known.take(rows)
+
+    def _of_few(self, rows: Rows) -> Lengths:
+        """Compute what is not known yet; threads beside each other write the same."""
+        some = self._some
+        if some is None:
+            measured = self._measure(rows)
+            self._note_zeros(measured)
+            some = np.full(self._total, _UNKNOWN, dtype=measured.dtype)
+            some[rows] = measured
+            self._some = some
+            return measured
+        found = some.take(rows)
+        places = (found == _UNKNOWN).nonzero()[0]
+        if len(places):
+            measured = self._measure(rows[places])
+            self._note_zeros(measured)
+            found[places] = measured
+            some[rows[places]] = measured
+        return found
+
+    def _note_zeros(self, measured: Lengths) -> None:
+        self.none_is_zero = self.none_is_zero and bool((measured != 0).all())
 
 
 class ExactRanker:
@@ -198,14 +220,16 @@ class ExactRanker:
         """
         count = rows.shape[0]
         long_way = count < _SHORTCUT_ROWS or k * 4 > count
-        long_way |= self.metric is Metric.COSINE and not self._inverse_lengths.none_is_zero
         if long_way or not self._is_float or self.metric not in _MEASURED_BY_PRODUCT:
+            return top_k(self.distances(query, rows), rows, k)
+        inverse = self._inverse_lengths.of(rows) if self.metric is Metric.COSINE else None
+        if inverse is not None and not self._inverse_lengths.none_is_zero:
             return top_k(self.distances(query, rows), rows, k)
         scores = np.empty(count, dtype=np.float32)
         self._call(_inner_products, scores, query, self._vectors_pointer(count), rows)
         length = 1.0
-        if self.metric is Metric.COSINE:
-            np.multiply(scores, self._inverse_lengths.of(rows), out=scores)
+        if inverse is not None:
+            np.multiply(scores, inverse, out=scores)
             length = length_of(query)
         # Descending by product, where NaN must not come first.
         np.negative(scores, out=scores)
