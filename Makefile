@@ -3,6 +3,7 @@
 # make crash  300 kills of a writing process    make stress      threads and processes for a minute
 # make fuzz   broken statements for 5 minutes   make conformance  suites that others wrote
 # make bench-recall  kinds of index and filters: packages, a million generated vectors, an hour
+# make bench-memory  search within a memory limit (needs control groups), five minutes
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +12,7 @@ STAMP := $(VENV)/.installed
 KILLS ?= 300
 STAMP_FAST := $(VENV)-fast/.installed
 
-.PHONY: demo test lint types imports unit test-fast bench bench-recall conformance crash stress fuzz format clean
+.PHONY: demo test lint types imports unit test-fast bench bench-recall bench-memory conformance crash stress fuzz format clean
 
 demo: $(STAMP_DEMO)
 	$(BIN)/vsql demo
@@ -45,6 +46,9 @@ bench: $(STAMP)
 
 bench-recall: $(STAMP)
 	$(BIN)/python benchmarks/recall.py
+
+bench-memory: $(STAMP)
+	$(BIN)/python benchmarks/memory.py
 
 conformance: $(STAMP)
 	$(BIN)/python -m tests.conformance.report

@@ -108,11 +108,17 @@ def generated(rows: int, dimension: int, count: int) -> Data:
 
 
 def loaded(data: Data, filters: dict[str, npt.NDArray[np.bool_]]) -> Connection:
-    """Return a database with the vectors, and a flag for each filter."""
+    """Return a database in memory with the vectors, and a flag for each filter."""
     connection = vsql.connect(autocommit=True, threads=1, background="off")
+    ingest(connection, data, filters)
+    return connection
+
+
+def ingest(connection: Connection, data: Data, filters: dict[str, npt.NDArray[np.bool_]]) -> None:
+    """Make table t of the vectors `e`, in one segment, and a flag for each filter."""
     rows, dimension = data.vectors.shape
-    flags = ", ".join(f"{name} BOOLEAN" for name in filters)
-    connection.execute(f"CREATE TABLE t (id BIGINT PRIMARY KEY, {flags}, e VECTOR({dimension}))")
+    flags = "".join(f"{name} BOOLEAN, " for name in filters)
+    connection.execute(f"CREATE TABLE t (id BIGINT PRIMARY KEY, {flags}e VECTOR({dimension}))")
     connection.execute(f"SET segment_rows = {rows}")
     flat = pa.array(data.vectors.ravel())
     columns = {
@@ -122,7 +128,6 @@ def loaded(data: Data, filters: dict[str, npt.NDArray[np.bool_]]) -> Connection:
     }
     connection.cursor().adbc_ingest("t", pa.table(columns), "append")
     connection.execute("FLUSH")
-    return connection
 
 
 def measured(search: Callable[[int], list[Any]], truth: list[set[int]]) -> tuple[float, float, int]:
