@@ -7,7 +7,11 @@ from vsql.executor.context import Context
 from vsql.index.exact import ExactRanker
 from vsql.index.sparse_exact import SparseRanker
 from vsql.storage.growing import GrowingSegment
+from vsql.storage.memory_size import memory_bytes
 from vsql.storage.segment import OpenSegment
+
+# A column that takes more of the memory than this shares it with too much else.
+_KEPT_SHARE = 0.25
 
 
 def ranker_of(context: Context, segment: OpenSegment, column: Column, metric: Metric) -> Ranker:
@@ -27,4 +31,10 @@ def ranker_of(context: Context, segment: OpenSegment, column: Column, metric: Me
 def _made(segment: OpenSegment, column: Column, metric: Metric) -> Ranker:
     if column.type.is_sparse:
         return SparseRanker(metric, segment.sparse_rows(column.id))
-    return ExactRanker(metric, segment.vectors(column.id), segment.scattered_vectors(column.id))
+    vectors = segment.vectors(column.id)
+    return ExactRanker(
+        metric,
+        vectors,
+        segment.scattered_vectors(column.id),
+        kept_in_memory=vectors.nbytes <= _KEPT_SHARE * memory_bytes(),
+    )

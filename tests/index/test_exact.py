@@ -112,6 +112,19 @@ def test_batches_far_from_the_origin_keep_the_true_nearest() -> None:
         assert found[number].tolist() == best.tolist()
 
 
+def test_all_lengths_are_measured_once_some_were_asked_for() -> None:
+    asked: list[Any] = []
+
+    def measure(rows: Rows | None) -> Any:
+        asked.append(None if rows is None else rows.tolist())
+        return np.ones(1_000 if rows is None else len(rows))
+
+    kept = KeptLengths(1_000, measure)
+    for _ in range(9):
+        kept.of(np.arange(10))
+    assert asked == [list(range(10)), None]
+
+
 def test_lengths_are_measured_once_and_only_of_rows_that_are_asked_for() -> None:
     lengths = np.arange(1_000.0)
     asked: list[Any] = []
@@ -120,7 +133,7 @@ def test_lengths_are_measured_once_and_only_of_rows_that_are_asked_for() -> None
         asked.append(None if rows is None else rows.tolist())
         return lengths.copy() if rows is None else lengths[rows]
 
-    kept = KeptLengths(len(lengths), measure)
+    kept = KeptLengths(len(lengths), measure, kept_in_memory=False)
     for start in range(1, 400, 20):
         wanted = np.arange(start, start + 40)
         assert kept.of(wanted).tolist() == wanted.tolist()

@@ -27,7 +27,7 @@ _WIDENED_BYTES = 2 * 1024 * 1024
 """Working memory of vectors widened to float32, small enough to be read from the cache again."""
 
 _NORMS_SHARE = 0.05
-"""Of all rows, when a search that ranks so many computes every norm."""
+"""Of all rows, when computing every norm once pays."""
 
 _UNKNOWN = -1
 
@@ -109,15 +109,21 @@ def top_k(distances: Floats, rows: Rows, k: int) -> tuple[Rows, Floats]:
 class KeptLengths:
     """What a metric needs of the lengths of rows, none negative; each is computed once.
 
-    Searches rank few rows, and must not read the whole column for these: where memory is shorter
-    than the column, that drops the pages that searches need. Who asks for many reads them anyway.
-    `measure` computes them of some rows, or all. `none_is_zero` says so of all computed so far.
+    The first searches of a process rank few rows, and must not read the whole column for these:
+    that waits until a share of them has been asked for. Where the column is not `kept_in_memory`,
+    reading all of it would drop the pages that searches need: there it waits for who asks for many
+    at once. `measure` computes them of some rows, or all. `none_is_zero` says so of all computed so
+    far.
     """
 
-    __slots__ = ("_all", "_measure", "_some", "_total", "none_is_zero")
+    __slots__ = ("_all", "_asked", "_kept", "_measure", "_some", "_total", "none_is_zero")
 
-    def __init__(self, total: int, measure: Callable[[Rows | None], Lengths]) -> None:
+    def __init__(
+        self, total: int, measure: Callable[[Rows | None], Lengths], *, kept_in_memory: bool = True
+    ) -> None:
         self._total = total
+        self._kept = kept_in_memory
+        self._asked = 0
         self._measure = measure
         self._all: Lengths | None = None
         self._some: Lengths | None = None
@@ -127,8 +133,10 @@ class KeptLengths:
         """Return one number for each of some rows, or all."""
         known = self._all
         if known is None:
-            if rows is not None and len(rows) < self._total * _NORMS_SHARE:
-                return self._of_few(rows)
+            if rows is not None:
+                self._asked = (self._asked if self._kept else 0) + len(rows)
+                if self._asked < self._total * _NORMS_SHARE:
+                    return self._of_few(rows)
             known = self._measure(None)
             self._note_zeros(known)
             self._all, self._some = known, None
@@ -162,7 +170,7 @@ class ExactRanker:
 
     `vectors` is (rows, dimension) as `vsql.core.dense` stores them, C-contiguous; for HAMMING and
     JACCARD (rows, bytes) uint8. `scattered` are the same, through a mapping that doesn't read ahead
-    where few rows are read.
+    where few rows are read; `kept_in_memory` says that memory has room for all of them.
     Values: L2 is Euclidean, INNER_PRODUCT is negated, COSINE is 1 - cos and NaN for a zero
     vector; cosines are clamped to [-1, 1], as pgvector does.
     """
@@ -177,7 +185,14 @@ class ExactRanker:
         "metric",
     )
 
-    def __init__(self, metric: Metric, vectors: Vectors, scattered: Vectors | None = None) -> None:
+    def __init__(
+        self,
+        metric: Metric,
+        vectors: Vectors,
+        scattered: Vectors | None = None,
+        *,
+        kept_in_memory: bool = True,
+    ) -> None:
         scattered = vectors if scattered is None else scattered
         assert vectors.ndim == 2 and vectors.flags.c_contiguous, vectors.shape
         assert (vectors.dtype == np.uint8) == metric.over_bits, (vectors.dtype, metric)
@@ -191,6 +206,7 @@ class ExactRanker:
         self._inverse_lengths = KeptLengths(
             len(vectors),
             lambda rows: _inverse(norms(vectors if rows is None else self._source(rows)[rows])),
+            kept_in_memory=kept_in_memory,
         )
 
     def __len__(self) -> int:
