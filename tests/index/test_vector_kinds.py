@@ -1,5 +1,6 @@
 """Every vector kind under every metric it supports, at odd sizes, against exact search."""
 
+import time
 from itertools import permutations
 from pathlib import Path
 from threading import Thread
@@ -468,6 +469,21 @@ def test_calibration_asks_lists_of_rows_for_one_query_at_a_time(
     monkeypatch.setattr(row_lists.RowLists, "search", counted)
     measure(searcher, vectors, Metric.L2, shape=Shape.ROWS)
     assert 0 < max(answered) <= len(vectors)
+
+
+def test_waiting_for_others_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = clusters(40, 8)
+    searcher = build(faiss_lists.SCANN, vectors, Metric.L2)
+    search = faiss_lists.Lists.search
+    waits = 0.002
+
+    def late(*arguments: Any) -> Rows:
+        time.sleep(waits)
+        return search(*arguments)
+
+    monkeypatch.setattr(faiss_lists.Lists, "search", late)
+    curve, _ = measure(searcher, vectors, Metric.L2, shape=Shape.LISTS)
+    assert max(point.nanoseconds for point in curve) < waits * 1e9
 
 
 @pytest.mark.parametrize("kind", [faiss_lists.SCANN, faiss_hnsw.HNSW], ids=lambda kind: kind.name)
