@@ -61,6 +61,31 @@ class _Sample:
     nearest: Rows
 
 
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A structure, what ranks its candidates exactly, and which rows are valid, None for all."""
+
+    searcher: VectorSearcher
+    ranker: ExactRanker
+    shape: Shape
+    valid: Bits | None
+
+    def run(self, sample: _Sample, wanted: int, effort: int) -> tuple[float, list[int]]:
+        """Return mean recall and the nanoseconds of single searches at one effort."""
+        depth = sample.nearest.shape[1]
+        times: list[int] = []
+        hits = 0
+        for number, own_row in enumerate(sample.own_rows):
+            query = sample.queries[number : number + 1]
+            start = time.thread_time_ns()
+            candidates = wanted + int(own_row >= 0)
+            rows = self.searcher.search(query, candidates, effort, self.valid)[0]
+            found = _ranked(self.ranker, query[0], rows[rows != own_row], depth)
+            times.append(time.thread_time_ns() - start)
+            hits += len(np.intersect1d(found, sample.nearest[number], assume_unique=True))
+        return hits / sample.nearest.size, times
+
+
 # Squares of large numbers are infinite, as faiss has them.
 @np.errstate(over="ignore", invalid="ignore")
 def measure(
@@ -90,6 +115,7 @@ def measure(
     samples = _samples(ranker, vectors, rows, QUERIES, depths[-1], random)
     queries = samples[0].queries
     valid = None if valid_rows is None else bits_of(valid_rows, len(vectors))
+    measured = _Measured(searcher, ranker, shape, valid)
     exact = exact_nanoseconds(ranker, queries[0], rows, random)
     dearest = exact * len(rows) if len(rows) >= _MANY_ROWS else math.inf
     points: list[CurvePoint] = []
@@ -103,7 +129,7 @@ def measure(
             _Sample(one.queries[:count], one.own_rows[:count], one.nearest[:count, :depth])
             for one in samples
         ]
-        points += _curve(searcher, ranker, fewer, depth, shape, valid, dearest)
+        points += _curve(measured, fewer, depth, dearest)
     return tuple(points), exact
 
 
@@ -117,7 +143,7 @@ def reorder_factor(searcher: VectorSearcher, vectors: Vectors, metric: Metric) -
     depth = min(DEPTHS[0], len(rows))
     random = np.random.default_rng(0)
     samples = _samples(ranker, vectors, rows, _REORDER_QUERIES, depth, random)
-    return _reorder_factor(searcher, ranker, samples, depth, Shape.LISTS, None)
+    return _reorder_factor(_Measured(searcher, ranker, Shape.LISTS, None), samples, depth)
 
 
 def _samples(
@@ -213,24 +239,19 @@ def _directions(vectors: Vectors, metric: Metric) -> Floats:
 
 
 def _curve(
-    searcher: VectorSearcher,
-    ranker: ExactRanker,
-    samples: list[_Sample],
-    depth: int,
-    shape: Shape,
-    valid: Bits | None,
-    dearest: float,
+    measured: _Measured, samples: list[_Sample], depth: int, dearest: float
 ) -> list[CurvePoint]:
     """Return one point per effort, until recall is complete or exact search is cheaper."""
-    factor = _reorder_factor(searcher, ranker, samples, depth, shape, valid)
+    searcher = measured.searcher
+    factor = _reorder_factor(measured, samples, depth)
     wanted = factor * searcher.candidates(depth)
     points: list[CurvePoint] = []
     for place, effort in enumerate(searcher.efforts):
         following = searcher.efforts[place + 1 : place + 2]
-        if shape is Shape.GRAPH and following and following[0] <= wanted:
+        if measured.shape is Shape.GRAPH and following and following[0] <= wanted:
             # A graph looks at no fewer vectors than it is asked for: the next effort is the same.
             continue
-        runs = [_run(searcher, ranker, sample, wanted, effort, valid) for sample in samples]
+        runs = [measured.run(sample, wanted, effort) for sample in samples]
         recall = min(recall for recall, _ in runs)
         nanoseconds = float(statistics.median(took for _, times in runs for took in times))
         points.append(CurvePoint(effort, depth, recall, nanoseconds, factor))
@@ -239,30 +260,22 @@ def _curve(
     return points
 
 
-def _reorder_factor(
-    searcher: VectorSearcher,
-    ranker: ExactRanker,
-    samples: list[_Sample],
-    depth: int,
-    shape: Shape,
-    valid: Bits | None,
-) -> int:
+def _reorder_factor(measured: _Measured, samples: list[_Sample], depth: int) -> int:
     """Return how many times as many candidates as usual hold the top `depth`.
 
     How much codes of a length blur depends on the vectors: of clusters with few dimensions of their
     own, codes of 2 bits had half the top 10 among the 50 first.
     """
-    usual, most = searcher.candidates(depth), searcher.efforts[-1]
+    usual, most = measured.searcher.candidates(depth), measured.searcher.efforts[-1]
     if usual < _BLURRED_CANDIDATES * depth:
         return 1
-    limit = most if shape is Shape.GRAPH else len(ranker)
-    tried = [factor for factor in _REORDER_FACTORS if factor * usual <= limit]
+    limit = most if measured.shape is Shape.GRAPH else len(measured.ranker)
+    few = [_first(sample) for sample in samples]
     best, found = 0.0, 1
-    for factor in tried:
-        recall = min(
-            _run(searcher, ranker, _first(sample), factor * usual, most, valid)[0]
-            for sample in samples
-        )
+    for factor in _REORDER_FACTORS:
+        if factor * usual > limit:
+            break
+        recall = min(measured.run(sample, factor * usual, most)[0] for sample in few)
         if recall > best + _REORDER_GAIN:
             best, found = recall, factor
         if recall >= _REORDER_RECALL:
@@ -273,28 +286,6 @@ def _reorder_factor(
 def _first(sample: _Sample) -> _Sample:
     few = slice(_REORDER_QUERIES)
     return _Sample(sample.queries[few], sample.own_rows[few], sample.nearest[few])
-
-
-def _run(
-    searcher: VectorSearcher,
-    ranker: ExactRanker,
-    sample: _Sample,
-    wanted: int,
-    effort: int,
-    valid: Bits | None,
-) -> tuple[float, list[int]]:
-    """Return mean recall and the nanoseconds of single searches at one effort."""
-    depth = sample.nearest.shape[1]
-    times: list[int] = []
-    hits = 0
-    for number, own_row in enumerate(sample.own_rows):
-        query = sample.queries[number : number + 1]
-        start = time.thread_time_ns()
-        rows = searcher.search(query, wanted + int(own_row >= 0), effort, valid)[0]
-        found = _ranked(ranker, query[0], rows[rows != own_row], depth)
-        times.append(time.thread_time_ns() - start)
-        hits += len(np.intersect1d(found, sample.nearest[number], assume_unique=True))
-    return hits / sample.nearest.size, times
 
 
 def _ranked(ranker: ExactRanker, query: Vectors, rows: Rows, depth: int) -> Rows:
