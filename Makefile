@@ -2,7 +2,7 @@
 # make bench  benchmarks beside bare libraries  make test-fast   the tests with sqlglot's compiled build
 # make crash  300 kills of a writing process    make stress      threads and processes for a minute
 # make fuzz   broken statements for 5 minutes   make conformance  suites that others wrote
-# make bench-recall  kinds of index and filters: packages, a million generated vectors, an hour
+# make bench-recall  kinds of index and filters: packages, a million generated vectors, half an hour
 # make bench-memory  search within a memory limit (needs control groups), five minutes
 PYTHON ?= python3
 VENV := .venv
