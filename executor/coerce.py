@@ -280,6 +280,7 @@ def _cast(array: pa.Array, column: Column, first_row: int) -> pa.Array:
     try:
         return array.cast(arrow)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        # Arrow doesn't tell which row it can't convert, nor read all that PostgreSQL does.
         return _scalars(array.to_pylist(), column, first_row)
 
 

@@ -528,6 +528,7 @@ def _calculate(kernel: str, left: Datum, right: Datum) -> pa.Array:
 
 
 def _guarded(kernel: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a kernel; what it refuses becomes an error of vsql's, with the types that it got."""
     try:
         return kernel(*arguments)
     except pa.ArrowNotImplementedError as error:

@@ -89,8 +89,9 @@ class Lists:
 
         queries = self._rotated(queries)
         probes = min(max(effort, 1), self._probing.total)
-        if bitmap is None:
-            parameters = self._scratch.parameters(probes, None)
+        # Of a single list there is nothing to choose, and no rows to count for it.
+        if bitmap is None or self._probing.total == 1:
+            parameters = self._scratch.parameters(probes, bitmap)
             return search(self._index, queries, k, parameters, self._scratch)
         return self._scanned(queries, k, self._probing.matching(queries, probes, bitmap), bitmap)
 
