@@ -28,7 +28,8 @@ from vsql.executor.values import count_of
 from vsql.index import registry
 from vsql.index.exact import norms
 from vsql.planner.choose import AccessPath
-from vsql.planner.nodes import BatchTopK, TopK
+from vsql.planner.nodes import TopK
+from vsql.planner.relational_nodes import BatchTopK
 from vsql.storage.segment import OpenSegment, vectors_of
 
 # More lists than any structure has.

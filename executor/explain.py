@@ -18,7 +18,9 @@ from vsql.executor.search import search_facts
 from vsql.executor.values import count_of
 from vsql.planner.choose import Choice, SearchFacts, consider
 from vsql.planner.explain import explain
-from vsql.planner.nodes import BatchTopK, Fusion, Remainder, TopK
+from vsql.planner.nodes import TopK
+from vsql.planner.relational_nodes import BatchTopK, Remainder
+from vsql.planner.search_nodes import Fusion
 
 DEFAULT_LIMIT = 10
 

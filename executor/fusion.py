@@ -24,7 +24,8 @@ from vsql.executor.take import Picked, PickedRows
 from vsql.executor.topk import TopKOperator, order_of
 from vsql.executor.values import count_of, query_vector, value_of
 from vsql.planner.fusion import NORMS
-from vsql.planner.nodes import Fusion, TopK
+from vsql.planner.nodes import TopK
+from vsql.planner.search_nodes import Fusion
 from vsql.storage.segment import OpenSegment
 
 _RANK_CONSTANT = 60

@@ -18,8 +18,8 @@ from vsql.executor.context import Context
 from vsql.executor.values import value_of
 from vsql.grammar.parse import parse_expression
 from vsql.planner.bind import is_constant
-from vsql.planner.nodes import InsertRows
 from vsql.planner.write import is_default
+from vsql.planner.write_nodes import InsertRows
 
 
 def rows_of_values(

@@ -12,7 +12,8 @@ from vsql.core.snapshot import SegmentFacts, TableSnapshot
 from vsql.executor.context import Context, column_of
 from vsql.executor.frame import Frame
 from vsql.executor.open_index import open_index
-from vsql.planner.nodes import Conjunct, IndexCondition, PathCondition, PatternCondition
+from vsql.planner.nodes import Conjunct
+from vsql.planner.scan_nodes import IndexCondition, PathCondition, PatternCondition
 from vsql.storage.segment import OpenSegment
 
 # Beyond this share of the rows, building a mask from row numbers costs more than a kernel.

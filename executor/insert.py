@@ -23,8 +23,9 @@ from vsql.executor.take import Picked, from_numpy, take_column
 from vsql.executor.values import value_of
 from vsql.executor.written import Written
 from vsql.planner.bind import is_constant
-from vsql.planner.nodes import EXCLUDED, Conflict, InsertRows, Remainder
+from vsql.planner.relational_nodes import Remainder
 from vsql.planner.write import is_default
+from vsql.planner.write_nodes import EXCLUDED, Conflict, InsertRows
 
 
 def insert(plan: InsertRows, parameter_sets: Sequence[dict[str, Any]], context: Context) -> Written:

@@ -10,12 +10,12 @@ from vsql.core.protocols import Rows
 from vsql.executor.context import Context
 from vsql.executor.fields import field_of
 from vsql.executor.result import Result
+from vsql.executor.run import prepare
 from vsql.executor.scan import pick
 from vsql.executor.take import take_column
 from vsql.executor.values import count_of
-from vsql.planner.nodes import JOIN_KEYS, JoinedSearch, KeyedJoin, Plan
+from vsql.planner.search_nodes import JOIN_KEYS, JoinedSearch, KeyedJoin
 
-Prepare = Callable[[Plan, Context], Callable[[Context], Result]]
 _Columns = dict[str, pa.Array | pa.ChunkedArray]
 
 
@@ -25,9 +25,8 @@ class JoinedSearchOperator:
     Once the nearest rows had too few partners, the plan that looks for more runs from the start.
     """
 
-    def __init__(self, plan: JoinedSearch, prepare: Prepare, context: Context) -> None:
+    def __init__(self, plan: JoinedSearch, context: Context) -> None:
         self._plan = plan
-        self._prepare = prepare
         self._search = prepare(plan.source, context)
         self._other: Callable[[Context], Result] | None = None
 
@@ -38,7 +37,7 @@ class JoinedSearchOperator:
             if found is not None:
                 return found
             assert self._plan.otherwise is not None
-            self._other = self._prepare(self._plan.otherwise, context)
+            self._other = prepare(self._plan.otherwise, context)
         return self._other(context)
 
     def _joined(self, context: Context) -> Result | None:

@@ -21,7 +21,7 @@ from vsql.core.protocols import Comparison, Condition, Rows, ScalarSearcher
 from vsql.executor.frame import Frame
 from vsql.executor.remainder import Relational
 from vsql.executor.shred import all_paths, extract
-from vsql.planner.nodes import PathCondition
+from vsql.planner.scan_nodes import PathCondition
 from vsql.storage.path_values import Kind, PathValues
 
 _PATHS_AT_A_TIME = 64

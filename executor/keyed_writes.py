@@ -24,7 +24,7 @@ from vsql.executor.take import Picked
 from vsql.executor.values import value_of
 from vsql.executor.written import Written
 from vsql.planner.bind import is_constant
-from vsql.planner.nodes import DeleteRows, UpdateRows
+from vsql.planner.write_nodes import DeleteRows, UpdateRows
 
 Sets = Sequence[Mapping[str, Any]]
 

@@ -27,8 +27,8 @@ from vsql.executor.values import value_of
 from vsql.executor.written import Written
 from vsql.grammar.parse import parse_expression
 from vsql.planner.bind import is_constant
-from vsql.planner.nodes import ACTION, ROW, DeleteRows, MergeAction, MergeRows, UpdateRows
 from vsql.planner.write import is_default
+from vsql.planner.write_nodes import ACTION, ROW, DeleteRows, MergeAction, MergeRows, UpdateRows
 
 
 def delete(plan: DeleteRows, context: Context) -> Written:

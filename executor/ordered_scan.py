@@ -22,7 +22,7 @@ from vsql.executor.seal import combined
 from vsql.executor.take import Picked, PickedRows, from_numpy, take_column
 from vsql.executor.values import count_of
 from vsql.index.sorted_values import SortedValues
-from vsql.planner.nodes import OrderedScan
+from vsql.planner.scan_nodes import OrderedScan
 from vsql.storage.segment import OpenSegment
 
 # Walking an index row by row of the answer pays while fewer rows than this share are looked at.

@@ -16,38 +16,36 @@ from vsql.executor.fields import field_of
 from vsql.executor.ranker import ranker_of
 from vsql.executor.remainder import as_vectors
 from vsql.executor.result import Result, table_result
+from vsql.executor.run import prepare
 from vsql.executor.scan import pick
 from vsql.executor.take import Picked, take_column
 from vsql.executor.values import query_vector
-from vsql.planner.nodes import (
+from vsql.planner.nodes import Plan, TopK
+from vsql.planner.relational_nodes import (
     ORDINAL,
     BatchTopK,
     ComputedDistance,
     FunctionInput,
-    Fusion,
     Numbered,
     OutsideInput,
-    Plan,
     Remainder,
     SystemInput,
     TableInput,
-    TopK,
     Widening,
 )
+from vsql.planner.search_nodes import Fusion
 
-Prepare = Callable[[Plan, Context], Callable[[Context], Result]]
 Inputs = dict[str, pa.Table]
 
 
 class RemainderOperator:
-    """A remainder made ready for one snapshot; `prepare` makes the plans inside of it ready.
+    """A remainder made ready for one snapshot.
 
     A whole table is the same table each time: it is kept, and DuckDB reads it again as it is.
     """
 
-    def __init__(self, plan: Remainder, prepare: Prepare) -> None:
+    def __init__(self, plan: Remainder, _: Context) -> None:
         self._plan = plan
-        self._prepare = prepare
         self._kept: Inputs = {}
         self._ready: dict[str, Callable[[Context], Result]] = {}
 
@@ -109,7 +107,7 @@ class RemainderOperator:
             return _read_rows(source, context)
         operator = self._ready.get(name)
         if operator is None:
-            operator = self._ready[name] = self._prepare(plan, context)
+            operator = self._ready[name] = prepare(plan, context)
         return _numbered(operator(context).table, ordinal)
 
 

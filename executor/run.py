@@ -1,8 +1,9 @@
 """Runs a plan: the one place that knows which operator does which node."""
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import pyarrow as pa
@@ -11,23 +12,27 @@ from vsql.core import sqlstate
 from vsql.core.errors import ProgrammingError
 from vsql.executor.context import Context
 from vsql.executor.result import Result
-from vsql.executor.scan import run_count, run_lookup, run_scan
-from vsql.executor.topk import TopKOperator
-from vsql.planner.nodes import (
-    Count,
-    Fusion,
-    JoinedSearch,
-    Lookup,
-    OrderedScan,
-    Plan,
-    Remainder,
-    Scan,
-    Subquery,
-    TopK,
-)
+from vsql.planner.nodes import Plan, Subquery
 
 Operator = Callable[[Context], Result]
 """A plan made ready to run; good for the snapshot and the settings that it was made with."""
+
+
+# Each module is imported for the first plan of its kind: no search waits for the scans.
+_FUNCTIONS: Mapping[str, str] = {
+    "Scan": "scan:run_scan",
+    "OrderedScan": "ordered_scan:run_ordered_scan",
+    "Lookup": "scan:run_lookup",
+    "Count": "scan:run_count",
+}
+"""What runs a plan of this kind: module:function, called with plan and context."""
+_CLASSES: Mapping[str, str] = {
+    "TopK": "topk:TopKOperator",
+    "Fusion": "fusion:FusionOperator",
+    "JoinedSearch": "joined_search:JoinedSearchOperator",
+    "Remainder": "relational:RemainderOperator",
+}
+"""The same for those that keep something from one run to the next: made of plan and context."""
 
 
 def run(plan: Plan, context: Context) -> Result:
@@ -51,21 +56,17 @@ def prepare(plan: Plan, context: Context) -> Operator:
 
 
 def _operator(plan: Plan, context: Context) -> Operator:
-    if isinstance(plan, TopK):
-        return TopKOperator(plan, context)
-    if isinstance(plan, Fusion):
-        from vsql.executor.fusion import FusionOperator
+    kind = type(plan).__name__
+    if kind in _FUNCTIONS:
+        return partial(_loaded(_FUNCTIONS[kind]), plan)
+    operator: Operator = _loaded(_CLASSES[kind])(plan, context)
+    return operator
 
-        return FusionOperator(plan, context)
-    if isinstance(plan, JoinedSearch):
-        from vsql.executor.joined_search import JoinedSearchOperator
 
-        return JoinedSearchOperator(plan, prepare, context)
-    if isinstance(plan, Remainder):
-        from vsql.executor.relational import RemainderOperator
-
-        return RemainderOperator(plan, prepare)
-    return partial(_OPERATORS[type(plan)], plan)
+@cache
+def _loaded(where: str) -> Any:
+    module, attribute = where.split(":")
+    return getattr(importlib.import_module(f"vsql.executor.{module}"), attribute)
 
 
 def run_subqueries(subqueries: tuple[Subquery, ...], context: Context) -> None:
@@ -96,18 +97,3 @@ def _single(column: pa.ChunkedArray) -> Any:
     if isinstance(value, pa.FixedSizeListScalar):
         return None if not value.is_valid else value.values.to_numpy()
     return value.as_py()
-
-
-def _ordered_scan(plan: OrderedScan, context: Context) -> Result:
-    # Arrow's kernels take long to import, and a first search needs none.
-    from vsql.executor.ordered_scan import run_ordered_scan
-
-    return run_ordered_scan(plan, context)
-
-
-_OPERATORS: dict[type[Any], Callable[[Any, Context], Result]] = {
-    Scan: run_scan,
-    OrderedScan: _ordered_scan,
-    Lookup: run_lookup,
-    Count: run_count,
-}

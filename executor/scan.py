@@ -7,13 +7,15 @@ from vsql.core.protocols import Rows
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import BIGINT
 from vsql.executor import row_mask
+from vsql.executor.conjuncts import passing
 from vsql.executor.context import Context, column_of
-from vsql.executor.filter import mask_of, passing
+from vsql.executor.filter import mask_of
 from vsql.executor.open_index import open_index
 from vsql.executor.result import Result, picked_result, rows_result
 from vsql.executor.take import Picked, PickedRows, slice_picked
 from vsql.executor.values import count_of, value_of
-from vsql.planner.nodes import Conjunct, Count, Lookup, Output, Scan
+from vsql.planner.nodes import Conjunct, Output
+from vsql.planner.scan_nodes import Count, Lookup, Scan
 from vsql.storage.segment import OpenSegment
 
 

@@ -19,7 +19,7 @@ from vsql.core.protocols import Rows, Shape, Vectors, VectorSearcher
 from vsql.core.schema import Column
 from vsql.core.snapshot import SegmentFacts, TableSnapshot
 from vsql.executor.context import Context
-from vsql.executor.filter import mask_key, mask_of, passing
+from vsql.executor.filter import mask_key, mask_of
 from vsql.executor.interim import INTERIM_ROWS, candidates
 from vsql.executor.open_index import open_index
 from vsql.executor.ranker import ranker_of
@@ -416,6 +416,8 @@ def _postfilter(
 
 
 def _passing_rows(search: Search, segment: OpenSegment, rows: Rows, context: Context) -> Rows:
+    from vsql.executor.conjuncts import passing
+
     for conjunct in search.plan.conjuncts:
         passed = passing(conjunct, search.table, segment, context, rows)
         flags = passed.fill_null(False).to_numpy(zero_copy_only=False)

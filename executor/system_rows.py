@@ -33,7 +33,7 @@ from vsql.executor.system_objects import (
     largest_of,
 )
 from vsql.index import registry
-from vsql.planner.nodes import SystemInput
+from vsql.planner.relational_nodes import SystemInput
 from vsql.planner.system_catalog import modifier_of, relations, type_named, type_of, types
 
 Row = dict[str, Any]

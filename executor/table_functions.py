@@ -17,7 +17,7 @@ from vsql.executor.recall import measured_recall
 from vsql.executor.values import value_of
 from vsql.executor.versions import changes_table, versions_table
 from vsql.planner.facts import Facts
-from vsql.planner.nodes import FunctionInput
+from vsql.planner.relational_nodes import FunctionInput
 
 
 def run_function(source: FunctionInput, context: Context) -> pa.Table:

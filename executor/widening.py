@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from vsql.executor.context import Context
 from vsql.executor.values import count_of
-from vsql.planner.nodes import DEPTH, TopK, Widening
+from vsql.planner.nodes import TopK
+from vsql.planner.relational_nodes import DEPTH, Widening
 
 _DEPTH_MIN, _DEPTH_PER_ROW, _GROWTH = 100, 4, 4
 # From this share of a table on, the rest costs little more.

@@ -9,7 +9,8 @@ from vsql.executor.insert import insert, is_one_batch
 from vsql.executor.modify import delete, merge, update
 from vsql.executor.result import Result
 from vsql.executor.written import Written, all_returned, returned
-from vsql.planner.nodes import DeleteRows, InsertRows, MergeRows, UpdateRows, Write
+from vsql.planner.nodes import Write
+from vsql.planner.write_nodes import DeleteRows, InsertRows, MergeRows, UpdateRows
 
 _WORDS: Mapping[type, str] = {
     InsertRows: "INSERT 0",
@@ -59,3 +60,4 @@ def _written(plan: Write, sets: Sequence[Mapping[str, Any]], context: Context) -
             return update(plan, context)
         case MergeRows():
             return merge(plan, context)
+    raise AssertionError(plan)

@@ -9,7 +9,7 @@ from vsql.core.changes import Change
 from vsql.executor.context import Context
 from vsql.executor.result import Result
 from vsql.executor.run import run
-from vsql.planner.nodes import Returning
+from vsql.planner.write_nodes import Returning
 
 
 @dataclass(frozen=True, slots=True)

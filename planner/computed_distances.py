@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from vsql.planner.bind import folded, qualifier, quoted, vector_distance
 from vsql.planner.facts import Facts
-from vsql.planner.nodes import ComputedDistance
+from vsql.planner.relational_nodes import ComputedDistance
 from vsql.planner.scope import relations_of, table_of
 from vsql.planner.stars import hide_from_stars
 

@@ -5,32 +5,21 @@ from collections.abc import Iterator
 from sqlglot import exp
 
 from vsql.grammar.render import render
-from vsql.planner.nodes import (
+from vsql.planner.nodes import Conjunct, Output, Subquery, TopK, Write
+from vsql.planner.relational_nodes import (
     BatchTopK,
     ComputedDistance,
-    Conjunct,
-    Count,
-    DeleteRows,
     FunctionInput,
-    Fusion,
     Input,
-    InsertRows,
-    JoinedSearch,
-    Lookup,
-    MergeRows,
     Numbered,
-    OrderedScan,
-    Output,
     OutsideInput,
     Remainder,
-    Scan,
-    Subquery,
     SystemInput,
     TableInput,
-    TopK,
-    UpdateRows,
-    Write,
 )
+from vsql.planner.scan_nodes import Count, Lookup, OrderedScan, Scan
+from vsql.planner.search_nodes import Fusion, JoinedSearch
+from vsql.planner.write_nodes import DeleteRows, InsertRows, MergeRows, UpdateRows
 
 Node = Input | Write
 _SHOWN_VALUE_MAX = 60
@@ -126,6 +115,7 @@ def _title(plan: Node) -> str:
             return f"Delete from {plan.table}"
         case UpdateRows():
             return f"Update {plan.table} ({', '.join(name for name, _ in plan.assignments)})"
+    raise AssertionError(plan)
 
 
 def _distance(one: ComputedDistance) -> str:

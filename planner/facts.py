@@ -7,7 +7,6 @@ from vsql.core import sqlstate
 from vsql.core.errors import ProgrammingError, Span, did_you_mean
 from vsql.core.schema import Column
 from vsql.core.snapshot import TableSnapshot
-from vsql.planner.system_catalog import relations
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,11 @@ class Facts:
         table = self.tables.get(name)
         if table is not None:
             return table.table.columns
-        system = relations().get(name) if "." in name else None
+        if "." not in name:
+            return None
+        from vsql.planner.system_catalog import relations
+
+        system = relations().get(name)
         return None if system is None else system.columns
 
     def require(self, name: str, span: Span | None = None) -> TableSnapshot:

@@ -15,27 +15,18 @@ from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import DOUBLE, Family, SqlType
 from vsql.planner.bind import conjuncts_of, folded, qualifier, quoted
 from vsql.planner.facts import Facts
-from vsql.planner.nodes import (
-    DISTANCE,
-    JOIN_KEYS,
-    Fusion,
-    JoinedOutput,
-    JoinedSearch,
-    KeyedJoin,
-    Output,
-    Plan,
-    TopK,
-)
+from vsql.planner.native import Planning, native_query
+from vsql.planner.nodes import Output, Plan, TopK
 from vsql.planner.predicate import plan_predicate
+from vsql.planner.relational_nodes import DISTANCE
 from vsql.planner.resolve import is_cte
 from vsql.planner.scope import reads_only
+from vsql.planner.search_nodes import JOIN_KEYS, Fusion, JoinedOutput, JoinedSearch, KeyedJoin
 from vsql.planner.select import (
     Ordering,
-    Planning,
     Single,
     has_modifiers,
     has_ties,
-    native_query,
     ordering_of,
     reads_elsewhere,
     resolve_output,

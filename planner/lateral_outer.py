@@ -11,7 +11,8 @@ from sqlglot import exp
 from vsql.planner.bind import folded, quoted
 from vsql.planner.facts import Facts
 from vsql.planner.lateral import OUTER_ROW, LateralSearch
-from vsql.planner.nodes import Numbered, OutsideInput, Plan, TableInput
+from vsql.planner.nodes import Plan
+from vsql.planner.relational_nodes import Numbered, OutsideInput, TableInput
 from vsql.planner.resolve import is_cte
 from vsql.planner.scope import is_standalone, named_columns
 from vsql.planner.select import has_modifiers

@@ -8,7 +8,7 @@ from vsql.core.types import Family
 from vsql.grammar.filter_names import CONTAINS, FILTER, function_name
 from vsql.grammar.json_paths import key_pointer, root_of
 from vsql.grammar.render import render
-from vsql.planner.nodes import PathCondition
+from vsql.planner.scan_nodes import PathCondition
 
 _CONSTANTS = exp.Literal | exp.Placeholder | exp.Boolean | exp.Neg | exp.Array
 

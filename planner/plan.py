@@ -8,9 +8,10 @@ from sqlglot import exp
 from vsql.core import sqlstate
 from vsql.core.errors import ProgrammingError, did_you_mean
 from vsql.planner.facts import Facts
-from vsql.planner.nodes import Plan, Remainder, Subquery, Write
+from vsql.planner.native import Planning, native_query
+from vsql.planner.nodes import Plan, Subquery, Write
 from vsql.planner.scope import is_standalone
-from vsql.planner.select import Planning, native_query, single_table
+from vsql.planner.select import single_table
 
 SUBQUERY_PREFIX = "vsql_subquery_"
 NO_SETTINGS: Mapping[str, str] = {}
@@ -117,6 +118,5 @@ def _gather_tables(node: object, names: set[str]) -> None:
         _gather_tables(subquery.plan, names)
     for join in getattr(node, "joins", ()):
         _gather_tables(join, names)
-    if isinstance(node, Remainder):
-        for _, source in node.inputs:
-            _gather_tables(source, names)
+    for _, source in getattr(node, "inputs", ()):
+        _gather_tables(source, names)

@@ -35,10 +35,11 @@ from vsql.planner.comparisons import MIRRORED
 from vsql.planner.filter_types import resolve_filters
 from vsql.planner.fusion import refuse_fusion
 from vsql.planner.json_functions import json_containment
-from vsql.planner.nodes import Conjunct, IndexCondition, PatternCondition
+from vsql.planner.nodes import Conjunct
 from vsql.planner.path_conditions import path_condition
 from vsql.planner.path_statistics import is_shredded
 from vsql.planner.rules import simplify
+from vsql.planner.scan_nodes import IndexCondition, PatternCondition
 from vsql.planner.selectivity import estimate
 
 # What the columnar kernels of the executor evaluate; a conjunct with any other node is DuckDB's.

@@ -31,30 +31,27 @@ from vsql.planner.filter_types import is_filter, resolve_filters
 from vsql.planner.fusion import Fused, refuse_fusion
 from vsql.planner.lateral import LateralSearch, find_lateral_search
 from vsql.planner.lateral_outer import outer_input, put_input
-from vsql.planner.nodes import (
+from vsql.planner.native import Planning, native_query
+from vsql.planner.nodes import Conjunct, Output, Plan
+from vsql.planner.predicate import plan_predicate
+from vsql.planner.relational_nodes import (
     DISTANCE,
     ORDINAL,
     TABLE_FUNCTIONS,
     BatchTopK,
-    Conjunct,
     FunctionInput,
     Input,
-    Output,
     OutsideInput,
-    Plan,
     Remainder,
     SystemInput,
     TableInput,
 )
-from vsql.planner.predicate import plan_predicate
 from vsql.planner.resolve import is_cte
 from vsql.planner.scope import is_standalone, named_columns, outer_names, reads_only, stored_type
 from vsql.planner.select import (
     NUMBERED,
     Ordering,
-    Planning,
     Single,
-    native_query,
     ordering_of,
     search_plan,
     single_table,

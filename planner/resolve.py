@@ -14,7 +14,6 @@ from vsql.core.errors import ProgrammingError
 from vsql.core.schema import DYNAMIC, NamedObject
 from vsql.grammar.parse import parse_expression, parse_query
 from vsql.planner.bind import folded, span_of
-from vsql.planner.system_catalog import find
 
 VIEW_DEPTH_MAX = 32
 PUBLIC = "public"
@@ -153,7 +152,7 @@ def _needs(table: exp.Table, names: Names) -> bool:
     name = folded(table.this)
     if ("view", name) in names.objects or ("alias", name) in names.objects:
         return True
-    return name.startswith("pg_") and find(None, name) is not None
+    return name.startswith("pg_") and _system_name(None, name) is not None
 
 
 def _resolve_table(table: exp.Table, names: Names, depth: int) -> None:
@@ -197,8 +196,15 @@ def _meant(table: exp.Table, names: Names) -> str:
     name = table_name(table)
     known = names.has_table(name) or any((k, name) in names.objects for k in ("view", "alias"))
     schema = table.args.get("db")
-    system = None if known else find(folded(schema) if schema else None, folded(table.this))
+    system = None if known else _system_name(folded(schema) if schema else None, folded(table.this))
     return name if system is None else system
+
+
+def _system_name(schema: str | None, name: str) -> str | None:
+    # Imported for the first name that may be one of the catalogs.
+    from vsql.planner.system_catalog import find
+
+    return find(schema, name)
 
 
 def _moment(table: exp.Table) -> tuple[str, exp.Expr] | None:

@@ -1,21 +1,16 @@
-"""SELECTs that run natively: top-k, point lookup, filtered scan, count; everything else is None.
+"""SELECTs over one stored table, taken apart, and the plans of those that a distance orders."""
 
-A SELECT over one stored table without grouping, windows or joins is tried in that order. What it
-projects must be columns of the table, or the distance that it is ordered by; the caller wraps
-anything richer in a remainder.
-"""
-
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from vsql.core.distance import Metric
-from vsql.core.protocols import Comparison
 from vsql.core.schema import Column
 from vsql.core.snapshot import TableSnapshot
-from vsql.core.types import DOUBLE, Family
+from vsql.core.types import DOUBLE
 from vsql.grammar.render import render
 from vsql.planner.bind import (
     bind_columns,
@@ -26,40 +21,14 @@ from vsql.planner.bind import (
     vector_distance,
 )
 from vsql.planner.facts import Facts, unknown_column
-from vsql.planner.fusion import Fused, fusion_of
-from vsql.planner.nodes import (
-    Bound,
-    Conjunct,
-    Count,
-    Fusion,
-    IndexCondition,
-    Lookup,
-    OrderedScan,
-    Output,
-    Plan,
-    Scan,
-    Subquery,
-    TopK,
-)
-from vsql.planner.system_functions import mentions_system
+from vsql.planner.nodes import Bound, Conjunct, Output, TopK
+
+if TYPE_CHECKING:
+    from vsql.planner.fusion import Fused
+    from vsql.planner.search_nodes import Fusion
 
 NUMBERED = "vsql_numbered"
 """What a table's node says of itself in its meta: the column that numbers the table's rows."""
-
-Lift = Callable[[exp.Select], tuple[exp.Select, tuple[Subquery, ...]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Planning:
-    """What each query of a statement is planned with.
-
-    `settings` are the statement's own (SEARCH PARAMS); `lift` takes the subqueries out of a search.
-    """
-
-    facts: Facts
-    settings: Mapping[str, str]
-    lift: Lift
-
 
 _PLAIN_CLAUSES = frozenset(
     {
@@ -72,14 +41,6 @@ _PLAIN_CLAUSES = frozenset(
         "kind",
         "hint",
         "operation_modifiers",
-    }
-)
-# Types whose order Arrow and PostgreSQL agree on.
-_SORTED_FAMILIES = frozenset(
-    {
-        *(Family.BOOLEAN, Family.TINYINT, Family.SMALLINT, Family.INTEGER, Family.BIGINT),
-        *(Family.REAL, Family.DOUBLE, Family.DECIMAL, Family.TEXT, Family.VARCHAR),
-        *(Family.DATE, Family.TIME, Family.TIMESTAMP, Family.TIMESTAMPTZ),
     }
 )
 
@@ -171,7 +132,7 @@ def has_modifiers(table: exp.Table) -> bool:
     return any(value for name, value in table.args.items() if name not in allowed)
 
 
-def ordering_of(single: Single) -> Ordering | Fused | None:
+def ordering_of(single: Single) -> "Ordering | Fused | None":
     """Return the distance or fusion that orders the SELECT, or None where anything else does."""
     order = single.tree.args.get("order")
     if order is None:
@@ -183,7 +144,11 @@ def ordering_of(single: Single) -> Ordering | Fused | None:
         return None
     value = resolve_output(key.this, single)
     found = vector_distance(value, single.columns)
-    return fusion_of(value, single.columns) if found is None else Ordering(*found)
+    if found is not None:
+        return Ordering(*found)
+    from vsql.planner.fusion import fusion_of
+
+    return fusion_of(value, single.columns)
 
 
 def _is_backwards(key: exp.Expr) -> bool:
@@ -207,100 +172,42 @@ def resolve_output(key: exp.Expr, single: Single) -> exp.Expr:
     """Return what an ORDER BY key means: an output's expression for its alias or its number."""
     outputs = single.tree.expressions
     if isinstance(key, exp.Literal) and key.is_int and 1 <= int(key.this) <= len(outputs):
-        return _unaliased(outputs[int(key.this) - 1])
+        return unaliased(outputs[int(key.this) - 1])
     if isinstance(key, exp.Column) and qualifier(key) is None:
         name = folded(key.this)
         for output in outputs:
             if isinstance(output, exp.Alias) and folded(output.args["alias"]) == name:
-                return _unaliased(output)
+                return unaliased(output)
     return key
 
 
-def _unaliased(node: exp.Expr) -> exp.Expr:
+def unaliased(node: exp.Expr) -> exp.Expr:
+    """Return an output without its alias."""
     inner = node.this if isinstance(node, exp.Alias) else node
     assert isinstance(inner, exp.Expr)
     return inner
 
 
-def native_query(tree: exp.Expr, planning: Planning) -> Plan | None:
-    """Return the native plan of a query over one table, or None where it needs DuckDB.
-
-    Raises ProgrammingError for unknown columns.
-    """
-    single = single_table(tree, planning.facts)
-    if single is None:
-        return None
-    lifted, subqueries = planning.lift(single.tree)
-    plan = native_plan(replace(single, tree=lifted), planning.settings)
-    return replace(plan, subqueries=subqueries) if plan is not None and subqueries else plan
-
-
-def native_plan(single: Single, settings: Mapping[str, str]) -> Plan | None:
-    """Return the native plan of the SELECT, or None where it needs DuckDB.
-
-    Raises ProgrammingError for unknown columns.
-    """
-    if reads_elsewhere(single.where):
-        return None
-    if _is_count(single):
-        return Count(
-            single.table.table.name,
-            _output_name(single.tree.expressions[0], "count"),
-            _predicate(single),
-        )
-    if single.tree.args.get("order") is None:
-        outputs = projected(single, None)
-        return None if outputs is None else _scan_or_lookup(single, outputs)
-    ordering = ordering_of(single)
-    if ordering is None:
-        return _ordered_scan(single)
-    outputs = projected(single, ordering)
-    if outputs is None:
-        return None
-    return search_plan(single, ordering, outputs, settings)
-
-
-def _ordered_scan(single: Single) -> OrderedScan | None:
-    """Return the plan of a SELECT that one column of an ordinary type orders."""
-    keys = single.tree.args["order"].expressions
-    if len(keys) != 1 or keys[0].args.get("with_fill"):
-        return None
-    node = resolve_output(keys[0].this, single)
-    if not isinstance(node, exp.Column) or isinstance(node.this, exp.Star):
-        return None
-    column, outputs = _find(node, single), projected(single, None)
-    if outputs is None or column.type.family not in _SORTED_FAMILIES:
-        return None
-    key = column_key(column)
-    return OrderedScan(
-        table=single.table.table.name,
-        outputs=outputs,
-        column=column.name,
-        descending=bool(keys[0].args.get("desc")),
-        nulls_first=bool(keys[0].args.get("nulls_first")),
-        index_ids=tuple(
-            i.id for i in single.table.indexes if i.leading_key == key and i.metric is None
-        ),
-        conjuncts=_predicate(single),
-        limit=single.limit,
-        offset=single.offset,
-    )
-
-
 def reads_elsewhere(node: exp.Expr | None) -> bool:
     """Whether an expression reads other relations: in a query of its own, or in the catalogs."""
-    return node is not None and (node.find(exp.Query) is not None or mentions_system(node))
+    if node is None:
+        return False
+    from vsql.planner.system_functions import mentions_system
+
+    return node.find(exp.Query) is not None or mentions_system(node)
 
 
 def search_plan(
     single: Single,
-    ordering: Ordering | Fused,
+    ordering: "Ordering | Fused",
     outputs: tuple[Output, ...],
     settings: Mapping[str, str],
-) -> TopK | Fusion:
+) -> "TopK | Fusion":
     """Return the plan of a SELECT that a distance or a fusion of distances orders."""
     if isinstance(ordering, Ordering):
         return top_k(single, ordering, outputs, settings)
+    from vsql.planner.search_nodes import Fusion
+
     unlimited = replace(single, tree=single.tree.copy())
     unlimited.tree.set("limit", None)
     unlimited.tree.set("offset", None)
@@ -335,7 +242,7 @@ def top_k(
         for index in single.table.indexes
         if index.key == column_key(ordering.column) and index.metric is ordering.metric
     )
-    conjuncts = _predicate(single)
+    conjuncts = predicate_of(single)
     # Without a limit every row that matches is wanted: exact evaluation finds them all.
     ranges = ranges and single.limit is not None
     bounds = [_bound(c, ordering, single) for c in conjuncts] if ranges else []
@@ -377,7 +284,8 @@ def _bound(conjunct: Conjunct, ordering: Ordering, single: Single) -> Bound | No
     return Bound(value, far, inclusive)
 
 
-def _predicate(single: Single) -> tuple[Conjunct, ...]:
+def predicate_of(single: Single) -> tuple[Conjunct, ...]:
+    """Return the parts of WHERE, planned."""
     if single.where is None:
         return ()
     # Imported for the first WHERE: a first search without one does not wait for it.
@@ -391,56 +299,21 @@ def column_key(column: Column) -> str:
     return render(exp.column(exp.to_identifier(column.name, quoted=True)))
 
 
-def _scan_or_lookup(single: Single, outputs: tuple[Output, ...]) -> Plan:
-    table = single.table.table
-    conjuncts = _predicate(single)
-    keys, rest = _key_equalities(single.table, conjuncts)
-    if keys is None:
-        return Scan(table.name, outputs, conjuncts, single.limit, single.offset)
-    index_id, values = keys
-    return Lookup(table.name, outputs, index_id, values, rest, single.limit, single.offset)
-
-
-def _key_equalities(
-    table: TableSnapshot, conjuncts: tuple[Conjunct, ...]
-) -> tuple[tuple[int, tuple[exp.Expr, ...]] | None, tuple[Conjunct, ...]]:
-    """Split off the equality on a primary key of one column."""
-    if len(table.table.primary_key) != 1:
-        return None, conjuncts
-    unique = next((index.id for index in table.indexes if index.unique), None)
-    for conjunct in conjuncts:
-        condition = conjunct.condition
-        if unique is None or not isinstance(condition, IndexCondition):
-            continue
-        if unique in condition.index_ids and condition.comparison is Comparison.EQUAL:
-            rest = tuple(other for other in conjuncts if other is not conjunct)
-            return (unique, condition.values), rest
-    return None, conjuncts
-
-
-def _is_count(single: Single) -> bool:
-    tree = single.tree
-    if len(tree.expressions) != 1 or tree.args.get("order") or single.limit or single.offset:
-        return False
-    counted = _unaliased(tree.expressions[0])
-    return isinstance(counted, exp.Count) and isinstance(counted.this, exp.Star)
-
-
-def projected(single: Single, ordering: Ordering | Fused | None) -> tuple[Output, ...] | None:
+def projected(single: Single, ordering: "Ordering | Fused | None") -> tuple[Output, ...] | None:
     """Return the outputs where all are columns or what orders the rows, otherwise None."""
     outputs: list[Output] = []
     for node in single.tree.expressions:
         if _is_star(node, single):
             outputs.extend(Output(c.name, c.type, c.name) for c in single.columns)
             continue
-        inner = _unaliased(node)
+        inner = unaliased(node)
         if isinstance(inner, exp.Column) and not isinstance(inner.this, exp.Star):
-            column = _find(inner, single)
-            outputs.append(Output(_output_name(node, column.name), column.type, column.name))
+            column = column_of(inner, single)
+            outputs.append(Output(output_name(node, column.name), column.type, column.name))
             continue
         if ordering is None or not ordering.is_value(inner, single.columns):
             return None
-        outputs.append(Output(_output_name(node, ordering.name), DOUBLE, None))
+        outputs.append(Output(output_name(node, ordering.name), DOUBLE, None))
     return tuple(outputs)
 
 
@@ -452,7 +325,8 @@ def _is_star(node: exp.Expr, single: Single) -> bool:
     return False
 
 
-def _find(node: exp.Column, single: Single) -> Column:
+def column_of(node: exp.Column, single: Single) -> Column:
+    """Return the column that a name means; raises ProgrammingError (42703)."""
     bound = bind_columns(node, single.table, single.alias)
     column = single.table.table.find(bound.name)
     if column is None:
@@ -460,5 +334,6 @@ def _find(node: exp.Column, single: Single) -> Column:
     return column
 
 
-def _output_name(node: exp.Expr, default: str) -> str:
+def output_name(node: exp.Expr, default: str) -> str:
+    """Return the name of an output: its alias, or else the default."""
     return folded(node.args["alias"]) if isinstance(node, exp.Alias) else default

@@ -22,11 +22,13 @@ from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import DOUBLE
 from vsql.planner.bind import conjuncts_of, folded, qualifier, quoted
 from vsql.planner.facts import Facts
-from vsql.planner.nodes import DEPTH, DISTANCE, ORDINAL, Output, TopK, Widening
+from vsql.planner.native import Planning
+from vsql.planner.nodes import Output, TopK
 from vsql.planner.predicate import plan_predicate
+from vsql.planner.relational_nodes import DEPTH, DISTANCE, ORDINAL, Widening
 from vsql.planner.resolve import is_cte
 from vsql.planner.scope import is_standalone, named_columns, names_of, outer_names, reads_only
-from vsql.planner.select import Ordering, Planning, Single, ordering_of, resolve_output, top_k
+from vsql.planner.select import Ordering, Single, ordering_of, resolve_output, top_k
 from vsql.planner.semi_join import semi_joins
 from vsql.planner.stars import hide_from_stars
 

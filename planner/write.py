@@ -16,7 +16,12 @@ from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import NULL_TYPE
 from vsql.planner.bind import bind_columns, folded, qualifier, span_of
 from vsql.planner.facts import Facts, unknown_column
-from vsql.planner.nodes import (
+from vsql.planner.nodes import Plan, Subquery
+from vsql.planner.plan import lift_subqueries, plan_query
+from vsql.planner.predicate import plan_predicate
+from vsql.planner.resolve import table_name
+from vsql.planner.select import NUMBERED, reads_elsewhere
+from vsql.planner.write_nodes import (
     ACTION,
     EXCLUDED,
     ROW,
@@ -25,15 +30,9 @@ from vsql.planner.nodes import (
     InsertRows,
     MergeAction,
     MergeRows,
-    Plan,
     Returning,
-    Subquery,
     UpdateRows,
 )
-from vsql.planner.plan import lift_subqueries, plan_query
-from vsql.planner.predicate import plan_predicate
-from vsql.planner.resolve import table_name
-from vsql.planner.select import NUMBERED, reads_elsewhere
 
 _CARRIED = "vsql_from."
 _PRESENT = "vsql_present"

@@ -40,7 +40,7 @@ from vsql.executor.session_settings import SessionSettings
 from vsql.grammar import statements as st
 from vsql.grammar.parse import Parsed, split_statements
 from vsql.guard import own_errors
-from vsql.planner.nodes import DeleteRows, InsertRows, MergeRows, UpdateRows, Write
+from vsql.planner.nodes import Write
 from vsql.preparing import Plans, Prepared, Ready, Surroundings
 from vsql.transaction import Transaction
 
@@ -338,7 +338,7 @@ class Session:
         match plan:
             case None:
                 return self._utility(statement, context)
-            case InsertRows() | DeleteRows() | UpdateRows() | MergeRows():
+            case Write():
                 return self._write(plan, context, parameter_sets)
             case _:
                 operator = prepare(plan, context)
@@ -361,7 +361,7 @@ class Session:
             raise ProgrammingError("EXPLAIN takes a query, INSERT, UPDATE, DELETE or MERGE")
 
         def execute() -> Result:
-            if isinstance(plan, InsertRows | DeleteRows | UpdateRows | MergeRows):
+            if isinstance(plan, Write):
                 return self._write(plan, context, parameter_sets)
             return run(plan, context)
 
