@@ -21,7 +21,9 @@ from vsql.storage.store import Growings, Store
 
 if TYPE_CHECKING:
     from vsql.catalog.catalog import Catalog
+    from vsql.executor.garbage import Collected
     from vsql.executor.remainder import Relational
+    from vsql.executor.trace import Trace
 
 _MASK_BYTES = 64 * 1024 * 1024
 _DERIVED_BYTES = 512 * 1024 * 1024
@@ -72,21 +74,6 @@ class Resources:
         return max(self.memory_limit // 4, _RELATIONAL_BYTES_MIN) if self.memory_limit else 0
 
 
-@dataclass
-class Trace:
-    """What EXPLAIN ANALYZE shows: nanoseconds by phase, and a line for each segment searched."""
-
-    phases: dict[str, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    mask_hits: int = 0
-    mask_misses: int = 0
-    pruned: int = 0
-    distances: int = 0
-
-    def add(self, phase: str, nanoseconds: int) -> None:
-        self.phases[phase] = self.phases.get(phase, 0) + nanoseconds
-
-
 class StagedRows:
     """Inlined batches that a session wrote and has not committed, or keeps to itself."""
 
@@ -125,15 +112,6 @@ class Host(Protocol):
         """Return what the background worker did and does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
-    """What garbage collection removed."""
-
-    versions: int
-    files: int
-    bytes: int
-
-
 @dataclass(slots=True)
 class Context:
     """One statement's run."""
@@ -148,7 +126,7 @@ class Context:
     allocate: Callable[[int, int], int]
     interrupted: threading.Event
     parameters: dict[str, Any]
-    trace: Trace | None = None
+    trace: "Trace | None" = None
     progress: ProgressReport | None = None
     describes: bool = False
     """Whether only outputs are wanted: tables have no rows then, nor the catalogs."""
@@ -217,7 +195,6 @@ __all__ = [
     "ProgressReport",
     "Resources",
     "Rows",
-    "Trace",
     "column_of",
     "shown_parameter",
 ]

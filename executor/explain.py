@@ -11,10 +11,11 @@ import pyarrow as pa
 from vsql.core.machine import Machine
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.types import JSON, TEXT
-from vsql.executor.context import Context, Trace
+from vsql.executor.context import Context
 from vsql.executor.prune import pruned_count
 from vsql.executor.result import Result
 from vsql.executor.search import search_facts
+from vsql.executor.trace import Trace
 from vsql.executor.values import count_of
 from vsql.planner.choose import Choice, SearchFacts, consider
 from vsql.planner.explain import explain

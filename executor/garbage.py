@@ -1,15 +1,24 @@
 """VACUUM: old versions out of the catalog, and the files that only they needed off the disk."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from vsql.catalog.catalog import Catalog
 from vsql.catalog.collect import files_known, forget_before, horizon
-from vsql.executor.context import Collected
 from vsql.storage.store import Store
 
 # A file that no version names may be one that another process is about to commit.
 _ORPHAN_SECONDS = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What garbage collection removed."""
+
+    versions: int
+    files: int
+    bytes: int
 
 
 def collect(

@@ -5,7 +5,6 @@ from vsql.core.protocols import Ranker
 from vsql.core.schema import Column
 from vsql.executor.context import Context
 from vsql.index.exact import ExactRanker
-from vsql.index.sparse_exact import SparseRanker
 from vsql.storage.growing import GrowingSegment
 from vsql.storage.memory_size import memory_bytes
 from vsql.storage.segment import OpenSegment
@@ -30,6 +29,8 @@ def ranker_of(context: Context, segment: OpenSegment, column: Column, metric: Me
 
 def _made(segment: OpenSegment, column: Column, metric: Metric) -> Ranker:
     if column.type.is_sparse:
+        from vsql.index.sparse_exact import SparseRanker
+
         return SparseRanker(metric, segment.sparse_rows(column.id))
     vectors = segment.vectors(column.id)
     return ExactRanker(

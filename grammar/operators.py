@@ -34,8 +34,8 @@ _REPLACED = {
     "parameter_mark": " @",
 }
 _DIGITS = r"\d+(?:_\d+)*"
-_INTEGER = re.compile(r"0[xX](?:_?[0-9a-fA-F])+|0[oO](?:_?[0-7])+|0[bB](?:_?[01])+")
-_DECIMAL = re.compile(rf"(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?")
+_INTEGER = r"0[xX](?:_?[0-9a-fA-F])+|0[oO](?:_?[0-7])+|0[bB](?:_?[01])+"
+_DECIMAL = rf"(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?"
 
 _PIECE = re.compile(
     r"""
@@ -169,9 +169,9 @@ def rewrite(text: str) -> Rewritten:
 def _number(text: str, piece: Piece) -> str:
     """Return a number with letters or underscores in it in plain digits: 0x1F is 31."""
     written = text[piece.start : piece.end]
-    if _INTEGER.fullmatch(written):
+    if re.fullmatch(_INTEGER, written):
         return str(int(written, 0))
-    if _DECIMAL.fullmatch(written):
+    if re.fullmatch(_DECIMAL, written):
         return written.replace("_", "")
     raise ProgrammingError(
         f'trailing junk after numeric literal at or near "{written}"',

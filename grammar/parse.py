@@ -36,12 +36,12 @@ NAMED_KEYWORDS = ("prepare", "execute", "declare")
 # What sqlglot warns of is refused here. Whoever set up logging still hears it; nobody else does.
 logging.getLogger("sqlglot").addHandler(logging.NullHandler())
 _FIRST_WORD = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*+([A-Za-z_]+|\(|\S)", re.DOTALL)
-_JOIN = re.compile(r"\bJOIN\s+\"?\Z", re.IGNORECASE)
+_JOIN = r"(?i)\bJOIN\s+\"?\Z"
 # How far before a table its JOIN is looked for: blanks and a line's end may be between.
 _NEAR = 100
 _SEARCH_PARAMS = re.compile(r"\bSEARCH\s+PARAMS\s*\(([^()]*)\)\s*$", re.IGNORECASE)
-_EXPLAIN = re.compile(r"explain\b\s*(\(([^()]*)\)|(analyze|analyse)\b)?", re.IGNORECASE)
-_PLACE = re.compile(r"Line (\d+), Col: (\d+)")
+_EXPLAIN = r"(?i)explain\b\s*(\(([^()]*)\)|(analyze|analyse)\b)?"
+_PLACE = r"Line (\d+), Col: (\d+)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def _is_blank(text: str, span: Span) -> bool:
 
 
 def _explain(padded: str, start: int, text: str) -> Parsed:
-    match = _EXPLAIN.match(padded, start)
+    match = re.compile(_EXPLAIN).match(padded, start)
     assert match is not None
     analyze, format_ = bool(match.group(3)), "text"
     for option in (match.group(2) or "").split(","):
@@ -185,7 +185,7 @@ def _refuse_open_joins(tree: exp.Expr, body: str) -> None:
         name = join.this.find(exp.Identifier)
         start = 0 if name is None else name.meta.get("start", 0)
         # A comma makes a plain join too.
-        is_written = _JOIN.search(body, max(0, start - _NEAR), start) is not None
+        is_written = re.compile(_JOIN).search(body, max(0, start - _NEAR), start) is not None
         if join.side or join.kind or is_written:
             raise ProgrammingError(
                 "JOIN needs ON or USING",
@@ -241,7 +241,7 @@ def _syntax_error(
     first: dict[str, Any] = details[0]
     line, column = int(first.get("line") or 0), int(first.get("col") or 0)
     if not line:
-        found = _PLACE.search(str(error))
+        found = re.search(_PLACE, str(error))
         line, column = (int(found[1]), int(found[2])) if found else (1, 1)
     near = first.get("highlight") or ""
     offset = sum(len(part) + 1 for part in sent.split("\n")[: line - 1]) + column

@@ -28,21 +28,29 @@ class Insert:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
+    """MERGE INTO a table."""
+
     tree: exp.Merge
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
+    """UPDATE of a table."""
+
     tree: exp.Update
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
+    """DELETE from a table."""
+
     tree: exp.Delete
 
 
 @dataclass(frozen=True, slots=True)
 class Explain:
+    """EXPLAIN of a statement; `analyze` runs it."""
+
     statement: "Query | Insert | Update | Delete | Merge"
     analyze: bool
     format: Literal["text", "json"]

@@ -17,11 +17,8 @@ import pyarrow as pa
 from sqlglot import exp
 
 from vsql.catalog.catalog import Catalog
-from vsql.catalog.conflicts import refuse_conflicts
-from vsql.core import changes as change
 from vsql.core import settings as known_settings
 from vsql.core import sqlstate
-from vsql.core.changes import Change
 from vsql.core.durations import microseconds_long
 from vsql.core.errors import Error, OperationalError, ProgrammingError
 from vsql.core.schema import Column
@@ -29,7 +26,7 @@ from vsql.core.snapshot import Snapshot, TableSnapshot
 from vsql.core.types import SqlType
 from vsql.database import Database, OpenDatabases
 from vsql.deadline import Deadline
-from vsql.executor.context import Collected, Context, ProgressReport, StagedRows
+from vsql.executor.context import Context, ProgressReport, StagedRows
 from vsql.executor.fields import incoming, type_of_field
 from vsql.executor.interim import extend_interim_indexes
 from vsql.executor.moments import microseconds_of, version_number
@@ -45,6 +42,8 @@ from vsql.preparing import Plans, Prepared, Ready, Surroundings
 from vsql.transaction import Transaction
 
 if TYPE_CHECKING:
+    from vsql.core.changes import Change
+    from vsql.executor.garbage import Collected
     from vsql.executor.maintain import Rewrite
     from vsql.executor.portal import Portal
     from vsql.executor.remainder import Relational
@@ -261,6 +260,8 @@ class Session:
         if before is None:
             self.database.unpin(id(self))
         if current is not None and current.changes:
+            from vsql.core import changes as change
+
             kept = len(before.changes) if before is not None else 0
             self._resources.store.abandon(change.files_of(current.changes[kept:]))
 
@@ -538,7 +539,10 @@ class Session:
         if name == "external_access" and value == "off" and self._relational is not None:
             self._relational.refuse_external_access()
 
-    def _stage(self, context: Context, changes: Iterable[Change], tag: str | None = None) -> None:
+    def _stage(self, context: Context, changes: Iterable["Change"], tag: str | None = None) -> None:
+        # Not at the top: who only reads does not wait for the classes of changes.
+        from vsql.core import changes as change
+
         staged = tuple(changes)
         self._staged.batches.update(change.inlined_by(staged))
         self._transaction = self._current().stage(staged, tag)
@@ -569,6 +573,8 @@ class Session:
             if transaction is None or not transaction.changes:
                 self._undo_to(None)
                 return
+            from vsql.core import changes as change
+
             try:
                 self._commit_changes(transaction)
             except BaseException:
@@ -583,11 +589,14 @@ class Session:
             self._wake_worker()
 
     def _commit_changes(self, transaction: Transaction) -> None:
+        from vsql.core import changes as change
+
         private = {t.table.id for t in transaction.seen.tables.values() if t.table.temporary}
         private |= {t.table.id for t in self._temporary.values()}
         durable = tuple(c for c in transaction.changes if change.table_of(c) not in private)
 
-        def adapt(newest: Snapshot) -> Sequence[Change]:
+        def adapt(newest: Snapshot) -> Sequence["Change"]:
+            from vsql.catalog.conflicts import refuse_conflicts
             from vsql.executor.keys import refuse_taken_keys
 
             refuse_conflicts(transaction.base, newest, durable)
@@ -656,7 +665,7 @@ class Session:
             self._explicit = explicit
         self._commit_when_alone()
 
-    def collect(self) -> Collected:
+    def collect(self) -> "Collected":
         """Remove what no snapshot and no retention needs, and files that nobody knows."""
         from vsql.executor.garbage import collect
 
@@ -718,11 +727,13 @@ class Session:
 
     def commit_rewrite(
         self,
-        changes: Sequence[Change],
-        adapt: Callable[[Snapshot], Sequence[Change]],
+        changes: Sequence["Change"],
+        adapt: Callable[[Snapshot], Sequence["Change"]],
         context: Context,
     ) -> None:
         """Commit changes that move rows; raises OperationalError (40001) where they can't be."""
+        from vsql.core import changes as change
+
         self._stage(context, changes)
         committed = self.catalog.commit(self._current().base, tuple(changes), adapt, "")
         self._committed = committed

@@ -21,7 +21,7 @@ _NAMED = (
     sqlstate.AMBIGUOUS_COLUMN,
     sqlstate.UNDEFINED_TABLE,
 )
-_NAME_IN_MESSAGE = re.compile(r'(?:column|table) "([^"]+)"|function (\w+) does')
+_NAME_IN_MESSAGE = r'(?:column|table) "([^"]+)"|function (\w+) does'
 
 
 @contextlib.contextmanager
@@ -62,7 +62,7 @@ def own_errors(text: str | None = None) -> Iterator[None]:
 
 def _place_of_name(message: str, text: str) -> Span | None:
     """Return where the name that DuckDB complained of stands in the statement."""
-    quoted = _NAME_IN_MESSAGE.search(message)
+    quoted = re.search(_NAME_IN_MESSAGE, message)
     if quoted is None:
         return None
     name = next(group for group in quoted.groups() if group)

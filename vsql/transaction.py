@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from vsql.core import changes as change
 from vsql.core import sqlstate
-from vsql.core.changes import Change
 from vsql.core.errors import OperationalError, did_you_mean
 from vsql.core.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from vsql.core.changes import Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,7 @@ class Savepoint:
 
     name: str
     seen: Snapshot
-    changes: tuple[Change, ...]
+    changes: tuple["Change", ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +27,22 @@ class Transaction:
 
     base: Snapshot
     seen: Snapshot
-    changes: tuple[Change, ...] = ()
+    changes: tuple["Change", ...] = ()
     savepoints: tuple[Savepoint, ...] = ()
     tags: tuple[str, ...] = ()
     read_only: bool = False
 
-    def stage(self, staged: Iterable[Change], tag: str | None = None) -> "Transaction":
+    def stage(self, staged: Iterable["Change"], tag: str | None = None) -> "Transaction":
         """Return the transaction with further changes, and the tag of what made them."""
         added = tuple(staged)
         if not added and tag is None:
             return self
+        # Imported for the first write: who only reads does not wait for it.
+        from vsql.core.changes import apply
+
         seen = self.seen
         for one in added:
-            seen = change.apply(seen, one)
+            seen = apply(seen, one)
         tags = self.tags if tag is None else (*self.tags, tag)
         return replace(self, seen=seen, changes=(*self.changes, *added), tags=tags)
 

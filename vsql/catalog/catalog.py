@@ -11,17 +11,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vsql.catalog.conflicts import refuse_conflicts
 from vsql.catalog.failures import translate, translated
 from vsql.catalog.opening import check_format, connect, open_read_only, open_writable
 from vsql.catalog.reading import Reader
-from vsql.catalog.writing import write_change
 from vsql.core import sqlstate
-from vsql.core.changes import Change, PutStatistics, apply
 from vsql.core.errors import OperationalError, ProgrammingError
 from vsql.core.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from vsql.core.changes import Change
 
 
 class Catalog:
@@ -155,8 +155,8 @@ class Catalog:
     def commit(
         self,
         base: Snapshot,
-        changes: Sequence[Change],
-        adapt: Callable[[Snapshot], Sequence[Change]] | None = None,
+        changes: Sequence["Change"],
+        adapt: Callable[[Snapshot], Sequence["Change"]] | None = None,
         operation: str = "",
         seen: Snapshot | None = None,
     ) -> Snapshot:
@@ -169,6 +169,11 @@ class Catalog:
         `operation` says what the version did. Raises OperationalError: 40001 where both changed
         the same, 55P03, 53100, 58030.
         """
+        # Imported for the first commit: who only reads does not wait for it.
+        from vsql.catalog.conflicts import refuse_conflicts
+        from vsql.catalog.writing import write_change
+        from vsql.core.changes import PutStatistics, apply
+
         with translated(self._shown):
             self._connection.execute("BEGIN IMMEDIATE")
             try:

@@ -12,7 +12,7 @@ _UNITS = {
     "day": 86_400,
     "week": 604_800,
 }
-_PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+?)s?\b", re.IGNORECASE)
+_PART = r"(?i)\s*(\d+(?:\.\d+)?)\s*([a-z]+?)s?\b"
 _SHORT = {"s": "second", "sec": "second", "m": "minute", "min": "minute", "h": "hour", "d": "day"}
 
 
@@ -23,7 +23,7 @@ def microseconds_long(text: str) -> int:
     if stripped == "0":
         return 0
     while place < len(stripped) or not stripped:
-        found = _PART.match(stripped, place)
+        found = re.compile(_PART).match(stripped, place)
         unit = found.group(2).lower() if found is not None else ""
         unit = _SHORT.get(unit, unit)
         if found is None or unit not in _UNITS:

@@ -15,8 +15,8 @@ from vsql.core.distance import Metric
 from vsql.core.types import TIMESTAMPTZ, SqlType
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
-_LISTED = re.compile(r'\s*"(?:[^"]|"")*"\s*|[^,]+')
-_NOT_PLAIN = re.compile(r'[,"]|^\s|\s$')
+_LISTED = r'\s*"(?:[^"]|"")*"\s*|[^,]+'
+_NOT_PLAIN = r'[,"]|^\s|\s$'
 
 
 def new_id() -> int:
@@ -75,7 +75,8 @@ class Partitioning:
 def joined_names(names: Iterable[str]) -> str:
     """Return names as one text, with quotes around those that `split_names` needs them for."""
     return ",".join(
-        '"' + name.replace('"', '""') + '"' if _NOT_PLAIN.search(name) else name for name in names
+        '"' + name.replace('"', '""') + '"' if re.search(_NOT_PLAIN, name) else name
+        for name in names
     )
 
 
@@ -83,7 +84,7 @@ def split_names(text: str) -> tuple[str, ...]:
     """Return the names of a list with commas between; a name in quotes may hold one itself."""
     return tuple(
         name[1:-1].replace('""', '"') if name.startswith('"') else name
-        for name in (found.strip() for found in _LISTED.findall(text))
+        for name in (found.strip() for found in re.findall(_LISTED, text))
         if name
     )
 
@@ -162,8 +163,8 @@ class Table:
 NO_CONSTRAINT = "no_constraint"
 """The option of a unique index that CREATE UNIQUE INDEX made: it is no constraint of the table."""
 _NAME = r'(?:[\w$]+|"(?:[^"]|"")+")'
-_COMPOSITE = re.compile(rf"\(({_NAME})(?:, {_NAME})+\)")
-_NAMES = re.compile(rf"\(?{_NAME}(?:, {_NAME})*\)?")
+_COMPOSITE = rf"\(({_NAME})(?:, {_NAME})+\)"
+_NAMES = rf"\(?{_NAME}(?:, {_NAME})*\)?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,13 +188,13 @@ class Index:
     @property
     def leading_key(self) -> str:
         """What the structures hold: the key, of `(a, b, …)` the first column."""
-        found = None if self.unique else _COMPOSITE.fullmatch(self.key)
+        found = None if self.unique else re.fullmatch(_COMPOSITE, self.key)
         return self.key if found is None else found.group(1)
 
     @property
     def key_columns(self) -> tuple[str, ...]:
         """The columns of the key, in order; empty where it is an expression."""
-        if _NAMES.fullmatch(self.key) is None:
+        if re.fullmatch(_NAMES, self.key) is None:
             return ()
         found = re.findall(_NAME, self.key)
         return tuple(n[1:-1].replace('""', '"') if n.startswith('"') else n for n in found)

@@ -133,7 +133,7 @@ _FOR_CLIENTS = (
     *(Setting(name, text, "accepted for PostgreSQL's clients") for name, text in _ACCEPTED.items()),
     *(Setting(n, text, "what PostgreSQL's clients ask", fixed=True) for n, text in _FIXED.items()),
 )
-_AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]+)\s*")
+_AMOUNT = r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]+)\s*"
 _UNITS: Mapping[str, Mapping[str, float]] = {
     "ms": {"us": 0.001, "ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000},
     # As PostgreSQL reads them: kB is 1024 bytes.
@@ -183,7 +183,7 @@ def checked(name: str, value: Any) -> Any:
             f'parameter "{setting.name}" cannot be changed', code=sqlstate.CANT_CHANGE_PARAMETER
         )
     units = _UNITS.get(setting.unit)
-    found = _AMOUNT.fullmatch(value) if units is not None and isinstance(value, str) else None
+    found = re.fullmatch(_AMOUNT, value) if units is not None and isinstance(value, str) else None
     if units is not None and found is not None:
         factor = units.get(found.group(2).lower())
         if factor is None:
