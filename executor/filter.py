@@ -27,13 +27,10 @@ def mask_of(
     """
     if not conjuncts and segment.live is None and valid is None:
         return None
-    key = mask_key(conjuncts, segment, context, valid is not None)
-    if key is not None:
-        known: RowMask | None = context.resources.masks.get(key)
-        if known is not None:
-            if context.trace is not None:
-                context.trace.mask_hits += 1
-            return known
+    key = _mask_key(conjuncts, segment, context, valid is not None)
+    known = _kept(key, context)
+    if known is not None:
+        return known
     # Imported for the first filter: a search without one does not wait for it.
     from vsql.executor.conjuncts import evaluate
 
@@ -47,7 +44,21 @@ def mask_of(
     return mask
 
 
-def mask_key(
+def kept_mask(
+    conjuncts: tuple[Conjunct, ...], segment: OpenSegment, context: Context, valid: Bits | None
+) -> RowMask | None:
+    """Return what `mask_of` gives for conjuncts where that is kept, None where it is not."""
+    return _kept(_mask_key(conjuncts, segment, context, valid is not None), context)
+
+
+def _kept(key: Hashable, context: Context) -> RowMask | None:
+    known: RowMask | None = None if key is None else context.resources.masks.get(key)
+    if known is not None and context.trace is not None:
+        context.trace.mask_hits += 1
+    return known
+
+
+def _mask_key(
     conjuncts: tuple[Conjunct, ...], segment: OpenSegment, context: Context, restricted: bool
 ) -> Hashable:
     """Return what identifies a mask, None where it can't be kept."""

@@ -19,7 +19,7 @@ from vsql.core.protocols import Rows, Shape, Vectors, VectorSearcher
 from vsql.core.schema import Column
 from vsql.core.snapshot import SegmentFacts, TableSnapshot
 from vsql.executor.context import Context
-from vsql.executor.filter import mask_key, mask_of
+from vsql.executor.filter import kept_mask, mask_of
 from vsql.executor.interim import INTERIM_ROWS, candidates
 from vsql.executor.open_index import open_index
 from vsql.executor.ranker import ranker_of
@@ -80,12 +80,16 @@ def search_segment(
     """
     plan = search.plan
     valid = segment.vector_bits(search.column.id)
-    lazy = _lazy_choice(search, segment, context) if plan.conjuncts else None
-    if lazy is not None:
-        found = _postfilter(search, segment, lazy, context)
+    forced = context.settings["access_path"] == AccessPath.POSTFILTER.value
+    mask = None
+    if plan.conjuncts and not forced:
+        mask = kept_mask(plan.conjuncts, segment, context, valid)
+    if mask is None:
+        lazy = _lazy_choice(search, segment, context, forced=forced)
+        found = None if lazy is None else _postfilter(search, segment, lazy, context)
         if found is not None:
             return found
-    mask = mask_of(plan.conjuncts, search.table, segment, context, valid)
+        mask = mask_of(plan.conjuncts, search.table, segment, context, valid)
     matches = segment.row_count if mask is None else mask.count
     if matches == 0 or search.k == 0:
         return np.empty(0, np.int64), np.empty(0, np.float32)
@@ -244,25 +248,17 @@ def _facts(
 
 
 def _lazy_choice(
-    search: Search,
-    segment: OpenSegment,
-    context: Context,
+    search: Search, segment: OpenSegment, context: Context, *, forced: bool
 ) -> Choice | None:
     """Return a post-filter where the predicate is so dear that evaluating it everywhere loses."""
     conjuncts = search.plan.conjuncts
-    forced = context.settings["access_path"] == AccessPath.POSTFILTER.value
     if not conjuncts or segment.is_growing or not search.plan.index_ids:
         return None
     machine = context.snapshot.machine
     per_row = sum(machine.cost(conjunct.row_work) for conjunct in conjuncts)
     cost = per_row * segment.row_count
-    if not forced:
-        if cost < 2_000_000 or any(c.condition is not None for c in conjuncts):
-            return None
-        valid = segment.vector_bits(search.column.id)
-        key = mask_key(conjuncts, segment, context, valid is not None)
-        if key is not None and context.resources.masks.get(key) is not None:
-            return None
+    if not forced and (cost < 2_000_000 or any(c.condition is not None for c in conjuncts)):
+        return None
     share = _product(conjuncts)
     estimated = max(1.0, share * segment.row_count)
     choice = choose(search, segment, estimated, True, context, cost)

@@ -53,7 +53,7 @@ class PickedRows:
     def row_count(self) -> int:
         if self.order is not None:
             return len(self.order)
-        return sum(part.count for part in self.picked)
+        return sum([part.count for part in self.picked])
 
     def gather(self) -> pa.Table:
         """Return the rows as Arrow."""

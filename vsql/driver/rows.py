@@ -28,20 +28,24 @@ def rows_of(result: Result) -> list[Row]:
     """Return the rows as tuples; vectors are numpy arrays, sparse ones SparseVectors, JSON text."""
     source = result.source
     if isinstance(source, PickedRows) and result.row_count <= _FEW_ROWS:
-        return list(zip(*_few(source), strict=True)) if source.outputs else [()] * result.row_count
+        return (
+            list(zip(*_few(source, result.row_count), strict=True))
+            if source.outputs
+            else [()] * result.row_count
+        )
     table = result.table
     assert table is not None
     columns = [_values(c, t) for c, t in zip(table.columns, result.types, strict=True)]
     return list(zip(*columns, strict=True)) if columns else [()] * table.num_rows
 
 
-def _few(rows: PickedRows) -> Iterator[list[Any]]:
+def _few(rows: PickedRows, count: int) -> Iterator[list[Any]]:
     """Yield the columns of few rows, value by value: gathering ten costs more than reading them."""
     for output in rows.outputs:
         if output.column is None:
             assert rows.distances is not None
             values = rows.distances.tolist()
-            yield values + [None] * (rows.row_count - len(values))
+            yield values + [None] * (count - len(values))
             continue
         column = rows.table.column(output.column)
         values = []
