@@ -204,7 +204,7 @@ def _row_total(path: Path, kind: str) -> int | None:
 
 def _read(path: Path, kind: str, table: TableSnapshot, statement: CopyFrom) -> Iterator[pa.Table]:
     readers = {"parquet": _parquet, "csv": _csv, "jsonl": _jsonl, "arrow": _arrow}
-    reader = readers[kind](path, table, statement)
+    reader = _ahead(readers[kind](path, table, statement))
     while True:
         try:
             batch = next(reader)
@@ -213,6 +213,18 @@ def _read(path: Path, kind: str, table: TableSnapshot, statement: CopyFrom) -> I
         except _FILE_ERRORS as error:
             raise _unreadable(path, kind, error) from None
         yield batch
+
+
+def _ahead(reader: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Yield what a reader gives, while the next is read beside the caller's work."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as beside:
+        pending = beside.submit(next, reader, None)
+        while (batch := pending.result()) is not None:
+            pending = beside.submit(next, reader, None)
+            yield batch
+            del batch
 
 
 def _unreadable(path: Path, kind: str, error: Exception) -> OperationalError:
