@@ -39,3 +39,28 @@ def test_import_and_version_load_no_library() -> None:
     ):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
+
+
+def test_a_first_search_waits_for_no_other_kind_of_statement(tmp_path: Path) -> None:
+    made = (
+        "import vsql\n"
+        f"c = vsql.connect({str(tmp_path / 'db')!r}, autocommit=True)\n"
+        "c.execute('CREATE TABLE t (id BIGINT PRIMARY KEY, e VECTOR(2))')\n"
+        "c.execute('INSERT INTO t VALUES (1, ?)', ([1.0, 0.0],))\n"
+        "c.close()"
+    )
+    searched = (
+        "import sys, vsql\n"
+        f"c = vsql.connect({str(tmp_path / 'db')!r}, autocommit=True)\n"
+        "assert c.execute('SELECT id FROM t ORDER BY e <-> ? LIMIT 1', ([1, 0],)).fetchone()\n"
+        "others = ('vsql.core.changes', 'vsql.planner.scan_nodes', 'vsql.planner.search_nodes',\n"
+        "    'vsql.planner.relational_nodes', 'vsql.planner.write_nodes', 'vsql.planner.predicate',\n"
+        "    'vsql.planner.system_catalog', 'vsql.executor.conjuncts', 'pyarrow.compute',\n"
+        "    'duckdb', 'lark')\n"
+        "print([name for name in others if name in sys.modules])"
+    )
+    subprocess.run([sys.executable, "-c", made], check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", searched], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.stdout == "[]\n"
