@@ -161,11 +161,14 @@ def _reads_outer(inner: exp.Expr, single: Single, ordering: Ordering) -> bool:
     """Whether the lateral query reads the outer row elsewhere than in its distance."""
     known = {column.name for column in single.columns}
     outputs = {folded(alias.args["alias"]) for alias in inner.find_all(exp.Alias)}
+    where = single.where
+    conditions = () if where is None else {id(column) for column in where.find_all(exp.Column)}
     for column in inner.find_all(exp.Column):
         around = column.find_ancestor(exp.Anonymous)
         in_distance = around is not None and _is_distance(around, single, ordering)
         table = qualifier(column)
-        if in_distance or isinstance(column.this, exp.Star):
+        # A batch gives the distance beside its rows; WHERE is asked before there is one.
+        if (in_distance and id(column) not in conditions) or isinstance(column.this, exp.Star):
             continue
         if table not in (None, single.alias) or folded(column.this) not in known | outputs:
             return True
@@ -194,7 +197,10 @@ def _own_conditions(search: LateralSearch, columns: frozenset[str]) -> list[exp.
 
 def _replace_lateral(search: LateralSearch, input_name: str, distance: str) -> None:
     inner, single = search.single.tree, search.single
-    for output in inner.expressions:
+    for output in list(inner.expressions):
+        if search.is_distance(output):
+            name = quoted(search.ordering.name)
+            output.replace(exp.alias_(_column(distance, single.alias), name))
         for node in list(output.find_all(exp.Anonymous)):
             if search.is_distance(node):
                 node.replace(_column(distance, single.alias))

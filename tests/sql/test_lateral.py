@@ -158,6 +158,10 @@ def test_columns_of_the_batch_do_not_show(connection: Connection) -> None:
     ):
         cursor = connection.execute(f"SELECT {columns} FROM asked q CROSS JOIN LATERAL {near} x")
         assert [column[0] for column in cursor.description or ()] == names
+    unnamed = "(SELECT id, l2_distance(e, q.v) FROM docs ORDER BY l2_distance(e, q.v) LIMIT 2)"
+    for columns in ("x.*", "*, 1"):
+        cursor = connection.execute(f"SELECT {columns} FROM asked q CROSS JOIN LATERAL {unnamed} x")
+        assert "l2_distance" in [column[0] for column in cursor.description or ()]
 
 
 VOLATILE = ("random()", "uuidv7()", "clock_timestamp()", "now()", "current_timestamp", "uuid()")
@@ -234,6 +238,7 @@ OTHER_DISTANCES = (
     "(SELECT id, l2(e, q.v) AS d, cosine(e, q.v) AS m FROM docs ORDER BY d LIMIT 3)",
     "(SELECT id, l2(e, q.v) + cosine(q.v, e) AS m FROM docs ORDER BY l2(e, q.v) LIMIT 3)",
     "(SELECT id, l2(e, q.v) - l2(q.v, e) AS m FROM docs ORDER BY l2(q.v, e) LIMIT 3)",
+    "(SELECT id, l2(e, q.v) AS d FROM docs WHERE l2(e, q.v) < 1.5 ORDER BY d LIMIT 3)",
 )
 
 
