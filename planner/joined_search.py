@@ -6,26 +6,29 @@ DuckDB's call alone would take longer than the search. Anything richer than colu
 and equalities of one column each is left to it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from sqlglot import exp
 
-from vsql.core.snapshot import TableSnapshot
-from vsql.core.types import DOUBLE, Family, SqlType
-from vsql.planner.bind import conjuncts_of, folded, qualifier, quoted
+from vsql.core.types import DOUBLE, Family
+from vsql.planner.bind import conjuncts_of, folded, quoted
 from vsql.planner.facts import Facts
+from vsql.planner.joined_outputs import (
+    CLAUSES,
+    Relation,
+    joined_outputs,
+    place_of,
+    stored_table,
+)
 from vsql.planner.native import Planning, native_query
 from vsql.planner.nodes import Output, Plan, TopK
 from vsql.planner.predicate import plan_predicate
 from vsql.planner.relational_nodes import DISTANCE
-from vsql.planner.resolve import is_cte
 from vsql.planner.scope import reads_only
-from vsql.planner.search_nodes import JOIN_KEYS, Fusion, JoinedOutput, JoinedSearch, KeyedJoin
+from vsql.planner.search_nodes import JOIN_KEYS, Fusion, JoinedSearch, KeyedJoin
 from vsql.planner.select import (
     Ordering,
     Single,
-    has_modifiers,
     has_ties,
     ordering_of,
     reads_elsewhere,
@@ -33,23 +36,8 @@ from vsql.planner.select import (
     top_k,
 )
 
-_CLAUSES = frozenset(
-    {"expressions", "from_", "joins", "where", "order", "limit", "offset", "kind"}
-    | {"hint", "operation_modifiers"}
-)
 _INTEGERS = frozenset({Family.TINYINT, Family.SMALLINT, Family.INTEGER, Family.BIGINT})
 _TEXTS = frozenset({Family.TEXT, Family.VARCHAR})
-_IsDistance = Callable[[exp.Expr], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class _Relation:
-    """Columns that outputs and keys may be: those of the search first, then of each table."""
-
-    alias: str
-    columns: Mapping[str, SqlType]
-    merged: str | None = None
-    """The column that USING made one with that of a relation before it."""
 
 
 def joined_search(
@@ -60,7 +48,7 @@ def joined_search(
     `rest` plans it for DuckDB, where the nearest rows may have too few partners. Raises
     ProgrammingError for unknown columns of the search.
     """
-    if any(value for name, value in tree.args.items() if name not in _CLAUSES) or has_ties(tree):
+    if any(value for name, value in tree.args.items() if name not in CLAUSES) or has_ties(tree):
         return None
     source = tree.args.get("from_")
     first = None if source is None else source.this
@@ -84,7 +72,7 @@ def _over_subquery(
     if not isinstance(search, TopK | Fusion) or search.limit is None:
         return None
     columns = {output.name: output.type for output in search.outputs}
-    found = _joins(tree, _Relation(folded(alias.this), columns), planning.facts)
+    found = _joins(tree, Relation(folded(alias.this), columns), planning.facts)
     if found is None or len(columns) < len(search.outputs):
         return None
     relations, joins = found
@@ -94,9 +82,9 @@ def _over_subquery(
         keys = tree.args["order"].expressions
         key = resolve_output(keys[0].this, single)
         is_backwards = keys[0].args.get("desc") or keys[0].args.get("nulls_first")
-        if len(keys) > 1 or is_backwards or _place(key, relations) not in distances:
+        if len(keys) > 1 or is_backwards or place_of(key, relations) not in distances:
             return None
-    outputs = _outputs(tree, relations, lambda _: False)
+    outputs = joined_outputs(tree, relations)
     if outputs is None:
         return None
     return JoinedSearch(search, joins, outputs, single.limit, single.offset)
@@ -106,13 +94,13 @@ def _over_table(
     tree: exp.Select, first: exp.Table, planning: Planning, rest: Callable[[], Plan]
 ) -> JoinedSearch | None:
     """Plan the top k of a join: the nearest k rows mostly have k partners."""
-    snapshot = _stored(first, planning.facts)
+    snapshot = stored_table(first, planning.facts)
     order = tree.args.get("order")
     if snapshot is None or order is None or len(order.expressions) != 1:
         return None
     alias = folded(first.args.get("alias") or first.this)
     table = snapshot.table
-    found = _joins(tree, _Relation(alias, {c.name: c.type for c in table.columns}), planning.facts)
+    found = _joins(tree, Relation(alias, {c.name: c.type for c in table.columns}), planning.facts)
     single = Single(tree, snapshot, alias)
     if found is None or single.limit is None or single.offset is not None:
         return None
@@ -138,7 +126,7 @@ def _over_table(
     def is_distance(node: exp.Expr) -> bool:
         return ordering.is_value(node, table.columns) and reads_only(node, alias, known, own)
 
-    outputs = _outputs(tree, relations, is_distance)
+    outputs = joined_outputs(tree, relations, is_distance)
     if outputs is None:
         return None
     read = {o.column for o in outputs if o.relation == 0}
@@ -151,13 +139,13 @@ def _over_table(
 
 
 def _joins(
-    tree: exp.Select, first: _Relation, facts: Facts
-) -> tuple[list[_Relation], tuple[KeyedJoin, ...]] | None:
+    tree: exp.Select, first: Relation, facts: Facts
+) -> tuple[list[Relation], tuple[KeyedJoin, ...]] | None:
     """Return the relations of a FROM and how each is joined to those before it."""
     relations, joins = [first], []
     for join in tree.args.get("joins") or ():
         table = join.this
-        snapshot = _stored(table, facts) if isinstance(table, exp.Table) else None
+        snapshot = stored_table(table, facts) if isinstance(table, exp.Table) else None
         allowed = {"this", "side", "kind", "on", "using"}
         if snapshot is None or any(v for name, v in join.args.items() if name not in allowed):
             return None
@@ -166,7 +154,7 @@ def _joins(
         alias = folded(table.args.get("alias") or table.this)
         using = [folded(name) for name in join.args.get("using") or ()]
         columns = {column.name: column.type for column in snapshot.table.columns}
-        added = _Relation(alias, columns, using[0] if using else None)
+        added = Relation(alias, columns, using[0] if using else None)
         keys = _keys(join, using, relations, added)
         if keys is None or any(relation.alias == alias for relation in relations):
             return None
@@ -182,25 +170,19 @@ def _joins(
     return relations, tuple(joins)
 
 
-def _stored(table: exp.Table, facts: Facts) -> TableSnapshot | None:
-    name = folded(table.this) if isinstance(table.this, exp.Identifier) else ""
-    # The first table of a FROM carries none of its joins; they are the SELECT's.
-    return None if has_modifiers(table) or is_cte(table, name) else facts.stored(name)
-
-
 def _keys(
-    join: exp.Join, using: list[str], relations: list[_Relation], added: _Relation
+    join: exp.Join, using: list[str], relations: list[Relation], added: Relation
 ) -> tuple[tuple[int, str], str] | None:
     """Return the place of the column before and the name of the added one that must be equal."""
     if using:
-        left, key = _place(exp.column(quoted(using[0])), relations), using[0]
+        left, key = place_of(exp.column(quoted(using[0])), relations), using[0]
         if len(using) > 1 or left is None or key not in added.columns:
             return None
     else:
         on = join.args.get("on")
         if not isinstance(on, exp.EQ):
             return None
-        sides = [_place(side.unnest(), [*relations, added]) for side in (on.this, on.expression)]
+        sides = [place_of(side.unnest(), [*relations, added]) for side in (on.this, on.expression)]
         own = [side for side in sides if side is not None and side[0] == len(relations)]
         before = [side for side in sides if side is not None and side[0] < len(relations)]
         if len(own) != 1 or len(before) != 1:
@@ -209,59 +191,3 @@ def _keys(
     types = {relations[left[0]].columns[left[1]].family, added.columns[key].family}
     fits = types <= _INTEGERS or types <= _TEXTS or types == {Family.UUID}
     return (left, key) if fits else None
-
-
-def _place(node: exp.Expr, relations: list[_Relation]) -> tuple[int, str] | None:
-    """Return the relation, by its number, and the name that a column means; None where unsure."""
-    if not isinstance(node, exp.Column) or not isinstance(node.this, exp.Identifier):
-        return None
-    name, owner = folded(node.this), qualifier(node)
-    found = [
-        (number, name)
-        for number, relation in enumerate(relations)
-        if name in relation.columns
-        and (owner == relation.alias if owner is not None else relation.merged != name)
-    ]
-    return found[0] if len(found) == 1 else None
-
-
-def _outputs(
-    tree: exp.Select, relations: list[_Relation], is_distance: _IsDistance
-) -> tuple[JoinedOutput, ...] | None:
-    """Return the outputs where all are columns, or the distance; otherwise None."""
-    outputs: list[JoinedOutput] = []
-    for node in tree.expressions:
-        if node.is_star:
-            starred = _starred(node, relations)
-            if starred is None:
-                return None
-            outputs.extend(starred)
-            continue
-        inner = node.unalias()
-        alias = folded(node.args["alias"]) if isinstance(node, exp.Alias) else None
-        if is_distance(inner):
-            name = alias or inner.name.lower()
-            outputs.append(JoinedOutput(name, DOUBLE, 0, DISTANCE))
-            continue
-        place = _place(inner, relations)
-        if place is None:
-            return None
-        number, column = place
-        type_ = relations[number].columns[column]
-        outputs.append(JoinedOutput(alias or column, type_, number, column))
-    return tuple(outputs)
-
-
-def _starred(node: exp.Expr, relations: list[_Relation]) -> list[JoinedOutput] | None:
-    owner = qualifier(node) if isinstance(node, exp.Column) else None
-    star = node.this if isinstance(node, exp.Column) else node
-    if any(star.args.values()) or (owner is None and any(r.merged for r in relations)):
-        return None
-    return list(_columns(owner, relations)) or None
-
-
-def _columns(owner: str | None, relations: list[_Relation]) -> Iterator[JoinedOutput]:
-    for number, relation in enumerate(relations):
-        if owner in (None, relation.alias):
-            for name, type_ in relation.columns.items():
-                yield JoinedOutput(name, type_, number, name)
