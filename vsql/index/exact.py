@@ -46,6 +46,7 @@ _inner_products = _untyped.fvec_inner_products_by_idx
 _hamming_distances = _untyped.hammings
 _squared_distances = _untyped.fvec_L2sqr_by_idx
 _squared_length = faiss.fvec_norm_L2sqr
+_squared_lengths = _untyped.fvec_norms_L2sqr
 
 
 def length_of(vector: Vectors) -> float:
@@ -76,6 +77,17 @@ def _inverse(lengths: Floats) -> Floats:
 def _negative_inverse(length: float) -> float:
     """Return -1 / length, NaN for zero."""
     return -1.0 / length if length else math.nan
+
+
+def _negative_inverses(queries: Floats) -> Floats:
+    """Return `_negative_inverse` of the length of each query, rounded as for one alone."""
+    squares = np.empty(len(queries), dtype=np.float32)
+    count, dimension = queries.shape
+    _squared_lengths(_pointer(squares), _pointer(queries), dimension, count)
+    lengths = np.sqrt(squares.astype(np.float64))
+    result = np.full(count, np.nan)
+    np.divide(-1.0, lengths, out=result, where=lengths > 0)
+    return result.astype(np.float32)
 
 
 def _cosine_distances(products: Floats, scale: float | Floats) -> Floats:
@@ -324,7 +336,7 @@ class ExactRanker:
             np.negative(distances, out=distances)
         else:
             inverse = self._inverse_lengths.of(np.maximum(rows, 0).reshape(-1)).reshape(rows.shape)
-            scales = np.array([_negative_inverse(length_of(q)) for q in queries], dtype=np.float32)
+            scales = _negative_inverses(queries)
             with np.errstate(invalid="ignore"):
                 np.multiply(distances, inverse, out=distances)
                 _cosine_distances(distances, scales[:, None])
