@@ -4,6 +4,7 @@ Each query gets what it would alone: rows nearest first, then those whose vector
 that is NULL itself gets any rows that match.
 """
 
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,18 +17,18 @@ from vsql.core.distance import Metric
 from vsql.core.protocols import Rows, Shape, Vectors
 from vsql.core.snapshot import TableSnapshot
 from vsql.core.sparse import SparseRows
-from vsql.core.types import BIGINT, Family, SqlType
+from vsql.core.types import Family, SqlType
 from vsql.executor.context import Context
 from vsql.executor.filter import mask_of
 from vsql.executor.ranker import ranker_of
 from vsql.executor.row_mask import RowMask
-from vsql.executor.search import Distances, Search, choose, searcher_of, wanted_candidates
-from vsql.executor.take import Picked, PickedRows
+from vsql.executor.search import Distances, Search, choice_of, searcher_of, wanted_candidates
+from vsql.executor.take import Picked, PickedRows, from_numpy
 from vsql.executor.topk import first_rows
 from vsql.executor.values import count_of
 from vsql.index import registry
 from vsql.index.exact import norms
-from vsql.planner.choose import AccessPath
+from vsql.planner.choose import AccessPath, Choice
 from vsql.planner.nodes import TopK
 from vsql.planner.relational_nodes import BatchTopK
 from vsql.storage.segment import OpenSegment, vectors_of
@@ -51,35 +52,54 @@ class _Found:
     distances: Distances
 
 
-def run_batch(plan: BatchTopK, queries: pa.Array, context: Context) -> pa.Table:
-    """Return the top-k of every query as one table: number of the query, then the outputs.
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The outputs of a batch, and the number of the query that each row is for.
+
+    The rows of one query stand as its own search gives them, if not next to each other.
+    """
+
+    table: pa.Table
+    queries: Rows
+
+
+def run_batch(plan: BatchTopK, queries: pa.ChunkedArray, context: Context) -> pa.Table:
+    """Return the top-k of every query as one table: the outputs, then number of the query.
 
     `queries` is a column of vectors.
     """
-    table = context.table(plan.search.table)
+    answers = nearest_of_each(plan.search, queries, context, {})
+    return answers.table.append_column(plan.ordinal, from_numpy(answers.queries))
+
+
+def nearest_of_each(
+    plan: TopK, queries: pa.ChunkedArray, context: Context, choices: dict[object, Choice]
+) -> Answers:
+    """Return the top-k of every query; `choices` are remembered, as those of `Search`."""
+    table = context.table(plan.table)
     segments = context.segments(table)
-    found = _nearest(plan.search, table, segments, queries, context)
+    found = _nearest(plan, table, segments, queries, context, choices)
     picked, order = _by_segment(segments, found.rows, found.owners)
-    outputs = plan.search.outputs
-    taken = PickedRows(picked, table.table, outputs, found.distances, order).gather()
-    return taken.append_column(plan.ordinal, pa.array(found.queries, BIGINT.arrow))
+    rows = PickedRows(picked, table.table, plan.outputs, found.distances, order)
+    return Answers(rows.gather(), found.queries)
 
 
 def _nearest(
     plan: TopK,
     table: TableSnapshot,
     segments: tuple[OpenSegment, ...],
-    queries: pa.Array,
+    queries: pa.ChunkedArray,
     context: Context,
+    choices: dict[object, Choice],
 ) -> _Found:
     offset = count_of(plan.offset, "OFFSET", context) or 0
     limit = count_of(plan.limit, "LIMIT", context)
     total = table.live_count
     k = total if limit is None else min(limit + offset, total)
     matrix, present, absent = _matrix(queries, table.table.column(plan.column).type)
-    rows, distances, owners = _search_all(plan, table, segments, matrix, k, context)
-    counts = (rows >= 0).sum(axis=1)
+    rows, distances, owners = _search_all(plan, table, segments, matrix, k, context, choices)
     keep = rows >= 0
+    counts = keep.sum(axis=1)
     keep[:, :offset] = False
     parts = [(owners[keep], rows[keep], np.repeat(present, keep.sum(axis=1)))]
     fewest = int(counts.min()) if len(counts) else k
@@ -112,13 +132,14 @@ def _unordered(
     return owners[row], rows[row], queries[query]
 
 
-def _matrix(queries: pa.Array, type_: SqlType) -> tuple[Any, Rows, Rows]:
+def _matrix(queries: pa.ChunkedArray, type_: SqlType) -> tuple[Any, Rows, Rows]:
     """Return the queries as a ranker takes them, and the numbers of those and of NULLs."""
-    if isinstance(queries, pa.ChunkedArray):
-        queries = queries.combine_chunks()
-    valid = queries.is_valid().to_numpy(zero_copy_only=False)
-    present, absent = np.flatnonzero(valid), np.flatnonzero(~valid)
-    kept = queries.drop_null()
+    kept = queries.chunk(0) if queries.num_chunks == 1 else queries.combine_chunks()
+    present, absent = np.arange(len(kept)), np.empty(0, np.int64)
+    if kept.null_count:
+        valid = kept.is_valid().to_numpy(zero_copy_only=False)
+        present, absent = np.flatnonzero(valid), np.flatnonzero(~valid)
+        kept = kept.drop_null()
     if type_.is_sparse:
         return SparseRows.read(kept), present, absent
     if type_.family is Family.BIT:
@@ -134,21 +155,27 @@ def _search_all(
     matrix: Any,
     k: int,
     context: Context,
+    choices: dict[object, Choice],
 ) -> tuple[Rows, Distances, Rows]:
     """Return row numbers, -1 for none, distances and segments' numbers: (queries, k) each."""
     column = table.table.column(plan.column)
-    shape = (len(matrix), 0)
-    all_rows, all_owners = np.empty(shape, np.int64), np.empty(shape, np.int64)
-    all_distances = np.empty(shape, np.float32)
-    for number, segment in enumerate(segments):
+    search = Search(plan, table, column, matrix, k, choices)
+    found: list[tuple[Rows, Distances]] = []
+    for segment in segments:
         context.check_interrupt()
         valid = segment.vector_bits(column.id)
         mask = mask_of(plan.conjuncts, table, segment, context, valid)
-        search = Search(plan, table, column, matrix, k, {})
-        rows, distances = _search_segment(search, segment, mask, matrix, context)
-        all_rows = np.hstack([all_rows, rows])
-        all_distances = np.hstack([all_distances, distances])
-        all_owners = np.hstack([all_owners, np.full(rows.shape, number)])
+        started = time.perf_counter_ns()
+        found.append(_search_segment(search, segment, mask, matrix, context))
+        if context.trace is not None:
+            context.trace.add("search", time.perf_counter_ns() - started)
+    if len(found) == 1:
+        ((rows, distances),) = found
+        return rows, distances, np.zeros(rows.shape, np.int64)
+    none = np.empty((len(matrix), 0))
+    all_rows = np.hstack([none.astype(np.int64), *(rows for rows, _ in found)])
+    all_distances = np.hstack([none.astype(np.float32), *(distances for _, distances in found)])
+    all_owners = np.broadcast_to(np.repeat(np.arange(len(found)), k), all_rows.shape)
     # A distance may be NaN, of a zero vector under cosine: last, and still before what is none.
     order = np.lexsort((all_distances, all_rows < 0), axis=1)[:, :k]
     return (
@@ -166,25 +193,30 @@ def _search_segment(
     context: Context,
 ) -> tuple[Rows, Distances]:
     matches = segment.row_count if mask is None else mask.count
-    choice = choose(search, segment, matches, mask is not None, context)
+    choice = choice_of(search, segment, matches, mask is not None, context)
     ranker = ranker_of(context, segment, search.column, search.plan.metric)
     metric = search.plan.metric
     within = None if mask is None else mask.rows
+
+    def exact(some: Any) -> tuple[Rows, Distances]:
+        _note(f"exact over matches: {matches} of {segment.row_count} rows match", some, context)
+        return ranker.nearest(some, search.k, within)
+
     if choice.path not in (AccessPath.INDEX, AccessPath.SCAN) or choice.structure is None:
-        return ranker.nearest(matrix, search.k, within)
+        return exact(matrix)
     searcher = searcher_of(search, segment, choice.structure, context)
     shape = registry.vector_kind(choice.structure).shape
     blurred = choice.share_max < 1.0
     if not len(matrix) or (mask is not None and (shape is Shape.ROWS or blurred)):
         # Each list with a match would be read for each query: products of matrices do that faster.
         # They are exact too where codes might blur the matches around some query.
-        return ranker.nearest(matrix, search.k, within)
-    effort = choice.effort
-    if mask is not None and shape is Shape.LISTS:
-        effort = _EVERY_LIST
+        return exact(matrix)
+    effort = _EVERY_LIST if choice.path is AccessPath.SCAN else choice.effort
     units = _units(matrix, metric)
     bits = None if mask is None else mask.bits
     wanted = wanted_candidates(searcher, search.k, choice.reorder_factor, context)
+    shown = f"{AccessPath.INDEX.title} on {choice.structure} (effort {effort})"
+    _note(f"{shown}: {matches} of {segment.row_count} rows match", matrix, context)
     step = len(matrix) if shape is not Shape.ROWS else _queries_at_a_time(segment.row_count)
     found = [
         ranker.rank(
@@ -197,8 +229,14 @@ def _search_segment(
     short = np.flatnonzero((rows >= 0).sum(axis=1) < min(search.k, matches))
     if len(short):
         # The lists that were scanned hold too few rows: no query gets fewer than there are.
-        rows[short], distances[short] = ranker.nearest(matrix[short], search.k, within)
+        rows[short], distances[short] = exact(matrix[short])
     return rows, distances
+
+
+def _note(what: str, queries: Any, context: Context) -> None:
+    """Tell EXPLAIN ANALYZE which way some queries of a batch went."""
+    if context.trace is not None:
+        context.trace.notes.append(f"{what}, {len(queries)} queries at once")
 
 
 def _queries_at_a_time(rows: int) -> int:
@@ -219,7 +257,7 @@ def _by_segment(
     segments: tuple[OpenSegment, ...], rows: Rows, owners: Rows
 ) -> tuple[list[Picked], Rows | None]:
     """Return the rows by segment, and the order that puts them back as they came."""
-    used = np.unique(owners)
+    used = np.unique(owners) if len(segments) > 1 else np.arange(min(len(rows), 1))
     if len(used) <= 1:
         return [Picked(segments[int(n)], rows) for n in used], None
     by_owner = np.argsort(owners, kind="stable")

@@ -97,7 +97,7 @@ def search_segment(
         interim = _interim(search, segment, mask, matches, context)
         if interim is not None:
             return interim
-    choice = _choice(search, segment, matches, mask is not None, context)
+    choice = choice_of(search, segment, matches, mask is not None, context)
     if mask is not None and choice.share_max < 1.0:
         choice = _choice_by_density(search, segment, choice, mask, context)
     if context.trace is None:
@@ -115,7 +115,7 @@ def search_segment(
     return found
 
 
-def _choice(
+def choice_of(
     search: Search, segment: OpenSegment, matches: int, masked: bool, context: Context
 ) -> Choice:
     """Choose a path; few deleted rows are no filter: an index passes over them on its way."""
