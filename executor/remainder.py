@@ -542,6 +542,8 @@ def _unknown_name(text: str, message: str, hint: str | None) -> DatabaseError:
         )
     if "Ambiguous reference" in text:
         return ProgrammingError(message, code=sqlstate.AMBIGUOUS_COLUMN)
+    if "columns available but" in message:
+        return ProgrammingError(message, code=sqlstate.INVALID_COLUMN_REFERENCE)
     column = _MISSING_COLUMN.search(text)
     if column is not None and ("not found" in text or "not have" in text):
         name = next(group for group in column.groups() if group)

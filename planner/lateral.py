@@ -89,6 +89,8 @@ def _lateral_search(
     single = single_table(inner, facts)
     if single is None or single.limit is None or join.this.args.get("alias") is None:
         return None
+    if _named_columns(join.this) > _shown_columns(single):
+        return None
     on = join.args.get("on")
     if on is not None and not (isinstance(on, exp.Boolean) and on.this):
         return None
@@ -100,6 +102,15 @@ def _lateral_search(
             column = folded(ordering.query.this)
             return LateralSearch(select, join, single, ordering, outer, alias, column)
     return None
+
+
+def _named_columns(lateral: exp.Expr) -> int:
+    return len(lateral.args["alias"].args.get("columns") or ())
+
+
+def _shown_columns(single: Single) -> int:
+    """Return how many columns a lateral query has, before a plan adds its own to them."""
+    return sum(len(single.columns) if o.is_star else 1 for o in single.tree.expressions)
 
 
 def _ordering_by_outer(
