@@ -21,7 +21,7 @@ from vsql.planner.choose import Choice, SearchFacts, consider
 from vsql.planner.explain import explain
 from vsql.planner.nodes import TopK
 from vsql.planner.relational_nodes import BatchTopK, Remainder
-from vsql.planner.search_nodes import Fusion
+from vsql.planner.search_nodes import Fusion, JoinedBatch
 
 DEFAULT_LIMIT = 10
 
@@ -98,7 +98,7 @@ def searches_of(plan: Any) -> Iterator[TopK]:
     match plan:
         case TopK():
             yield plan
-        case BatchTopK():
+        case BatchTopK() | JoinedBatch():
             yield plan.search
         case Fusion():
             yield from plan.searches

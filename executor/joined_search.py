@@ -8,15 +8,13 @@ import pyarrow as pa
 
 from vsql.core.protocols import Rows
 from vsql.executor.context import Context
-from vsql.executor.fields import field_of
+from vsql.executor.joined_rows import Columns, joined_result, taken
 from vsql.executor.result import Result
 from vsql.executor.run import prepare
 from vsql.executor.scan import pick
 from vsql.executor.take import take_column
 from vsql.executor.values import count_of
 from vsql.planner.search_nodes import JOIN_KEYS, JoinedSearch, KeyedJoin
-
-_Columns = dict[str, pa.Array | pa.ChunkedArray]
 
 
 class JoinedSearchOperator:
@@ -47,11 +45,12 @@ class JoinedSearchOperator:
         limit = count_of(plan.limit, "LIMIT", context)
         searched = self._search(context).table
         assert searched is not None
-        nearest: _Columns = dict(zip(searched.column_names, searched.columns, strict=True))
-        relations, rows = [nearest], [np.arange(searched.num_rows)]
+        nearest: Columns = dict(zip(searched.column_names, searched.columns, strict=True))
+        relations: list[Columns] = [nearest]
+        rows = [np.arange(searched.num_rows)]
         for number, join in enumerate(plan.joins, 1):
             place, name = join.left
-            keys = _taken(relations[place][name], rows[place])
+            keys = taken(relations[place][name], rows[place])
             read = {o.column for o in plan.outputs if o.relation == number}
             read |= {column for side, column in (j.left for j in plan.joins) if side == number}
             found = _partners(join, read, keys, context)
@@ -62,35 +61,21 @@ class JoinedSearchOperator:
         if plan.otherwise is not None and count < (limit or 0) == searched.num_rows:
             return None
         until = None if limit is None else offset + limit
-        columns = [
-            _taken(relations[o.relation][o.column], rows[o.relation][offset:until])
-            for o in plan.outputs
-        ]
-        fields = [
-            field_of(o.name, o.type, column.type)
-            for o, column in zip(plan.outputs, columns, strict=True)
-        ]
-        table = pa.Table.from_arrays(columns, schema=pa.schema(fields))
+        result = joined_result(plan.outputs, relations, [part[offset:until] for part in rows])
         if context.trace is not None:
             context.trace.notes.append(f"{searched.num_rows} nearest rows gave {count} joined ones")
-        types = tuple(output.type for output in plan.outputs)
-        return Result(f"SELECT {table.num_rows}", table, types, table.num_rows)
-
-
-def _taken(column: pa.Array | pa.ChunkedArray, rows: Rows) -> pa.Array | pa.ChunkedArray:
-    """Return the values of some rows, NULL for row -1."""
-    return column.take(pa.array(rows, mask=rows < 0))
+        return result
 
 
 def _partners(
     join: KeyedJoin, names: set[str], keys: pa.Array | pa.ChunkedArray, context: Context
-) -> _Columns:
+) -> Columns:
     """Return the key and some columns of the rows of a table whose key is among some."""
     table = context.table(join.table)
     wanted = keys.drop_null().unique().to_pylist()
     own = replace(context, parameters={**context.parameters, JOIN_KEYS: wanted})
     picked = pick(join.conjuncts, table, own) if wanted else []
-    found: _Columns = {}
+    found: dict[str, pa.Array | pa.ChunkedArray] = {}
     for name in (join.key, *sorted(names)):
         column = table.table.column(name)
         found[name] = take_column(picked, column) if picked else pa.array([], column.type.arrow)

@@ -23,6 +23,7 @@ from vsql.executor.take import Picked, PickedRows, from_numpy, take_column
 from vsql.executor.values import count_of
 from vsql.index.sorted_values import SortedValues
 from vsql.planner.scan_nodes import OrderedScan
+from vsql.planner.search_nodes import SortKey
 from vsql.storage.segment import OpenSegment
 
 # Walking an index row by row of the answer pays while fewer rows than this share are looked at.
@@ -105,18 +106,21 @@ def _chunks(index: SortedValues, plan: OrderedScan) -> Iterator[Rows]:
             yield part[start : start + _CHUNK_ROWS].astype(np.int64)
 
 
-def ordered(values: pa.Array, plan: OrderedScan, enough: int | None) -> Rows:
-    """Return the places of values in the plan's order, the first ones at least."""
+def ordered(values: pa.Array, key: OrderedScan | SortKey, enough: int | None) -> Rows:
+    """Return the places of values in a key's order, the first ones at least.
+
+    Without `enough` equal values stay as they stand.
+    """
     missing: Rows = np.empty(0, np.int64)
     present: Rows | None = None
     if values.null_count:
         valid = values.is_valid().to_numpy(zero_copy_only=False)
         missing, present = np.flatnonzero(~valid), np.flatnonzero(valid)
         values = values.take(from_numpy(present))
-    places = _sorted(values, plan.descending, enough)
+    places = _sorted(values, key.descending, enough)
     if present is not None:
         places = present[places]
-    parts = (missing, places) if plan.nulls_first else (places, missing)
+    parts = (missing, places) if key.nulls_first else (places, missing)
     return np.concatenate(parts)[:enough]
 
 
@@ -125,12 +129,15 @@ def _sorted(values: pa.Array, descending: bool, enough: int | None) -> Rows:
     if enough is not None and enough * 8 < len(values) and not has_nan:
         select = pc.top_k_unstable if descending else pc.bottom_k_unstable
         found: Any = select(values, enough)
-    elif descending and not has_nan:
+    elif descending:
+        # Arrow has NaN at the end either way.
         found = pc.array_sort_indices(values, order="descending")
     else:
         found = pc.array_sort_indices(values)
     places: Rows = found.to_numpy().astype(np.int64)
-    return places[::-1] if descending and has_nan else places
+    if descending and has_nan:
+        places = np.roll(places, pc.sum(pc.is_nan(values)).as_py())
+    return places
 
 
 def _merged(picked: list[Picked], column: Column, plan: OrderedScan) -> Rows | None:

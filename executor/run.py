@@ -30,6 +30,7 @@ _CLASSES: Mapping[str, str] = {
     "TopK": "topk:TopKOperator",
     "Fusion": "fusion:FusionOperator",
     "JoinedSearch": "joined_search:JoinedSearchOperator",
+    "JoinedBatch": "joined_batch:JoinedBatchOperator",
     "Remainder": "relational:RemainderOperator",
 }
 """The same for those that keep something from one run to the next: made of plan and context."""

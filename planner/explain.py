@@ -18,7 +18,7 @@ from vsql.planner.relational_nodes import (
     TableInput,
 )
 from vsql.planner.scan_nodes import Count, Lookup, OrderedScan, Scan
-from vsql.planner.search_nodes import Fusion, JoinedSearch
+from vsql.planner.search_nodes import Fusion, JoinedBatch, JoinedSearch, SortKey
 from vsql.planner.write_nodes import DeleteRows, InsertRows, MergeRows, UpdateRows
 
 Node = Input | Write
@@ -37,7 +37,7 @@ def explain(plan: Node, depth: int = 0) -> Iterator[str]:
         for name, source in plan.inputs:
             yield f"{indent}  {name}:"
             yield from explain(source, depth + 2)
-    if isinstance(plan, BatchTopK):
+    if isinstance(plan, BatchTopK | JoinedBatch):
         yield from explain(plan.search, depth + 1)
     if isinstance(plan, JoinedSearch):
         names = [plan.source.table, *(join.table for join in plan.joins)]
@@ -99,7 +99,10 @@ def _title(plan: Node) -> str:
         case Numbered():
             return "Numbered"
         case BatchTopK():
-            return f"Batch of searches, one per row of {plan.outer_name}, by {plan.query_column}"
+            return _batch(plan)
+        case JoinedBatch():
+            limit = "" if plan.limit is None else f", limit {shown(plan.limit)}"
+            return _batch(plan) + limit
         case InsertRows():
             rows = "" if plan.source is not None else f", {len(plan.rows)} rows"
             return f"Insert into {plan.table}{rows}{_on_conflict(plan)}"
@@ -116,6 +119,10 @@ def _title(plan: Node) -> str:
         case UpdateRows():
             return f"Update {plan.table} ({', '.join(name for name, _ in plan.assignments)})"
     raise AssertionError(plan)
+
+
+def _batch(plan: BatchTopK | JoinedBatch) -> str:
+    return f"Batch of searches, one per row of {plan.outer_name}, by {plan.query_column}"
 
 
 def _distance(one: ComputedDistance) -> str:
@@ -144,8 +151,17 @@ def _details(plan: Node) -> Iterator[str]:
         yield f"range: distance {sign} {shown(bound.value)}"
     if isinstance(plan, OrderedScan) and plan.index_ids:
         yield "order: from the index, where it is sorted"
+    if isinstance(plan, JoinedBatch):
+        if plan.order:
+            yield "order: " + ", ".join(_sort_key(key) for key in plan.order)
+        if plan.outer:
+            yield "left join: rows that find nothing stay"
     if isinstance(plan, Remainder):
         yield f"sql: {_cut(plan.sql, 400)}"
+
+
+def _sort_key(key: SortKey) -> str:
+    return f"{key.column}{' descending' * key.descending}{', NULL first' * key.nulls_first}"
 
 
 def _subquery(subquery: Subquery, depth: int) -> Iterator[str]:

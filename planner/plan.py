@@ -33,9 +33,11 @@ def plan_query(tree: exp.Expr, facts: Facts, settings: Mapping[str, str] = NO_SE
     from vsql.planner.relational import plan_remainder
 
     if isinstance(tree, exp.Select) and tree.args.get("joins"):
+        from vsql.planner.joined_batch import joined_batch
         from vsql.planner.joined_search import joined_search
 
-        joined = joined_search(tree, planning, partial(plan_remainder, tree, planning))
+        rest = partial(plan_remainder, tree, planning)
+        joined = joined_search(tree, planning, rest) or joined_batch(tree, planning)
         if joined is not None:
             return joined
     return plan_remainder(tree, planning)

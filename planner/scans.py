@@ -19,7 +19,7 @@ from vsql.planner.select import (
 )
 
 # Types whose order Arrow and PostgreSQL agree on.
-_SORTED_FAMILIES = frozenset(
+SORTED_FAMILIES = frozenset(
     {
         *(Family.BOOLEAN, Family.TINYINT, Family.SMALLINT, Family.INTEGER, Family.BIGINT),
         *(Family.REAL, Family.DOUBLE, Family.DECIMAL, Family.TEXT, Family.VARCHAR),
@@ -51,7 +51,7 @@ def _ordered_scan(single: Single) -> OrderedScan | None:
     if not isinstance(node, exp.Column) or isinstance(node.this, exp.Star):
         return None
     column, outputs = column_of(node, single), projected(single, None)
-    if outputs is None or column.type.family not in _SORTED_FAMILIES:
+    if outputs is None or column.type.family not in SORTED_FAMILIES:
         return None
     key = column_key(column)
     return OrderedScan(

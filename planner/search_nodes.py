@@ -1,12 +1,16 @@
-"""Plans around searches: several fused into one, and one joined with other tables."""
+"""Plans around searches: several fused into one, one joined with other tables, one for each row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from vsql.core.types import SqlType
 from vsql.planner.nodes import Conjunct, Output, Plan, Subquery, TopK
+
+if TYPE_CHECKING:
+    from vsql.planner.relational_nodes import OutsideInput
 
 JOIN_KEYS = "vsql_join_keys"
 """The parameter that holds the keys whose partners are looked up."""
@@ -72,4 +76,35 @@ class JoinedSearch(Plan):
     limit: exp.Expr | None = None
     offset: exp.Expr | None = None
     otherwise: Plan | None = None
+    subqueries: tuple[Subquery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """A column that orders rows; `relation` and `column` say where it is, as `KeyedJoin`."""
+
+    relation: int
+    column: str
+    descending: bool
+    nulls_first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedBatch(Plan):
+    """A top-k for every row of `source`, beside that row: LATERAL without DuckDB.
+
+    `search.query` is ignored; the vectors are the column `query_column` of the source, which is
+    called `outer_name` in the statement. Of `outputs` and `order`, relation 0 is the source and 1
+    the search. With `outer` rows that find nothing stay.
+    """
+
+    source: "Plan | OutsideInput"
+    outer_name: str
+    query_column: str
+    search: TopK
+    outputs: tuple[JoinedOutput, ...]
+    outer: bool
+    order: tuple[SortKey, ...] = ()
+    limit: exp.Expr | None = None
+    offset: exp.Expr | None = None
     subqueries: tuple[Subquery, ...] = ()
