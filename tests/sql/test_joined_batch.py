@@ -219,6 +219,27 @@ def test_rows_come_in_the_order_of_those_that_ask(connection: Connection) -> Non
 
 
 @pytest.mark.parametrize(
+    "order",
+    [
+        "d DESC, q.n, x.id, q.name",
+        "3 DESC NULLS LAST, x.id DESC, n, 4 DESC",
+        "x.d NULLS FIRST, q.n DESC, x.id, q.name",
+        "q.name, x.d DESC, q.n, x.id",
+        "q.name DESC NULLS LAST, q.n DESC, x.d, x.id",
+    ],
+)
+def test_rows_are_ordered_as_duckdb_orders_them(connection: Connection, order: str) -> None:
+    select = (
+        "SELECT q.n, x.id, x.d, q.name FROM asked q LEFT JOIN LATERAL"
+        " (SELECT id, e <=> q.v AS d FROM docs ORDER BY d LIMIT 390) x ON true"
+    )
+    found = connection.execute(f"{select} ORDER BY {order}").fetchall()
+    expected = _in_duckdb(connection, select, "", f"ORDER BY {order}").fetchall()
+    assert {"nan", "None"} <= {str(row[2]) for row in found}
+    assert _shown(found) == _shown(expected)
+
+
+@pytest.mark.parametrize(
     ("statement", "code"),
     [
         ("SELECT name FROM asked q CROSS JOIN LATERAL (SELECT name, e <-> q.v AS d FROM docs"
