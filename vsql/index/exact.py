@@ -37,6 +37,10 @@ _FEW = 128
 _SHORTCUT_ROWS = 256
 """From here on, choosing by product and measuring few rows beats measuring all."""
 
+_SHARED_NUMBERS = 1 << 25
+"""Numbers of vectors, about 10 ms of products, from which on threads share a batch's distances:
+where other work keeps the cores busy, waiting for a second one took longer than the whole."""
+
 _SLACK = 4 * 2.0**-23
 _MEASURED_BY_PRODUCT = (Metric.COSINE, Metric.INNER_PRODUCT)
 
@@ -321,6 +325,7 @@ class ExactRanker:
                 distances[number, :count] = self.distances(queries[number], own[:count])
             return distances
         function = _squared_distances if self.metric is Metric.L2 else _inner_products
+        use_threads(1 if rows.size * self.dimension < _SHARED_NUMBERS else len(queries))
         function(
             _pointer(distances),
             _pointer(queries),
