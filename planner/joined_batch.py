@@ -156,6 +156,11 @@ def _search(search: LateralSearch, planning: Planning) -> TopK | None:
         if column == given:
             column.replace(vector.copy())
     single = replace(search.single, tree=tree)
+    known = {column.name for column in single.columns}
+    read = (column for node in tree.expressions for column in node.find_all(exp.Column))
+    # In DuckDB an output may read one before it.
+    if any(folded(column.this) not in known and not column.is_star for column in read):
+        return None
     ordering = Ordering(search.ordering.metric, search.ordering.column, vector)
     outputs = projected(single, ordering)
     names = [folded(name) for name in search.join.this.args["alias"].args.get("columns") or ()]

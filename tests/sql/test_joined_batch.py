@@ -196,6 +196,8 @@ OTHERS = (
     " ORDER BY q.n FETCH FIRST 3 ROWS WITH TIES",
     "SELECT q.n, x.* FROM asked q CROSS JOIN LATERAL"
     " (SELECT id, id, name FROM docs ORDER BY e <-> q.v LIMIT 2) x",
+    "SELECT q.n, x.b FROM asked q CROSS JOIN LATERAL"
+    " (SELECT id AS a, a AS b FROM docs ORDER BY e <-> q.v LIMIT 2) x",
     "SELECT q.n, x.m FROM asked q CROSS JOIN LATERAL"
     " (SELECT upper(name) AS m FROM docs ORDER BY e <-> q.v LIMIT 2) x",
     "SELECT q.n, x.id FROM asked q CROSS JOIN LATERAL"
