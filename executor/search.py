@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 _PROBE_ROWS = 50
 _POSTFILTER_ROUNDS = 3
 _WIDENING = 4
+# So many of the top k, from the second half of the candidates: more of them lie beyond.
+_LAST_SHARE = 0.05
+# Ranking more than this share of the matches is no faster than ranking them all.
+_WIDEST_SHARE = 0.25
 # A mask that keeps more than this share, without a predicate, are deleted rows and NULLs.
 _MOSTLY_LIVE = 0.7
 # How far the matches among the first neighbours may exceed their share by chance.
@@ -283,26 +287,56 @@ def _walk(
     if choice.path is AccessPath.EXACT or choice.structure is None:
         return _exact(search, segment, mask, context)
     searcher = searcher_of(search, segment, choice.structure, context)
+    if mask is not None and choice.path is AccessPath.SCAN:
+        return _scan(search, segment, choice, searcher, mask, context)
     candidates = wanted_candidates(searcher, search.k, choice.reorder_factor, context)
     effort = choice.effort
     bits = None if mask is None else mask.bits
-    if mask is not None and choice.path is AccessPath.SCAN:
-        rows = searcher.search_dense(
-            search.unit, candidates, max(effort, 1), mask.bits, _DENSITY_TOLERANCE
-        )
-    else:
-        if mask is not None and choice.path is AccessPath.BITMAP:
-            denser = _effort_by_density(search, segment, choice, searcher, mask, context)
-            if denser is None:
-                return _exact(search, segment, mask, context)
-            effort = denser
-        rows = searcher.search(search.unit.reshape(1, -1), candidates, max(effort, 1), bits)[0]
+    if mask is not None and choice.path is AccessPath.BITMAP:
+        denser = _effort_by_density(search, segment, choice, searcher, mask, context)
+        if denser is None:
+            return _exact(search, segment, mask, context)
+        effort = denser
+    rows = searcher.search(search.unit.reshape(1, -1), candidates, max(effort, 1), bits)[0]
     if rows[-1] < 0:
         rows = rows[rows >= 0]
     found = _ranked(search, segment, rows, context)
     if len(found[0]) < min(search.k, matches) or _short(found[1]):
         return _exact(search, segment, mask, context)
     return found
+
+
+def _scan(
+    search: Search,
+    segment: OpenSegment,
+    choice: Choice,
+    searcher: VectorSearcher,
+    mask: RowMask,
+    context: Context,
+) -> tuple[Rows, Distances]:
+    """Rank the matches in the lists around the query, more where their codes tell them apart less.
+
+    How many candidates hold the top k was measured around queries. Matches far from one are about
+    equally far, and the true nearest may stand anywhere among them.
+    """
+    wanted = wanted_candidates(searcher, search.k, choice.reorder_factor, context)
+    effort = max(choice.effort, 1)
+    is_fixed = int(context.settings["reorder_k"]) > 0
+    while True:
+        rows = searcher.search_dense(search.unit, wanted, effort, mask.bits, _DENSITY_TOLERANCE)
+        rows = rows[rows >= 0]
+        found = _ranked(search, segment, rows, context)
+        if len(found[0]) < min(search.k, mask.count) or _short(found[1]):
+            break
+        if is_fixed or len(rows) != wanted:
+            return found
+        last = rows[max(search.k, wanted // 2) :]
+        if np.isin(last, found[0]).sum() <= _LAST_SHARE * search.k:
+            return found
+        wanted *= _WIDENING
+        if wanted > _WIDEST_SHARE * mask.count:
+            break
+    return _exact(search, segment, mask, context)
 
 
 def _short(distances: Distances) -> bool:

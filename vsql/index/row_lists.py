@@ -76,8 +76,8 @@ class RowLists:
 
     def search_dense(self, query: Vectors, k: int, effort: int, bitmap: Bits, slack: float) -> Rows:
         """Return what `search` does for one query, with as many lists as the filter calls for."""
-        chosen = self._probing.dense(query, effort, bitmap, slack)
-        rows = self._rows(chosen.lists[0], bitmap)
+        rounds = self._probing.rounds(query, effort, bitmap, slack)
+        rows = self._rows(np.hstack([chosen.lists[0] for chosen in rounds]), bitmap)
         return rows if len(rows) else np.full(1, -1, dtype=np.int64)
 
     def save(self, path: Path) -> None:
