@@ -8,6 +8,7 @@ DuckDB does as its defaults say.
 """
 
 import argparse
+import shutil
 import sqlite3
 import statistics
 import tempfile
@@ -174,14 +175,34 @@ def searches(folder: str, say: Callable[[str], None]) -> None:
     line("10 % deleted", latency(connection, queries, truth))
     line("during OPTIMIZE", _during_optimize(folder, lambda: latency(connection, queries, truth)))
     line("after OPTIMIZE", latency(connection, queries, truth))
-    growing = min(5_000, len(vectors) - rows)
-    for start in range(rows, rows + growing, 500):
-        write(connection, "INSERT", vectors[start : min(start + 500, rows + growing)], start)
-    truth = nearest(connection, queries)
-    line(f"{growing:,} rows growing beside them", latency(connection, queries, truth))
     connection.close()
+    growing_beside(folder, vectors[rows:][:5_000], rows, queries, say)
     growing_alone(folder, vectors[:50_000], queries[:100], say)
     churned(folder, vectors[:20_000], queries[:100], say)
+
+
+def growing_beside(
+    folder: str, vectors: Any, first: int, queries: Any, say: Callable[[str], None]
+) -> None:
+    """Compare the sealed table with a copy to which rows were added, in turns."""
+    shutil.copytree(f"{folder}/search.vsql", f"{folder}/beside.vsql")
+    sealed, beside = (
+        vsql.connect(f"{folder}/{name}.vsql", autocommit=True, background="off")
+        for name in ("search", "beside")
+    )
+    for start in range(0, len(vectors), 500):
+        write(beside, "INSERT", vectors[start : start + 500], first + start)
+    tables = ((sealed, nearest(sealed, queries)), (beside, nearest(beside, queries)))
+    rounds = [[latency(table, queries, truth) for table, truth in tables] for _ in range(5)]
+    alone, grown = (statistics.median(one[n][0] for one in rounds) for n in range(2))
+    ratio = statistics.median(one[1][0] / one[0][0] for one in rounds)
+    say(
+        f"\n{len(vectors):,} rows growing beside sealed ones: {grown:.0f} us at recall"
+        f" {rounds[0][1][1]:.3f}; without them {alone:.0f} us at {rounds[0][0][1]:.3f}; ratio"
+        f" {ratio:.2f}, in turns"
+    )
+    sealed.close()
+    beside.close()
 
 
 def growing_alone(folder: str, vectors: Any, queries: Any, say: Callable[[str], None]) -> None:
