@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vsql.core.dense import floats, widen
 from vsql.core.distance import Metric
 from vsql.core.protocols import Floats, Rows, Vectors
-from vsql.core.scattered import are_scattered
+from vsql.core.scattered import are_scattered, ask_ahead
 from vsql.index.openmp import use_threads
 
 Lengths = npt.NDArray[Any]
@@ -194,6 +194,7 @@ class ExactRanker:
     __slots__ = (
         "_inverse_lengths",
         "_is_float",
+        "_is_kept",
         "_pointers",
         "_scattered",
         "_vectors",
@@ -217,11 +218,12 @@ class ExactRanker:
         self._vectors = vectors
         self._scattered = scattered
         self._is_float = vectors.dtype == np.float32
+        self._is_kept = kept_in_memory
         if self._is_float:
             self._pointers = _pointer(vectors), _pointer(scattered)
         self._inverse_lengths = KeptLengths(
             len(vectors),
-            lambda rows: _inverse(norms(vectors if rows is None else self._source(rows)[rows])),
+            lambda rows: _inverse(norms(vectors if rows is None else scattered[rows])),
             kept_in_memory=kept_in_memory,
         )
 
@@ -254,11 +256,12 @@ class ExactRanker:
         long_way = count < _SHORTCUT_ROWS or k * 4 > count
         if long_way or not self._is_float or self.metric not in _MEASURED_BY_PRODUCT:
             return top_k(self.distances(query, rows), rows, k)
+        vectors = self._vectors_pointer(rows)
         inverse = self._inverse_lengths.of(rows) if self.metric is Metric.COSINE else None
         if inverse is not None and not self._inverse_lengths.none_is_zero:
             return top_k(self.distances(query, rows), rows, k)
         scores = np.empty(count, dtype=np.float32)
-        self._call(_inner_products, scores, query, self._vectors_pointer(count), rows)
+        self._call(_inner_products, scores, query, vectors, rows)
         length = 1.0
         if inverse is not None:
             np.multiply(scores, inverse, out=scores)
@@ -329,7 +332,7 @@ class ExactRanker:
         function(
             _pointer(distances),
             _pointer(queries),
-            self._vectors_pointer(rows.size),
+            self._vectors_pointer(rows),
             _pointer(rows),
             self.dimension,
             len(queries),
@@ -350,18 +353,24 @@ class ExactRanker:
 
     def _source(self, rows: Rows | None) -> Vectors:
         """Return what vectors of some rows, or all, are read from."""
-        few = rows is not None and are_scattered(len(rows), len(self._vectors))
-        return self._scattered if few else self._vectors
+        return self._scattered if rows is not None and self._asked_ahead(rows) else self._vectors
 
-    def _vectors_pointer(self, rows: int) -> object:
-        """Return where the float32 vectors are read from, so many of them."""
-        return self._pointers[are_scattered(rows, len(self._vectors))]
+    def _vectors_pointer(self, rows: Rows) -> object:
+        """Return where the float32 vectors of some rows are read from."""
+        return self._pointers[self._asked_ahead(rows)]
+
+    def _asked_ahead(self, rows: Rows) -> bool:
+        """Whether rows are few, here and there; what memory may lack of these is on its way."""
+        few = are_scattered(rows.size, len(self._vectors))
+        if few and not self._is_kept:
+            ask_ahead(self._scattered, rows[rows >= 0])
+        return few
 
     def _by_row_number(self, query: Vectors, rows: Rows) -> Floats:
         # The hot path of every indexed search: each numpy call costs as much as ten distances.
         result = np.empty(rows.shape[0], dtype=np.float32)
         function = _squared_distances if self.metric is Metric.L2 else _inner_products
-        self._call(function, result, query, self._vectors_pointer(rows.shape[0]), rows)
+        self._call(function, result, query, self._vectors_pointer(rows), rows)
         return self._finished(result, query, rows)
 
     def _call(
