@@ -330,8 +330,8 @@ def _scan(
             break
         if is_fixed or len(rows) != wanted:
             return found
-        last = rows[max(search.k, wanted // 2) :]
-        if np.isin(last, found[0]).sum() <= _LAST_SHARE * search.k:
+        last = rows[max(search.k, wanted // 2) :].tolist()
+        if len(set(found[0].tolist()).intersection(last)) <= _LAST_SHARE * search.k:
             return found
         wanted *= _WIDENING
         if wanted > _WIDEST_SHARE * mask.count:
