@@ -55,8 +55,8 @@ def test_a_first_search_waits_for_no_other_kind_of_statement(tmp_path: Path) -> 
         "assert c.execute('SELECT id FROM t ORDER BY e <-> ? LIMIT 1', ([1, 0],)).fetchone()\n"
         "others = ('vsql.core.changes', 'vsql.planner.scan_nodes', 'vsql.planner.search_nodes',\n"
         "    'vsql.planner.relational_nodes', 'vsql.planner.write_nodes',\n"
-        "    'vsql.planner.predicate', 'vsql.planner.system_catalog', 'vsql.executor.conjuncts', 'pyarrow.compute',\n"
-        "    'duckdb', 'lark')\n"
+        "    'vsql.planner.predicate', 'vsql.planner.system_catalog', 'vsql.executor.conjuncts',\n"
+        "    'pyarrow.compute', 'duckdb', 'lark')\n"
         "print([name for name in others if name in sys.modules])"
     )
     subprocess.run([sys.executable, "-c", made], check=True, cwd=ROOT)
