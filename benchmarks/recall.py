@@ -52,6 +52,7 @@ PATHS = ("exact", "bitmap", "scan", "postfilter")
 SHARES = (0.5, 0.1, 0.01, 0.001)
 _SEARCHED = re.compile(r"([\d.]+) ms, estimated ([\d.]+) ms")
 _EXPLAINED = 20
+_TURNS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +132,12 @@ def ingest(connection: Connection, data: Data, filters: dict[str, npt.NDArray[np
 
 
 def measured(search: Callable[[int], list[Any]], truth: list[set[int]]) -> tuple[float, float, int]:
-    """Return median microseconds, mean recall and the number of short answers."""
-    search(0)
+    """Return median microseconds, mean recall and the number of short answers.
+
+    All queries were asked once before: else what is measured first brings the vectors near.
+    """
+    for number in range(len(truth)):
+        search(number)
     times, recalls, short = [], [], 0
     for number, wanted in enumerate(truth):
         started = time.perf_counter_ns()
@@ -259,21 +264,22 @@ class Cell:
 def grid(
     connection: Connection, data: Data, filters: dict[str, npt.NDArray[np.bool_]]
 ) -> Iterator[Cell]:
-    """Yield a cell for each filter and k; the index is AUTOINDEX's."""
+    """Yield a cell for each filter and k: medians of turns; the index is AUTOINDEX's."""
     connection.execute(f"SET target_recall = {TARGET}")
     for name, flags in filters.items():
         rows = np.flatnonzero(flags)
         for k in (10, 100):
             truth = data.nearest(rows, k)
             search = by_sql(connection, data, f"WHERE {name}", k)
-            chosen = measured(search, truth)
-            ratio = statistics.median(ratios(connection, data, name, k))
-            paths = {}
-            for path in PATHS:
+            found: dict[str, list[tuple[float, float, int]]] = {}
+            # In turns: what else the machine does meets all of them.
+            for path in ("auto", *PATHS) * _TURNS:
                 connection.execute(f"SET access_path = {path}")
-                paths[path] = measured(search, truth)
+                found.setdefault(path, []).append(measured(search, truth))
             connection.execute("RESET access_path")
-            yield Cell(name, k, len(rows), chosen, paths, ratio)
+            ratio = statistics.median(ratios(connection, data, name, k))
+            paths = {path: statistics.median_low(turns) for path, turns in found.items()}
+            yield Cell(name, k, len(rows), paths.pop("auto"), paths, ratio)
 
 
 def ratios(connection: Connection, data: Data, where: str, k: int) -> Iterator[float]:

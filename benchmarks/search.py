@@ -201,6 +201,7 @@ def main() -> None:
         say("|---|---|---|---|---|---|---|---|---|")
         for where, target in FILTERS:
             say(_filter_line(connection, where, target, queries, similarities, ids, bare))
+        connection.execute("SET threads = 1")
         say(_batch_line(connection, queries, bare))
         say(_overhead(connection, queries))
         say(_cold_start(f"{folder}/bench.vsql"))
@@ -261,6 +262,7 @@ def _batch_line(connection: Any, queries: Any, bare: Bare) -> str:
         started = time.perf_counter()
         connection.execute(sql).fetchall()
         mine.append(time.perf_counter() - started)
+        faiss.omp_set_num_threads(1)
         started = time.perf_counter()
         bare.graph.search(unit(queries), K, params=parameters)
         other.append(time.perf_counter() - started)

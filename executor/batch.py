@@ -4,6 +4,7 @@ Each query gets what it would alone: rows nearest first, then those whose vector
 that is NULL itself gets any rows that match.
 """
 
+import os
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,7 @@ from vsql.executor.topk import first_rows
 from vsql.executor.values import count_of
 from vsql.index import registry
 from vsql.index.exact import norms
+from vsql.index.openmp import allow_threads
 from vsql.planner.choose import AccessPath, Choice
 from vsql.planner.nodes import TopK
 from vsql.planner.relational_nodes import BatchTopK
@@ -76,6 +78,7 @@ def nearest_of_each(
     plan: TopK, queries: pa.ChunkedArray, context: Context, choices: dict[object, Choice]
 ) -> Answers:
     """Return the top-k of every query; `choices` are remembered, as those of `Search`."""
+    allow_threads(context.settings["threads"] or os.cpu_count() or 1)
     table = context.table(plan.table)
     segments = context.segments(table)
     found = _nearest(plan, table, segments, queries, context, choices)

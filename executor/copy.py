@@ -220,11 +220,18 @@ def _ahead(reader: Iterator[pa.Table]) -> Iterator[pa.Table]:
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as beside:
-        pending = beside.submit(next, reader, None)
-        while (batch := pending.result()) is not None:
-            pending = beside.submit(next, reader, None)
+        batch = next(reader, None)
+        while batch is not None:
+            try:
+                pending = beside.submit(next, reader, None)
+            except RuntimeError:
+                # The interpreter is shutting down, and starts nothing beside what it does.
+                yield batch
+                yield from reader
+                return
             yield batch
             del batch
+            batch = pending.result()
 
 
 def _unreadable(path: Path, kind: str, error: Exception) -> OperationalError:

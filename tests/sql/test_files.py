@@ -1,5 +1,7 @@
 """Files in FROM, and how to forbid them."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -127,3 +129,20 @@ def test_csv_of_bits_and_identifiers(tmp_path: Path) -> None:
             for name in ("t", "back")
         ]
         assert sorted(both[0], key=str) == sorted(both[1], key=str)
+
+
+_LAST_WORDS = """
+import atexit, sys, vsql
+connection = vsql.connect(autocommit=True)
+connection.execute("CREATE TABLE t (id INT, b TEXT)")
+def copied():
+    connection.execute("COPY t FROM '" + sys.argv[1] + "'")
+    print(connection.execute("SELECT count(*) FROM t").fetchall())
+atexit.register(copied)
+"""
+
+
+def test_a_file_is_copied_while_the_interpreter_shuts_down(folder: Path) -> None:
+    run = [sys.executable, "-c", _LAST_WORDS, str(folder / "f.parquet")]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("[(3,)]\n", "")

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 import vsql
+from vsql.index import faiss_calls
 
 ROWS, DIMENSION, BITS = 1_200, 40, 256
 K = 10
@@ -218,6 +220,31 @@ def test_a_batch_uses_the_index_of_its_column() -> None:
                 f" LATERAL (SELECT id FROM t ORDER BY {column} <-> q.{column} LIMIT 1) n"
             ).fetchall()
             assert sorted(found) == [(row, row) for row in range(50)]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_batch_takes_the_threads_that_it_is_allowed(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+    whole = faiss_calls.search
+
+    def search(*arguments: Any) -> Any:
+        found = whole(*arguments)
+        taken.append(faiss.omp_get_max_threads())
+        return found
+
+    with vsql.connect(":memory:", autocommit=True, threads=threads) as connection:
+        _fill(connection, f"VECTOR({DIMENSION})", _vectors(), holes=False)
+        connection.execute("CREATE INDEX ON t USING HNSW (e vector_l2_ops)")
+        connection.execute("SET access_path = index")
+        monkeypatch.setattr(faiss_calls, "search", search)
+        connection.execute(
+            "SELECT q.id, n.id FROM t q CROSS JOIN"
+            " LATERAL (SELECT id FROM t ORDER BY e <-> q.e LIMIT 1) n"
+        )
+        connection.execute("SELECT id FROM t ORDER BY e <-> (SELECT e FROM t LIMIT 1) LIMIT 1")
+    assert taken == [threads, 1]
 
 
 def test_a_batch_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
