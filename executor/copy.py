@@ -204,7 +204,7 @@ def _row_total(path: Path, kind: str) -> int | None:
 
 def _read(path: Path, kind: str, table: TableSnapshot, statement: CopyFrom) -> Iterator[pa.Table]:
     readers = {"parquet": _parquet, "csv": _csv, "jsonl": _jsonl, "arrow": _arrow}
-    reader = _ahead(readers[kind](path, table, statement))
+    reader = readers[kind](path, table, statement)
     while True:
         try:
             batch = next(reader)
@@ -213,25 +213,6 @@ def _read(path: Path, kind: str, table: TableSnapshot, statement: CopyFrom) -> I
         except _FILE_ERRORS as error:
             raise _unreadable(path, kind, error) from None
         yield batch
-
-
-def _ahead(reader: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Yield what a reader gives, while the next is read beside the caller's work."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(1) as beside:
-        batch = next(reader, None)
-        while batch is not None:
-            try:
-                pending = beside.submit(next, reader, None)
-            except RuntimeError:
-                # The interpreter is shutting down, and starts nothing beside what it does.
-                yield batch
-                yield from reader
-                return
-            yield batch
-            del batch
-            batch = pending.result()
 
 
 def _unreadable(path: Path, kind: str, error: Exception) -> OperationalError:
