@@ -45,6 +45,7 @@ FILTERS = (
     ("id % 1000 = 0", "0.99"),
 )
 _LOADS = 5
+_TURNS = 3
 Found = tuple[float, float]
 
 
@@ -239,8 +240,16 @@ def _filter_line(
         short += len(found) < count
         return [row[0] for row in found]
 
-    mine = measured(search, by_id)
-    others = [(*measured(path, by_row), name) for name, path in bare.paths(unit(queries), rows)]
+    paths = bare.paths(unit(queries), rows)
+    # In turns: what else the machine does meets all of them.
+    turns = [
+        (measured(search, by_id), [(*measured(path, by_row), name) for name, path in paths])
+        for _ in range(_TURNS)
+    ]
+    mine = statistics.median(own for own, _ in turns)
+    others = [
+        statistics.median(each) for each in zip(*(theirs for _, theirs in turns), strict=True)
+    ]
     fair = [other for other in others if other[1] >= mine[1] - 0.005]
     cheapest = min(fair, default=min(others))
     return (

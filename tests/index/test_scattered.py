@@ -11,7 +11,7 @@ import pytest
 
 from vsql.core.distance import Metric
 from vsql.core.protocols import Rows, Vectors
-from vsql.core.scattered import are_scattered, ask_ahead
+from vsql.core.scattered import ReadAhead, are_scattered, ask_ahead
 from vsql.index.exact import ExactRanker
 
 _PAGE = mmap.PAGESIZE
@@ -74,7 +74,7 @@ def test_a_ranker_asks_where_memory_cannot_hold_the_column(
 ) -> None:
     asked: list[list[int]] = []
     monkeypatch.setattr(
-        "vsql.index.exact.ask_ahead", lambda values, rows: asked.append(rows.tolist())
+        "vsql.core.scattered.ask_ahead", lambda values, rows: asked.append(rows.tolist())
     )
     ranker = ExactRanker(Metric.L2, values, values, kept_in_memory=kept)
     rows = np.array([3, 70, 9])
@@ -84,3 +84,23 @@ def test_a_ranker_asks_where_memory_cannot_hold_the_column(
     ranker.rank(values[:2], np.array([[4, 8], [6, -1]]), 2)
     assert asked == ([] if kept else [[3, 70, 9], [4, 8, 6]])
     assert not are_scattered(len(many), _ROWS)
+
+
+def test_nothing_is_asked_for_where_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, waits = 0, 0
+
+    def ask(values: Vectors, rows: Rows) -> None:
+        nonlocal asked
+        asked += 1
+
+    monkeypatch.setattr("vsql.core.scattered.ask_ahead", ask)
+    monkeypatch.setattr("vsql.core.scattered._waits", lambda: waits)
+    ahead, values, rows = ReadAhead(), np.zeros((4, 2), np.float32), np.array([1])
+    for _ in range(40):
+        ahead.of(values, rows)
+    first = asked
+    assert 0 < first < 40
+    waits = 3
+    for _ in range(40):
+        ahead.of(values, rows)
+    assert asked == 2 * first

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vsql.core.dense import floats, widen
 from vsql.core.distance import Metric
 from vsql.core.protocols import Floats, Rows, Vectors
-from vsql.core.scattered import are_scattered, ask_ahead
+from vsql.core.scattered import ReadAhead, are_scattered
 from vsql.index.openmp import use_threads
 
 Lengths = npt.NDArray[Any]
@@ -196,6 +196,7 @@ class ExactRanker:
         "_is_float",
         "_is_kept",
         "_pointers",
+        "_read_ahead",
         "_scattered",
         "_vectors",
         "dimension",
@@ -219,6 +220,7 @@ class ExactRanker:
         self._scattered = scattered
         self._is_float = vectors.dtype == np.float32
         self._is_kept = kept_in_memory
+        self._read_ahead = ReadAhead()
         if self._is_float:
             self._pointers = _pointer(vectors), _pointer(scattered)
         self._inverse_lengths = KeptLengths(
@@ -363,7 +365,7 @@ class ExactRanker:
         """Whether rows are few, here and there; what memory may lack of these is on its way."""
         few = are_scattered(rows.size, len(self._vectors))
         if few and not self._is_kept:
-            ask_ahead(self._scattered, rows[rows >= 0])
+            self._read_ahead.of(self._scattered, rows[rows >= 0])
         return few
 
     def _by_row_number(self, query: Vectors, rows: Rows) -> Floats:
