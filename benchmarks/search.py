@@ -246,7 +246,7 @@ def _filter_line(
         (measured(search, by_id), [(*measured(path, by_row), name) for name, path in paths])
         for _ in range(_TURNS)
     ]
-    mine = statistics.median(own for own, _ in turns)
+    mine = statistics.median_low(own for own, _ in turns)
     others = [
         statistics.median(each) for each in zip(*(theirs for _, theirs in turns), strict=True)
     ]
