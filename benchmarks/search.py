@@ -248,7 +248,7 @@ def _filter_line(
     ]
     mine = statistics.median_low(own for own, _ in turns)
     others = [
-        statistics.median(each) for each in zip(*(theirs for _, theirs in turns), strict=True)
+        statistics.median_low(each) for each in zip(*(theirs for _, theirs in turns), strict=True)
     ]
     fair = [other for other in others if other[1] >= mine[1] - 0.005]
     cheapest = min(fair, default=min(others))
