@@ -4,8 +4,6 @@ A file is written under a temporary name, synced, renamed, and its folder synced
 that the catalog knows is always whole. Every buffer starts at a multiple of 64 bytes.
 """
 
-import ctypes
-import mmap
 import os
 import zlib
 from collections.abc import Iterable
@@ -17,6 +15,7 @@ import pyarrow as pa
 
 from vsql.core import sqlstate
 from vsql.core.errors import OperationalError
+from vsql.core.scattered import do_not_read_ahead
 
 _TEMPORARY = ".partial"
 
@@ -142,17 +141,11 @@ def _mapped(path: Path, row_count: int) -> pa.RecordBatch:
 
 
 def _do_not_read_ahead(batch: pa.RecordBatch) -> None:
-    """Tell the system that a mapped batch is read here and there, where it can be told.
-
-    Not by a mapping of Python's own, which would keep a file open for each segment.
-    """
+    """Tell the system that a mapped batch is read here and there."""
     buffers = [buffer for column in batch.columns for buffer in column.buffers() if buffer]
-    if not buffers or not hasattr(mmap, "MADV_RANDOM"):
-        return
-    start = min(buffer.address for buffer in buffers) // mmap.PAGESIZE * mmap.PAGESIZE
-    end = max(buffer.address + buffer.size for buffer in buffers)
-    advise = ctypes.CDLL(None).madvise
-    advise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_RANDOM)
+    if buffers:
+        end = max(buffer.address + buffer.size for buffer in buffers)
+        do_not_read_ahead(min(buffer.address for buffer in buffers), end)
 
 
 def encode_batch(batch: pa.RecordBatch | None) -> bytes:
