@@ -4,7 +4,6 @@ Each query gets what it would alone: rows nearest first, then those whose vector
 that is NULL itself gets any rows that match.
 """
 
-import os
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -78,7 +77,7 @@ def nearest_of_each(
     plan: TopK, queries: pa.ChunkedArray, context: Context, choices: dict[object, Choice]
 ) -> Answers:
     """Return the top-k of every query; `choices` are remembered, as those of `Search`."""
-    allow_threads(context.settings["threads"] or os.cpu_count() or 1)
+    allow_threads(context.threads)
     table = context.table(plan.table)
     segments = context.segments(table)
     found = _nearest(plan, table, segments, queries, context, choices)

@@ -1,6 +1,5 @@
 """Builds the structures of an index over a sealed segment, and measures what they give."""
 
-import os
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -147,12 +146,11 @@ def _build_vector(
     assert index.metric is not None and column is not None
     kind = registry.vector_kind(name)
     vectors = segment.vectors(column.id)
-    threads = context.settings["threads"] or os.cpu_count() or 1
     searcher = kind.build(
         vectors,
         index.metric,
         registry.build_options(name, index.options),
-        threads=threads,
+        threads=context.threads,
         progress=progress,
     )
     valid = segment.vector_bits(column.id)

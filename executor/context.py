@@ -1,5 +1,6 @@
 """What an operator may reach while it runs: segments, parameters, settings, caches."""
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -132,6 +133,11 @@ class Context:
     """Whether only outputs are wanted: tables have no rows then, nor the catalogs."""
 
     _made: dict[Any, tuple[Snapshot, Any]] = field(default_factory=dict)
+
+    @property
+    def threads(self) -> int:
+        """How many threads a build or a batch may take: as SET threads says, or all cores."""
+        return int(self.settings["threads"]) or os.cpu_count() or 1
 
     def once(self, make: "Callable[[Context], T]") -> T:
         """Return what `make` makes of this run, made once for its snapshot."""

@@ -1,6 +1,5 @@
 """The interim index of growing rows: codes of the first of them, exact search over the rest."""
 
-import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,8 +47,7 @@ def extend_interim_indexes(
             if column is None or index.metric not in METRICS:
                 continue
             if column.type.is_dense and index.kind != "FLAT":
-                own = context.settings["threads"] or os.cpu_count() or 1
-                _extend(segment, column, index.metric, threads or own)
+                _extend(segment, column, index.metric, threads or context.threads)
 
 
 def _extend(segment: GrowingSegment, column: Column, metric: Metric, threads: int) -> None:

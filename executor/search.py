@@ -26,7 +26,7 @@ from vsql.executor.ranker import ranker_of
 from vsql.executor.row_mask import RowMask
 from vsql.index import registry
 from vsql.index.exact import length_of
-from vsql.planner.choose import AccessPath, Choice, SearchFacts, Structure, consider
+from vsql.planner.choose import WIDEST_SHARE, AccessPath, Choice, SearchFacts, Structure, consider
 from vsql.planner.nodes import Conjunct, TopK
 from vsql.storage.growing import GrowingSegment
 from vsql.storage.segment import OpenSegment
@@ -40,8 +40,6 @@ _POSTFILTER_ROUNDS = 3
 _WIDENING = 4
 # So many of the top k, from the second half of the candidates: more of them lie beyond.
 _LAST_SHARE = 0.05
-# Ranking more than this share of the matches is no faster than ranking them all.
-_WIDEST_SHARE = 0.25
 # A mask that keeps more than this share, without a predicate, are deleted rows and NULLs.
 _MOSTLY_LIVE = 0.7
 # How far the matches among the first neighbours may exceed their share by chance.
@@ -334,7 +332,7 @@ def _scan(
         if len(set(found[0].tolist()).intersection(last)) <= _LAST_SHARE * search.k:
             return found
         wanted *= _WIDENING
-        if wanted > _WIDEST_SHARE * mask.count:
+        if wanted > WIDEST_SHARE * mask.count:
             break
     return _exact(search, segment, mask, context)
 
@@ -440,7 +438,7 @@ def _postfilter(
                 )
             return _ranked(search, segment, passed, context)
         depth *= _WIDENING
-        if depth > segment.row_count // 4:
+        if depth > WIDEST_SHARE * segment.row_count:
             break
     return None
 

@@ -25,8 +25,8 @@ _PROBE_SEARCHES = 1.0
 _CALLS = 2.0
 # What a graph's effort is worth at a depth where it was not measured.
 _DEEPER = 0.75
-# Asking for more candidates than this share of a segment is a scan in disguise.
-_WIDEST_SHARE = 0.25
+# Asking for more candidates than this share of what there is would be a scan in disguise.
+WIDEST_SHARE = 0.25
 
 
 class AccessPath(Enum):
@@ -213,7 +213,7 @@ def _postfilter(searches: _Searches) -> Choice:
     if facts.mask_known:
         return searches.refuse(AccessPath.POSTFILTER, "the matching rows are known")
     depth = _depth(facts) * 1.5
-    if depth > facts.rows * _WIDEST_SHARE:
+    if depth > facts.rows * WIDEST_SHARE:
         return searches.refuse(AccessPath.POSTFILTER, "the filter keeps too few rows")
     found = searches.at(depth)
     if found is None:

@@ -54,7 +54,7 @@ class KeyedJoin:
 
 @dataclass(frozen=True, slots=True)
 class JoinedOutput:
-    """One column of a joined search: `relation` and `column` say where it is, as `KeyedJoin`."""
+    """One column of joined rows: `relation` and `column` say where it is, as `KeyedJoin`."""
 
     name: str
     type: SqlType

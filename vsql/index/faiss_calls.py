@@ -86,7 +86,7 @@ def search_lists(
 ) -> tuple[Rows, Floats]:
     """Return what `search` does, scanning the given inverted lists alone, and what orders the rows.
 
-    The latter are distances or negated products, infinite where there is no row.
+    The latter are distances or negated products, anything where there is no row.
 
     `lists` is (queries, n), -1 where there is none, and `parameters` has nprobe = n. Only codes of
     residuals need the distances to the lists' centres, (queries, n).
@@ -112,7 +112,6 @@ def search_lists(
         )
         if index.metric_type == faiss.METRIC_INNER_PRODUCT:
             np.negative(distances, out=distances)
-        distances[rows < 0] = np.inf
     return rows, distances
 
 

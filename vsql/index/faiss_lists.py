@@ -45,10 +45,9 @@ _SCANN_TRAINING_ROWS = 4_096
 _BLOCK_ROWS = 16_384
 _TRAINING_ROWS_PER_LIST = 48
 _SETTLING_CANDIDATES = 64
+"""So many candidates at least tell whether a scan has settled: of ten, one is chance."""
 _SETTLED_SHARE = 0.1
-"""Scanning as many matches again changed so few of the candidates: the top ten of these stay. Over
-a million vectors in clusters, half to a hundredth of them near or far from one place, it cost 0.003
-of recall at most and a tenth of the lists."""
+"""Scanning as many matches again changed so few of the candidates: the top ten of these stay."""
 
 
 class Lists:
@@ -127,6 +126,7 @@ class Lists:
             more_rows, more_distances = self._scanned(queries, wanted, chosen, bitmap)
             rows = np.hstack([rows, more_rows])
             distances = np.hstack([distances, more_distances])
+            distances[rows < 0] = np.inf
             order = np.argsort(distances[0], kind="stable")[:wanted]
             rows, distances = rows[:, order], distances[:, order]
             entered = int((order >= wanted).sum())

@@ -8,6 +8,6 @@ registry.register("vsql.vsql", "vsql.dialect", "VsqlDialect")
 pytest.register_assert_rewrite("sqlalchemy.testing.assertions")
 
 # The plugin's hooks, whatever their names; its assertions are rewritten only if named before.
-from sqlalchemy.testing.plugin.pytestplugin import *  # noqa: E402, F403
+from sqlalchemy.testing.plugin.pytestplugin import *  # noqa: E402, F403  # hooks, after names
 
 import vsql.dialect.migrations  # noqa: E402, F401  # imported for what it registers

@@ -10,4 +10,4 @@ registry.register("vsql.aio", "vsql.dialect.aio", "AsyncVsqlDialect")
 pytest.register_assert_rewrite("sqlalchemy.testing.assertions")
 
 # The plugin's hooks, whatever their names; its assertions are rewritten only if named before.
-from sqlalchemy.testing.plugin.pytestplugin import *  # noqa: E402, F403
+from sqlalchemy.testing.plugin.pytestplugin import *  # noqa: E402, F403  # hooks, after names
