@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from packages import FOLDER, ROOT, matrix, packages_file
+from recall import generated
 
 import vsql
 from vsql.driver.connection import Connection
@@ -125,6 +126,7 @@ def large_table(folder: str, rows: int, say: Callable[[str], None]) -> None:
     connection.close()
 
 
+_GROWING = 5_000
 SEARCH = "SELECT id FROM t ORDER BY e <=> ? LIMIT 10"
 
 
@@ -176,28 +178,40 @@ def searches(folder: str, say: Callable[[str], None]) -> None:
     line("during OPTIMIZE", _during_optimize(folder, lambda: latency(connection, queries, truth)))
     line("after OPTIMIZE", latency(connection, queries, truth))
     connection.close()
-    growing_beside(folder, vectors[rows:][:5_000], rows, queries, say)
+    growing_beside(folder, "search", vectors[rows:][:_GROWING], rows, queries, say)
     growing_alone(folder, vectors[:50_000], queries[:100], say)
     churned(folder, vectors[:20_000], queries[:100], say)
 
 
+def growing_beside_many(folder: str, rows: int, say: Callable[[str], None]) -> None:
+    """Do the same beside as many sealed rows as the large table has, under SCANN."""
+    data = generated(rows + _GROWING, 128, 200)
+    connection = searched_table(f"{folder}/many.vsql", 128, segment_rows=rows)
+    write(connection, "INSERT", data.vectors[:rows], 0)
+    connection.execute("CREATE INDEX ON t USING SCANN (e vector_cosine_ops)")
+    connection.close()
+    growing_beside(folder, "many", data.vectors[rows:], rows, data.queries, say)
+
+
 def growing_beside(
-    folder: str, vectors: Any, first: int, queries: Any, say: Callable[[str], None]
+    folder: str, name: str, vectors: Any, first: int, queries: Any, say: Callable[[str], None]
 ) -> None:
-    """Compare the sealed table with a copy to which rows were added, in turns."""
-    shutil.copytree(f"{folder}/search.vsql", f"{folder}/beside.vsql")
+    """Compare a sealed table, `first` rows at most, with a copy to which rows were added."""
+    shutil.copytree(f"{folder}/{name}.vsql", f"{folder}/{name}_beside.vsql")
     sealed, beside = (
-        vsql.connect(f"{folder}/{name}.vsql", autocommit=True, background="off")
-        for name in ("search", "beside")
+        vsql.connect(f"{folder}/{one}.vsql", autocommit=True, background="off")
+        for one in (name, f"{name}_beside")
     )
     for start in range(0, len(vectors), 500):
         write(beside, "INSERT", vectors[start : start + 500], first + start)
+    count = sealed.execute("SELECT count(*) FROM t").fetchone()
+    assert count is not None
     tables = ((sealed, nearest(sealed, queries)), (beside, nearest(beside, queries)))
     rounds = [[latency(table, queries, truth) for table, truth in tables] for _ in range(5)]
     alone, grown = (statistics.median(one[n][0] for one in rounds) for n in range(2))
     ratio = statistics.median(one[1][0] / one[0][0] for one in rounds)
     say(
-        f"\n{len(vectors):,} rows growing beside sealed ones: {grown:.0f} us at recall"
+        f"\n{len(vectors):,} rows growing beside {count[0]:,} sealed ones: {grown:.0f} us at recall"
         f" {rounds[0][1][1]:.3f}; without them {alone:.0f} us at {rounds[0][0][1]:.3f}; ratio"
         f" {ratio:.2f}, in turns"
     )
@@ -290,6 +304,7 @@ def main() -> None:
         single_rows(folder, say)
         large_table(folder, given.rows, say)
         searches(folder, say)
+        growing_beside_many(folder, given.rows, say)
     results = ROOT / "benchmarks" / "results"
     results.mkdir(exist_ok=True)
     (results / "writes.md").write_text("\n".join(lines) + "\n")

@@ -161,7 +161,7 @@ def _search_all(
 ) -> tuple[Rows, Distances, Rows]:
     """Return row numbers, -1 for none, distances and segments' numbers: (queries, k) each."""
     column = table.table.column(plan.column)
-    search = Search(plan, table, column, matrix, k, choices)
+    search = Search(plan, table, column, matrix, k, table.live_count, choices)
     found: list[tuple[Rows, Distances]] = []
     for segment in segments:
         context.check_interrupt()

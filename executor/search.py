@@ -54,7 +54,9 @@ Distances = npt.NDArray[np.float32]
 class Search:
     """One top-k over one table, its query bound.
 
-    `choices` remembers paths by what they depend on, for as long as the settings stay the same.
+    `total` counts the live rows of the table. `choices` remembers paths by what they depend on, for
+    as long as the settings stay the same. No row farther than `bound` is among the nearest k: so
+    far is the k-th of the segments before.
     """
 
     plan: TopK
@@ -62,7 +64,9 @@ class Search:
     column: Column
     query: npt.NDArray[Any]
     k: int
+    total: int
     choices: dict[object, Choice]
+    bound: float = math.inf
     _unit: Vectors | None = None
 
     @property
@@ -158,15 +162,46 @@ def _interim(
     if context.settings["access_path"] not in ("auto", AccessPath.INDEX.value):
         return None
     wanted = wanted_candidates(codes, search.k, 1, context)
-    rows = candidates(codes, search.unit, wanted, mask, segment.row_count)
-    found = _ranked(search, segment, rows, context)
-    if len(found[0]) < min(search.k, matches) or _short(found[1]):
-        return None
+    found = _within_bound(search, segment, codes, mask, matches, wanted, context)
+    if found is None:
+        rows = candidates(codes, search.unit, wanted, mask, segment.row_count)
+        found = _ranked(search, segment, rows, context)
+        if len(found[0]) < min(search.k, matches) or _short(found[1]):
+            return None
     if context.trace is not None:
         context.trace.notes.append(
             f"codes of growing rows: {matches} of {segment.row_count} rows match, "
             f"{len(found[0])} returned"
         )
+    return found
+
+
+def _within_bound(
+    search: Search,
+    segment: GrowingSegment,
+    codes: "GrowingCodes",
+    mask: RowMask | None,
+    matches: int,
+    wanted: int,
+    context: Context,
+) -> tuple[Rows, Distances] | None:
+    """Return the growing rows that may be among the nearest k, None where these are not few.
+
+    Beside many other rows few of them are, and few candidates hold these.
+    """
+    if search.bound == math.inf:
+        return None
+    expected = math.ceil(search.k * matches / search.total) + 1
+    fewer = wanted_candidates(codes, expected, 1, context)
+    if fewer >= wanted:
+        return None
+    rows = candidates(codes, search.unit, fewer, mask, segment.row_count)
+    ranker = ranker_of(context, segment, search.column, search.plan.metric)
+    found = ranker.within(search.query, rows, search.bound)
+    if found is None or len(found[0]) > expected:
+        return None
+    if context.trace is not None:
+        context.trace.distances += len(rows)
     return found
 
 

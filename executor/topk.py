@@ -4,6 +4,7 @@ Order is by distance, ties by primary key; then rows whose distance is NaN (a ze
 cosine), then those whose vector is NULL.
 """
 
+import math
 from functools import partial
 from typing import Any
 
@@ -72,10 +73,12 @@ class TopKOperator:
         if query is None:
             return NOTHING
         plan = self._plan
-        search = Search(plan, self._table, self._column, query, k, self._choices)
+        search = Search(plan, self._table, self._column, query, k, self._total, self._choices)
         picked: list[Picked] = []
         parts: list[npt.NDArray[np.float32]] = []
         for segment in self._segments:
+            if parts:
+                search.bound = _kth(parts, k)
             rows, distances = search_segment(search, segment, context)
             if len(rows):
                 picked.append(Picked(segment, rows))
@@ -103,6 +106,13 @@ class TopKOperator:
             whole = np.arange(count) if order is None else order
             rows.order, rows.distances = whole[offset:k], distances[offset:k]
         return picked_result(rows, self._types)
+
+
+def _kth(parts: list[Distances], k: int) -> float:
+    """Return the distance of the k-th nearest so far, infinity where there is none."""
+    distances = parts[0] if len(parts) == 1 else np.partition(_concatenated(parts), k - 1)
+    found = float(distances[k - 1]) if len(distances) >= k else math.inf
+    return found if found == found else math.inf
 
 
 def _concatenated(parts: list[Distances]) -> Distances:

@@ -90,6 +90,29 @@ def test_null_and_zero_vectors(connection: Connection, operator: str) -> None:
     assert recall(connection, query, vectors[2_500:2_530]) >= 0.97
 
 
+@pytest.mark.parametrize("kind", ["alike", "near", "far", "zeros", "twins"])
+def test_growing_rows_beside_sealed_ones(connection: Connection, operator: str, kind: str) -> None:
+    vectors = clusters(6_030)
+    sealed, growing, queries = vectors[:4_000], vectors[4_000:6_000].copy(), vectors[6_000:6_030]
+    if kind == "near":
+        growing[::20] = np.repeat(queries, 4, axis=0)[:100] * np.float32(1.001)
+    elif kind == "far":
+        growing = -np.abs(growing)
+    elif kind == "zeros":
+        # Codes were learned before these came, and nothing is near the queries.
+        growing[1_600:] = 0
+        queries = np.random.default_rng(1).standard_normal(queries.shape).astype(np.float32)
+    elif kind == "twins":
+        growing = sealed[:2_000].copy()
+    insert(connection, sealed, 10_000)
+    connection.execute("FLUSH")
+    for start in range(0, 2_000, 500):
+        insert(connection, growing[start : start + 500], start)
+    query = f"SELECT id FROM t ORDER BY e {operator} ? LIMIT"
+    assert recall(connection, f"{query} 1", queries) >= 0.96
+    assert recall(connection, f"{query} 10", queries) >= 0.96
+
+
 def test_many_more_rows_are_coded_anew(connection: Connection, operator: str) -> None:
     # The first rows are nothing like those that come later.
     insert(connection, np.abs(clusters(1_600, seed=1)))

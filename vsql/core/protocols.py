@@ -107,6 +107,9 @@ class Ranker(Protocol):
     def best(self, query: Any, rows: Rows, k: int) -> tuple[Rows, Floats]:
         """Return the nearest `k` of `rows`, ascending, by (distance, row), NaN last."""
 
+    def within(self, query: Any, rows: Rows, bound: float) -> tuple[Rows, Floats] | None:
+        """Return those of `rows` at most `bound` far, by (distance, row); None beside a NaN."""
+
     def nearest(self, queries: Any, k: int, rows: Rows | None = None) -> tuple[Rows, Floats]:
         """Return the top `k` of each query, (queries, k): rows, -1 for none, and distances."""
 

@@ -122,6 +122,14 @@ def top_k(distances: Floats, rows: Rows, k: int) -> tuple[Rows, Floats]:
     return rows[order], distances[order]
 
 
+def not_beyond(distances: Floats, rows: Rows, bound: float) -> tuple[Rows, Floats] | None:
+    """Return the rows at most `bound` far, by (distance, row); None beside a NaN."""
+    if np.isnan(distances).any():
+        return None
+    kept = (distances <= bound).nonzero()[0]
+    return top_k(distances[kept], rows[kept], len(kept))
+
+
 class KeptLengths:
     """What a metric needs of the lengths of rows, none negative; each is computed once.
 
@@ -248,6 +256,25 @@ class ExactRanker:
         if rows is None:
             rows = np.arange(len(self._vectors), dtype=np.int64)
         return self._by_row_number(query, rows)
+
+    def within(self, query: Vectors, rows: Rows, bound: float) -> tuple[Rows, Floats] | None:
+        """Return those of `rows` at most `bound` far, by (distance, row); None beside a NaN."""
+        if self._is_float and self.metric is Metric.COSINE:
+            rows = self._not_beyond(query, rows, bound)
+            if not len(rows):
+                return rows, np.empty(0, dtype=np.float32)
+        return not_beyond(self.distances(query, rows), rows, bound)
+
+    def _not_beyond(self, query: Vectors, rows: Rows, bound: float) -> Rows:
+        """Return the rows whose cosine distance is a NaN or, but for rounding, at most `bound`."""
+        inverse, length = self._inverse_lengths.of(rows), length_of(query)
+        if not self._inverse_lengths.none_is_zero or length == math.inf:
+            return rows
+        scores = np.empty(rows.shape[0], dtype=np.float32)
+        self._call(_inner_products, scores, query, self._vectors_pointer(rows), rows)
+        np.multiply(scores, inverse, out=scores)
+        beyond = scores < (1.0 - bound - _SLACK) * length
+        return rows[np.logical_not(beyond, out=beyond)]
 
     def best(self, query: Vectors, rows: Rows, k: int) -> tuple[Rows, Floats]:
         """Return the nearest `k` of `rows` to one query, by (distance, row), NaN last.

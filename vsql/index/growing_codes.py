@@ -59,9 +59,8 @@ class GrowingCodes:
         `bitmap` holds one bit per row, least significant first; rows beyond it do not match.
         """
         with self._lock:
-            found = self._lists.search(query[None], min(k, self._rows), 1, bitmap)[0]
-        rows: Rows = found[found >= 0]
-        return rows
+            rows: Rows = self._lists.search(query[None], min(k, self._rows), 1, bitmap)[0]
+        return rows if rows[-1] >= 0 else rows[rows >= 0]
 
     def byte_size(self) -> int:
         """Bytes in memory, about."""

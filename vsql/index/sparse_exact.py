@@ -17,7 +17,7 @@ from vsql.core.protocols import Floats, Rows
 from vsql.core.sparse import SparseRows, SparseVector
 from vsql.core.types import Family
 from vsql.core.vector_checks import check_same_dimensions
-from vsql.index.exact import KeptLengths, top_k
+from vsql.index.exact import KeptLengths, not_beyond, top_k
 
 _BLOCK_VALUES = 1 << 18
 """Values measured at a time: what is computed of them stays in the cache."""
@@ -80,6 +80,10 @@ class SparseRanker:
             own = None if lengths is None else lengths[start:end]
             result[start:end] = _measure(self.metric, block, look_up(block.indices), other, own)
         return result
+
+    def within(self, query: SparseVector, rows: Rows, bound: float) -> tuple[Rows, Floats] | None:
+        """Return those of `rows` at most `bound` far, by (distance, row); None beside a NaN."""
+        return not_beyond(self.distances(query, rows), rows, bound)
 
     def best(self, query: SparseVector, rows: Rows, k: int) -> tuple[Rows, Floats]:
         """Return the nearest `k` of `rows` to one query, by (distance, row), NaN last."""
