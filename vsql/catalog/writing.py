@@ -174,7 +174,8 @@ def _write_segment(
     )
     if rows is not None:
         sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, rows.schema) as writer:
+        # Without options Arrow looks up two variables of the environment each time.
+        with pa.ipc.new_stream(sink, rows.schema, options=pa.ipc.IpcWriteOptions()) as writer:
             writer.write_batch(rows)
         connection.execute(
             "INSERT OR IGNORE INTO inlined VALUES (?, ?)",
