@@ -110,8 +110,10 @@ class TopKOperator:
 
 def _kth(parts: list[Distances], k: int) -> float:
     """Return the distance of the k-th nearest so far, infinity where there is none."""
-    distances = parts[0] if len(parts) == 1 else np.partition(_concatenated(parts), k - 1)
-    found = float(distances[k - 1]) if len(distances) >= k else math.inf
+    distances = parts[0] if len(parts) == 1 else _concatenated(parts)
+    if len(distances) < k:
+        return math.inf
+    found = float(np.partition(distances, k - 1)[k - 1])
     return found if found == found else math.inf
 
 

@@ -21,6 +21,9 @@ from vsql.core.snapshot import CurvePoint
 _SAME_MACHINE = 3.0
 # What the first look at a graph under a filter costs, in searches: the density probe.
 _PROBE_SEARCHES = 1.0
+# What a scan of the lists costs, in searches without a filter that scan as many: every list is put
+# in order, and where codes don't tell the nearest matches apart, more of them are ranked.
+_SCAN_SEARCHES = 1.6
 # What exact search does beside its rows, in rankings of a handful of rows.
 _CALLS = 2.0
 # What a graph's effort is worth at a depth where it was not measured.
@@ -146,10 +149,13 @@ class _Searches:
     def at(self, depth: float) -> tuple[int, float] | None:
         """Return (effort, nanoseconds) that reach the target at `depth`, or None."""
         if self.forced_effort:
-            cost = _interpolated(self.structure.curve, depth, effort=self.forced_effort)
-            return self.forced_effort, cost[1] * self.facts.slowness
+            return self.forced_effort, self.cost(self.forced_effort, depth)
         found = effort_for(self.structure.curve, depth, self.target)
         return None if found is None else (found[0], found[1] * self.facts.slowness)
+
+    def cost(self, effort: int, depth: float) -> float:
+        """Return the nanoseconds of a search at some effort and depth."""
+        return _cost(self.structure.curve, depth, effort) * self.facts.slowness
 
     def choice(self, path: AccessPath, effort: int, nanoseconds: float) -> Choice:
         # That of k, however deep a filter makes the search go: its matches may all be near.
@@ -198,7 +204,8 @@ def _scan(searches: _Searches) -> Choice:
     found = searches.at(_depth(facts))
     if found is None:
         return searches.refuse(AccessPath.SCAN, "the target recall is beyond its curve")
-    effort, cost = found
+    effort = found[0]
+    cost = _SCAN_SEARCHES * searches.cost(effort, facts.k)
     choice = searches.choice(AccessPath.SCAN, effort, cost + facts.mask_nanoseconds)
     if searches.forced_effort:
         return choice
@@ -288,6 +295,18 @@ def effort_for(
             return between, previous[2] + share * (cost - previous[2])
         previous = (effort, recall, cost)
     return None
+
+
+def _cost(curve: tuple[CurvePoint, ...], depth: float, effort: int) -> float:
+    """Return the nanoseconds of a search, linear between the efforts that were measured."""
+    efforts = {point.effort for point in curve}
+    low = max((each for each in efforts if each <= effort), default=min(efforts, default=effort))
+    high = min((each for each in efforts if each >= effort), default=low)
+    cost = _interpolated(curve, depth, effort=low)[1]
+    if high == low:
+        return cost
+    share = (effort - low) / (high - low)
+    return cost + share * (_interpolated(curve, depth, effort=high)[1] - cost)
 
 
 def _interpolated(

@@ -36,6 +36,7 @@ from vsql.core.protocols import (
 )
 from vsql.core.types import SqlType
 from vsql.index import codes, probing
+from vsql.index.centres import Centres
 from vsql.index.probing import Chosen, Probing
 
 _SCANN_BITS = 4
@@ -76,7 +77,7 @@ class Lists:
         one_bit = isinstance(index, faiss.IndexIVFRaBitQ)
         self._bits: float = 1 if one_bit else codes.bits(index.code_size, index.d)
         self._scratch = Scratch(parameters)
-        self._centres: Floats | None = None
+        self._centres: Centres | None = None
         self._probing = Probing(int(index.nlist), self._scores, lambda: _list_of_row(index))
 
     @property
@@ -166,14 +167,15 @@ class Lists:
         return search_lists(self._index, queries, k, lists, parameters, centres)
 
     def _scores(self, queries: Vectors) -> Floats:
-        """Return what orders lists: half the squared distance without the query's own part."""
-        import faiss
+        centres = self._centres
+        if centres is None:
+            import faiss
 
-        centres = self._list_centres()
-        scores: Floats = queries @ centres.T
-        if self._index.metric_type == faiss.METRIC_L2:
-            scores -= 0.5 * np.einsum("ij,ij->i", centres, centres)
-        return np.negative(scores, out=scores)
+            by_distance = self._index.metric_type == faiss.METRIC_L2
+            vectors = self._index.quantizer.reconstruct_n(0, self._probing.total)
+            metric = Metric.L2 if by_distance else Metric.INNER_PRODUCT
+            centres = self._centres = Centres(vectors, metric)
+        return centres.scores(queries)
 
     def _centre_distances(self, queries: Vectors, chosen: Chosen) -> Floats:
         """Return faiss's distances to the centres of lists, which codes of residuals need."""
@@ -185,13 +187,6 @@ class Lists:
             return np.ascontiguousarray(-scores)
         squares = np.einsum("ij,ij->i", queries, queries)[:, None]
         return np.ascontiguousarray(2 * scores + squares, dtype=np.float32)
-
-    def _list_centres(self) -> Floats:
-        centres = self._centres
-        if centres is None:
-            total = self._probing.total
-            centres = self._centres = self._index.quantizer.reconstruct_n(0, total)
-        return centres
 
 
 def _list_of_row(index: Any) -> probing.ListOfRow:

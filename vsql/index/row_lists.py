@@ -31,6 +31,7 @@ from vsql.core.protocols import (
 )
 from vsql.core.types import DENSE, Family, SqlType
 from vsql.index import codes, probing
+from vsql.index.centres import Centres
 from vsql.index.probing import Probing
 
 _TRAINING_ROWS_PER_LIST = 48
@@ -52,6 +53,7 @@ class RowLists:
 
     def __init__(self, contents: _Contents) -> None:
         self._contents = contents
+        self._centres = Centres(contents.centres, contents.metric)
         self._probing = Probing(len(contents.centres), self._scores, self._list_of_row)
 
     @property
@@ -103,7 +105,7 @@ class RowLists:
     def _scores(self, queries: Vectors) -> Floats:
         if self._contents.metric.over_bits:
             queries = np.unpackbits(queries, axis=1).astype(np.float32)
-        return _scores(queries, self._contents.centres, self._contents.metric)
+        return self._centres.scores(queries)
 
     def _list_of_row(self) -> probing.ListOfRow:
         contents = self._contents
@@ -111,21 +113,6 @@ class RowLists:
         result = np.empty(len(contents.rows), dtype=np.int32)
         result[contents.rows] = np.repeat(numbers, np.diff(contents.starts))
         return result
-
-
-def _scores(queries: Floats, centres: Floats, metric: Metric) -> Floats:
-    """Return (queries, centres), the smaller the nearer: distances but for the query's own part."""
-    products: Floats = queries @ centres.T
-    match metric:
-        case Metric.COSINE | Metric.INNER_PRODUCT:
-            return np.negative(products, out=products)
-        case Metric.L2:
-            return np.asarray(0.5 * np.einsum("ij,ij->i", centres, centres) - products)
-        case Metric.HAMMING:
-            return np.asarray(centres.sum(axis=1) - 2 * products)
-        case _:
-            either = queries.sum(axis=1)[:, None] + centres.sum(axis=1) - products
-            return np.asarray(-products / np.maximum(either, np.float32(1e-9)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +153,11 @@ class RowListsKind:
             by_product = metric in (Metric.COSINE, Metric.INNER_PRODUCT)
             kind = faiss.METRIC_INNER_PRODUCT if by_product else faiss.METRIC_L2
             centres: Floats = centres_of(sample, count, kind).reconstruct_n(0, count)
+            found = Centres(centres, metric)
             list_of_row = np.empty(len(vectors), dtype=np.int32)
             for start, end in blocks(len(vectors), max(sample.shape[1], count)):
                 block = prepared(vectors[start:end], metric)
-                list_of_row[start:end] = _scores(block, centres, metric).argmin(axis=1)
+                list_of_row[start:end] = found.scores(block).argmin(axis=1)
                 progress(end / len(vectors))
         progress(1.0)
         sizes = np.bincount(list_of_row, minlength=count)
