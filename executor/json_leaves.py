@@ -11,7 +11,7 @@ What a key finds are candidates, checked against the documents' values.
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,10 +19,12 @@ import pyarrow.compute as pc
 
 from vsql.core.protocols import Comparison, Condition, Rows, ScalarSearcher
 from vsql.executor.frame import Frame
-from vsql.executor.remainder import Relational
 from vsql.executor.shred import all_paths, extract
 from vsql.planner.scan_nodes import PathCondition
 from vsql.storage.path_values import Kind, PathValues
+
+if TYPE_CHECKING:
+    from vsql.executor.remainder import Relational
 
 _PATHS_AT_A_TIME = 64
 _TAGS = {Kind.STRING: "s", Kind.INTEGER: "n", Kind.DOUBLE: "n", Kind.BOOLEAN: "b"}
@@ -32,7 +34,7 @@ _EXACT_MAX = 2**53
 INCOMPLETE_KEY = "\0incomplete"
 
 
-def leaf_keys(documents: pa.Array, relational: Relational) -> pa.Array:
+def leaf_keys(documents: pa.Array, relational: "Relational") -> pa.Array:
     """Return the keys of each document's leaves, a list of strings per row."""
     pointers, complete = all_paths(documents, relational)
     owners: list[Any] = []
@@ -59,7 +61,7 @@ def leaf_keys(documents: pa.Array, relational: Relational) -> pa.Array:
 
 
 def _postings(
-    pointer: str, values: PathValues, relational: Relational
+    pointer: str, values: PathValues, relational: "Relational"
 ) -> Iterator[tuple[Any, pa.Array]]:
     for kind, tag in _TAGS.items():
         if kind in values.parts:
@@ -77,7 +79,7 @@ def _postings(
         yield rows, pa.array([_other(pointer)] * len(rows))
 
 
-def _text(part: pa.Array, kind: Kind, relational: Relational) -> pa.Array:
+def _text(part: pa.Array, kind: Kind, relational: "Relational") -> pa.Array:
     if kind is Kind.DOUBLE:
         # A whole double has the key of the integer that it equals; DuckDB writes the others as
         # Python does. Past _EXACT_MAX none is looked up.

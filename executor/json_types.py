@@ -6,6 +6,7 @@ one level below the other.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vsql.core.protocols import Rows
-from vsql.executor.remainder import Relational
 from vsql.storage.path_values import TYPES, Kind, PathValues
 
-_TYPE_NAMES = pa.array(
-    ["NULL", "BOOLEAN", "BIGINT", "UBIGINT", "DOUBLE", "VARCHAR", "ARRAY", "OBJECT"]
-)
+if TYPE_CHECKING:
+    from vsql.executor.remainder import Relational
+
+_TYPE_NAMES = ("NULL", "BOOLEAN", "BIGINT", "UBIGINT", "DOUBLE", "VARCHAR", "ARRAY", "OBJECT")
 _KIND_OF_TYPE = np.array(
     [
         *(Kind.NULL, Kind.BOOLEAN, Kind.INTEGER, Kind.INTEGER),
@@ -43,7 +44,7 @@ class Elements:
     texts: pa.ListArray
 
 
-def ask(query: str, documents: pa.Array, relational: Relational) -> pa.Table:
+def ask(query: str, documents: pa.Array, relational: "Relational") -> pa.Table:
     """Return the answer to a query over the column "document" of vsql_documents."""
     if not pa.types.is_string(documents.type):
         documents = documents.cast(pa.string())
@@ -56,10 +57,10 @@ def quoted(text: str) -> str:
 
 
 def typed(
-    types: pa.Array, texts: pa.Array, relational: Relational
+    types: pa.Array, texts: pa.Array, relational: "Relational"
 ) -> tuple[PathValues, Elements | None]:
     """Return values by kind, and the elements of those lists that have no column."""
-    found = pc.fill_null(pc.index_in(types, value_set=_TYPE_NAMES), len(_TYPE_NAMES))
+    found = pc.fill_null(pc.index_in(types, value_set=pa.array(_TYPE_NAMES)), len(_TYPE_NAMES))
     kinds = _KIND_OF_TYPE[found.to_numpy(zero_copy_only=False)]
     kinds[_beyond_64_bits(kinds, types, texts)] = Kind.NUMBER
     parts: dict[Kind, pa.Array] = {}
@@ -92,7 +93,7 @@ def _beyond_64_bits(kinds: npt.NDArray[np.uint8], types: pa.Array, texts: pa.Arr
 
 
 def _lists(
-    kinds: npt.NDArray[np.uint8], rows: Rows, texts: pa.Array, relational: Relational
+    kinds: npt.NDArray[np.uint8], rows: Rows, texts: pa.Array, relational: "Relational"
 ) -> tuple[Mapping[Kind, pa.Array], Elements | None]:
     """Give lists of only strings, or of only integers, a kind and a column of their own."""
     query = (

@@ -9,7 +9,7 @@ Elements are values as well, so a list in a list is opened in turn, as deep as i
 """
 
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,10 @@ import pyarrow.compute as pc
 
 from vsql.core.protocols import Rows
 from vsql.executor.json_types import Elements, ask, quoted, typed
-from vsql.executor.remainder import Relational
 from vsql.storage.path_values import Kind, PathValues
+
+if TYPE_CHECKING:
+    from vsql.executor.remainder import Relational
 
 REST = (Kind.OBJECT, Kind.ARRAY, Kind.NUMBER)
 """The kinds of value that a `PathValues` has no column for."""
@@ -91,7 +93,7 @@ def _offsets(lengths: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
 
 
 def nested_values(
-    documents: pa.Array, pointer: str, levels: int, relational: Relational
+    documents: pa.Array, pointer: str, levels: int, relational: "Relational"
 ) -> NestedValues:
     """Return the values of one path with their lists opened `levels` deep."""
     # The document is parsed once for both: the second time there is only the value.
@@ -104,7 +106,9 @@ def nested_values(
     return _nested(types, texts, levels, relational)
 
 
-def _nested(types: pa.Array, texts: pa.Array, levels: int, relational: Relational) -> NestedValues:
+def _nested(
+    types: pa.Array, texts: pa.Array, levels: int, relational: "Relational"
+) -> NestedValues:
     values, elements = typed(types, texts, relational)
     kept = pc.if_else(pa.array(np.isin(values.kinds, REST)), texts, None)
     lists = None
@@ -113,7 +117,7 @@ def _nested(types: pa.Array, texts: pa.Array, levels: int, relational: Relationa
     return NestedValues(values, kept, lists)
 
 
-def _opened(elements: Elements, levels: int, relational: Relational) -> Lists:
+def _opened(elements: Elements, levels: int, relational: "Relational") -> Lists:
     places = pa.array(elements.places)
     types, texts = elements.types.take(places), elements.texts.take(places)
     offsets = _offsets(pc.list_value_length(types).to_numpy())

@@ -6,15 +6,17 @@ language and a key in another.
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from vsql.executor.json_types import ask, quoted, typed
-from vsql.executor.remainder import Relational
 from vsql.grammar.json_paths import pointer_of
 from vsql.storage.path_values import TYPES, Kind, PathValues
+
+if TYPE_CHECKING:
+    from vsql.executor.remainder import Relational
 
 # A path is kept in columns where this share of the documents has it, and so many paths at most;
 # so many are also looked for at a time.
@@ -29,7 +31,7 @@ _DEPTH_MAX = 8
 _CHUNK_ROWS = 32_768
 
 
-def frequent_paths(documents: pa.Array, relational: Relational) -> list[str]:
+def frequent_paths(documents: pa.Array, relational: "Relational") -> list[str]:
     """Return the pointers of scalars and lists that many documents have, most frequent first."""
     filled = documents.drop_null()
     if not len(filled):
@@ -48,7 +50,7 @@ def frequent_paths(documents: pa.Array, relational: Relational) -> list[str]:
     return [pointer for _, pointer in sorted(enough, key=lambda p: (-p[0], p[1]))[:_PATHS_MAX]]
 
 
-def all_paths(documents: pa.Array, relational: Relational) -> tuple[list[str], bool]:
+def all_paths(documents: pa.Array, relational: "Relational") -> tuple[list[str], bool]:
     """Return the pointers of all scalars and lists, and whether these are really all."""
     found: dict[str, None] = {}
     pending: list[tuple[str, ...]] = [()]
@@ -67,7 +69,7 @@ def all_paths(documents: pa.Array, relational: Relational) -> tuple[list[str], b
     return list(found), complete
 
 
-def _structure(documents: pa.Array, above: tuple[str, ...], relational: Relational) -> Any:
+def _structure(documents: pa.Array, above: tuple[str, ...], relational: "Relational") -> Any:
     pointer = quoted(pointer_of(above) or "$")
     query = (
         f"SELECT json_group_structure(json_extract(document, {pointer}))::VARCHAR "
@@ -78,7 +80,7 @@ def _structure(documents: pa.Array, above: tuple[str, ...], relational: Relation
 
 
 def _with_objects(
-    documents: pa.Array, paths: list[tuple[str, ...]], relational: Relational
+    documents: pa.Array, paths: list[tuple[str, ...]], relational: "Relational"
 ) -> list[tuple[str, ...]]:
     """Return the paths below which some document has an object; each is parsed once for all."""
     wanted = ", ".join(quoted(pointer_of(steps)) for steps in paths)
@@ -101,7 +103,7 @@ def _leaves(structure: Any, steps: tuple[str, ...]) -> Iterator[tuple[str, ...]]
 
 
 def extract(
-    documents: pa.Array, pointers: Sequence[str], relational: Relational
+    documents: pa.Array, pointers: Sequence[str], relational: "Relational"
 ) -> dict[str, PathValues]:
     """Return the values of some paths; "" is the whole document."""
     parts: list[dict[str, PathValues]] = []
@@ -129,7 +131,7 @@ def _joined(chunks: Sequence[PathValues]) -> PathValues:
 
 
 def _extract_chunk(
-    documents: pa.Array, pointers: Sequence[str], relational: Relational
+    documents: pa.Array, pointers: Sequence[str], relational: "Relational"
 ) -> dict[str, PathValues]:
     paths = [quoted(pointer or "$") for pointer in pointers]
     wanted = f"[{', '.join(paths)}]"
