@@ -1,5 +1,6 @@
 """Constants as Arrow compares them with a column, in the column's type where they have none."""
 
+import contextlib
 import decimal
 import math
 from collections.abc import Callable
@@ -39,7 +40,7 @@ def constant_of(value: Any, arrow: pa.DataType) -> pa.Scalar:
         return _parsed(value, arrow)
     if pa.types.is_integer(arrow) and isinstance(value, int) and not isinstance(value, bool):
         if -(2 ** (arrow.bit_width - 1)) <= value < 2 ** (arrow.bit_width - 1):
-            return pa.scalar(value, arrow)
+            return _integers([value], arrow)[0]
         return double_of(value)
     try:
         if hasattr(value, "item") and not isinstance(value, pa.Scalar):
@@ -51,13 +52,30 @@ def constant_of(value: Any, arrow: pa.DataType) -> pa.Scalar:
             value = decimal.Decimal(repr(value)) if not isinstance(value, bool) else value
         if hasattr(value, "bytes") and pa.types.is_fixed_size_binary(arrow):
             value = value.bytes
-        scalar = value if isinstance(value, pa.Scalar) else pa.scalar(value)
+        if isinstance(value, pa.Scalar):
+            scalar = value
+        else:
+            scalar = _texts([value])[0] if type(value) is str else pa.scalar(value)
     except REFUSALS:
         raise incomparable(arrow, type(value).__name__) from None
     if pa.types.is_decimal(scalar.type) and not pa.types.is_decimal(arrow):
         scalar = scalar.cast(pa.float64())
     check_comparable(arrow, scalar.type)
     return scalar if scalar.is_valid else pa.scalar(None, arrow)
+
+
+def _integers(values: list[int], arrow: pa.DataType) -> pa.Array:
+    """Return integers as Arrow; `pa.array` and `pa.scalar` would import pandas to look at them."""
+    numbers = np.array(values, dtype=arrow.to_pandas_dtype())
+    return pa.Array.from_buffers(arrow, len(numbers), [None, pa.py_buffer(numbers)])
+
+
+def _texts(values: list[str]) -> pa.Array:
+    """Return texts as Arrow, without pandas too."""
+    encoded = [value.encode() for value in values]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.string(), len(values), buffers)
 
 
 def _parsed(text: str, arrow: pa.DataType) -> pa.Scalar:
@@ -109,13 +127,12 @@ def constant_array(values: list[Any], arrow: pa.DataType) -> pa.Array:
     Raises as `constant_of`.
     """
     kinds = set(map(type, values))
-    if (kinds == {str} and pa.types.is_string(arrow)) or (
-        kinds == {int} and pa.types.is_integer(arrow)
-    ):
-        try:
-            return pa.array(values, arrow)
-        except (pa.ArrowInvalid, OverflowError):
-            pass
+    if kinds == {str} and pa.types.is_string(arrow):
+        return _texts(values)
+    if kinds == {int} and pa.types.is_integer(arrow):
+        # Integers that the column can't have are compared as what has them.
+        with contextlib.suppress(OverflowError):
+            return _integers(values, arrow)
     scalars = [constant_of(value, arrow) for value in values]
     if pa.types.is_decimal(arrow):
         return pa.array([s.as_py() for s in map(_exactly(arrow), scalars) if s is not None], arrow)

@@ -254,10 +254,12 @@ def _membership(node: exp.In, frame: Frame) -> pa.Array:
         if pa.types.is_floating(wanted.type):
             searched, wanted = canonical(searched), canonical(wanted)
         found = pc.is_in(searched, value_set=wanted)
-    found = pc.if_else(pc.is_valid(key), found, pa.scalar(None, pa.bool_()))
+    # Not by pa.scalar, which would import pandas to look at it.
+    unknown = pa.nulls(1, pa.bool_())[0]
+    found = pc.if_else(pc.is_valid(key), found, unknown)
     if len(filled) < len(values):
         # x IN (1, NULL) is never false: it is NULL where nothing matched.
-        found = pc.if_else(found, found, pa.scalar(None, pa.bool_()))
+        found = pc.if_else(found, found, unknown)
     return found
 
 

@@ -12,7 +12,7 @@ from vsql.executor.context import Context, column_of
 from vsql.executor.filter import mask_of
 from vsql.executor.open_index import open_index
 from vsql.executor.result import Result, picked_result, rows_result
-from vsql.executor.take import Picked, PickedRows, slice_picked
+from vsql.executor.take import Picked, PickedRows, from_numpy, slice_picked
 from vsql.executor.values import count_of, value_of
 from vsql.planner.nodes import Conjunct, Output
 from vsql.planner.scan_nodes import Count, Lookup, Scan
@@ -102,7 +102,7 @@ def run_count(plan: Count, context: Context) -> Result:
         for segment in context.segments(table):
             mask = mask_of(plan.conjuncts, table, segment, context)
             total += segment.row_count if mask is None else mask.count
-    counted = pa.table({plan.name: pa.array([total], BIGINT.arrow)})
+    counted = pa.table({plan.name: from_numpy(np.array([total]))})
     return rows_result(counted, (Output(plan.name, BIGINT, None),))
 
 

@@ -4,6 +4,9 @@
 transaction, a value; committing writes it to the catalog, rolling back forgets it.
 """
 
+# Arrow imports pandas with the first Python value that it is given, pandas imports this, and while
+# the interpreter shuts down it can't be imported: statements run then too.
+import concurrent.futures.thread  # noqa: F401
 import contextlib
 import functools
 import threading

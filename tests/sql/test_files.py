@@ -142,7 +142,19 @@ atexit.register(copied)
 """
 
 
-def test_a_file_is_copied_while_the_interpreter_shuts_down(folder: Path) -> None:
-    run = [sys.executable, "-c", _LAST_WORDS, str(folder / "f.parquet")]
+_LAST_ROWS = """
+import atexit, vsql
+connection = vsql.connect(autocommit=True)
+connection.execute("CREATE TABLE t (id INT PRIMARY KEY, j JSON)")
+def inserted():
+    connection.execute("INSERT INTO t VALUES (?, ?), (5, '{}')", (3, '{"a": 1}'))
+    print(connection.execute("SELECT id FROM t WHERE (j->>'a')::int = 1").fetchall())
+atexit.register(inserted)
+"""
+
+
+@pytest.mark.parametrize("program", [_LAST_WORDS, _LAST_ROWS])
+def test_statements_run_while_the_interpreter_shuts_down(folder: Path, program: str) -> None:
+    run = [sys.executable, "-c", program, str(folder / "f.parquet")]
     done = subprocess.run(run, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("[(3,)]\n", "")
