@@ -24,15 +24,15 @@ def evaluate(
     table: TableSnapshot,
     segment: OpenSegment,
     context: Context,
-    valid: Bits | None,
+    given: list[Bits],
 ) -> RowMask | None:
-    """Return the live rows of `valid` that pass every conjunct, None where that is all rows."""
+    """Return the rows in all of `given` that pass every conjunct, None where that is all rows."""
     if is_excluded(conjuncts, table, segment.facts, context):
         if context.trace is not None:
             context.trace.pruned += 1
         nothing = np.zeros((segment.row_count + 7) // 8, dtype=np.uint8)
         return RowMask(nothing, segment.row_count)
-    bits: list[Bits] = [extra for extra in (segment.live, valid) if extra is not None]
+    bits = [*given]
     count = segment.row_count
     for conjunct in conjuncts:
         context.check_interrupt()

@@ -9,7 +9,7 @@ import numpy as np
 from vsql.core.protocols import Bits
 from vsql.core.snapshot import TableSnapshot
 from vsql.executor.context import Context
-from vsql.executor.row_mask import RowMask
+from vsql.executor.row_mask import RowMask, intersect
 from vsql.planner.nodes import Conjunct
 from vsql.storage.segment import OpenSegment
 
@@ -31,11 +31,15 @@ def mask_of(
     known = _kept(key, context)
     if known is not None:
         return known
-    # Imported for the first filter: a search without one does not wait for it.
-    from vsql.executor.conjuncts import evaluate
-
     started = time.perf_counter_ns()
-    mask = evaluate(conjuncts, table, segment, context, valid)
+    given = [bits for bits in (segment.live, valid) if bits is not None]
+    if conjuncts:
+        # Imported for the first filter: a search without one does not wait for it.
+        from vsql.executor.conjuncts import evaluate
+
+        mask = evaluate(conjuncts, table, segment, context, given)
+    else:
+        mask = intersect(given, segment.row_count)
     if context.trace is not None:
         context.trace.mask_misses += 1
         context.trace.add("filter", time.perf_counter_ns() - started)

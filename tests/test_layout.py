@@ -5,6 +5,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 ROOMS = {"vsql": "vsql", **{name: name for name in ("grammar", "planner", "executor", "dialect")}}
 
@@ -41,23 +43,40 @@ def test_import_and_version_load_no_library() -> None:
         assert done.returncode == 0, done.stderr
 
 
-def test_a_first_search_waits_for_no_other_kind_of_statement(tmp_path: Path) -> None:
+_OTHERS = (
+    "'vsql.core.changes', 'vsql.planner.scan_nodes', 'vsql.planner.search_nodes', "
+    "'vsql.planner.relational_nodes', 'vsql.planner.write_nodes', 'vsql.planner.predicate', "
+    "'vsql.planner.system_catalog', 'vsql.executor.conjuncts', 'pyarrow.compute', 'lark'"
+)
+
+
+@pytest.mark.parametrize(
+    ("condition", "others"),
+    [
+        ("", _OTHERS),
+        ("WHERE n < 5", "'lark'"),
+        ("WHERE n IN (3, 4)", "'lark'"),
+        ("WHERE name = 'a'", "'lark'"),
+        ("WHERE name LIKE 'a%'", "'lark'"),
+    ],
+)
+def test_a_first_search_waits_for_no_other_kind_of_statement(
+    tmp_path: Path, condition: str, others: str
+) -> None:
     made = (
         "import vsql\n"
         f"c = vsql.connect({str(tmp_path / 'db')!r}, autocommit=True)\n"
-        "c.execute('CREATE TABLE t (id BIGINT PRIMARY KEY, e VECTOR(2))')\n"
-        "c.execute('INSERT INTO t VALUES (1, ?)', ([1.0, 0.0],))\n"
+        "c.execute('CREATE TABLE t (id BIGINT PRIMARY KEY, n INT, name TEXT, e VECTOR(2))')\n"
+        "c.execute('INSERT INTO t VALUES (1, 3, ?, ?), (2, 3, ?, ?)', ('a', [1, 0], 'a', [1, 1]))\n"
+        "c.execute('DELETE FROM t WHERE id = 2')\n"
         "c.close()"
     )
+    query = f"SELECT id FROM t {condition} ORDER BY e <-> ? LIMIT 1"
     searched = (
         "import sys, vsql\n"
         f"c = vsql.connect({str(tmp_path / 'db')!r}, autocommit=True)\n"
-        "assert c.execute('SELECT id FROM t ORDER BY e <-> ? LIMIT 1', ([1, 0],)).fetchone()\n"
-        "others = ('vsql.core.changes', 'vsql.planner.scan_nodes', 'vsql.planner.search_nodes',\n"
-        "    'vsql.planner.relational_nodes', 'vsql.planner.write_nodes',\n"
-        "    'vsql.planner.predicate', 'vsql.planner.system_catalog', 'vsql.executor.conjuncts',\n"
-        "    'pyarrow.compute', 'duckdb', 'lark')\n"
-        "print([name for name in others if name in sys.modules])"
+        f"assert c.execute({query!r}, ([1, 0],)).fetchall() == [(1,)]\n"
+        f"print([name for name in ('duckdb', 'pandas', {others}) if name in sys.modules])"
     )
     subprocess.run([sys.executable, "-c", made], check=True, cwd=ROOT)
     done = subprocess.run(
