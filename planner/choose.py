@@ -23,7 +23,7 @@ _SAME_MACHINE = 3.0
 _PROBE_SEARCHES = 1.0
 # What a scan of the lists costs, in searches without a filter that scan as many: every list is put
 # in order, and where codes don't tell the nearest matches apart, more of them are ranked.
-_SCAN_SEARCHES = 1.6
+_SCAN_SEARCHES = 2.0
 # What exact search does beside its rows, in rankings of a handful of rows.
 _CALLS = 2.0
 # What a graph's effort is worth at a depth where it was not measured.
