@@ -13,6 +13,7 @@ each data set to benchmarks/results/.
 """
 
 import argparse
+import math
 import os
 import re
 import statistics
@@ -347,7 +348,7 @@ def report(data: Data, command: str, folder: Path, kinds: Sequence[str]) -> list
         f"Promise (mean recall at least {TARGET - 0.01:.2f}) kept in {kept} of {len(cells)} cells;"
         f" short answers: {sum(cell.chosen[2] for cell in cells)}.",
         f"Regret: median {statistics.median(regrets):.2f},"
-        f" 95th percentile {regrets[int(0.95 * (len(regrets) - 1))]:.2f}.",
+        f" 95th percentile {regrets[math.ceil(0.95 * len(regrets)) - 1]:.2f}.",
         f"Estimated over actual time of a search: median {statistics.median(estimates):.2f},"
         f" from {estimates[0]:.2f} to {estimates[-1]:.2f}.",
         "",

@@ -22,8 +22,9 @@ _SAME_MACHINE = 3.0
 # What the first look at a graph under a filter costs, in searches: the density probe.
 _PROBE_SEARCHES = 1.0
 # What a scan of the lists costs, in searches without a filter that scan as many: every list is put
-# in order, and where codes don't tell the nearest matches apart, more of them are ranked.
-_SCAN_SEARCHES = 2.0
+# in order. It is two where the filter is random; up to eight, of one row in a hundred, where it
+# follows the vectors, which nobody knows before, while exact search costs what it costs.
+_SCAN_SEARCHES = 3.0
 # What exact search does beside its rows, in rankings of a handful of rows.
 _CALLS = 2.0
 # What a graph's effort is worth at a depth where it was not measured.
