@@ -22,9 +22,11 @@ _SAME_MACHINE = 3.0
 # What the first look at a graph under a filter costs, in searches: the density probe.
 _PROBE_SEARCHES = 1.0
 # What a scan of the lists costs, in searches without a filter that scan as many: every list is put
-# in order. It is two where the filter is random; up to eight, of one row in a hundred, where it
-# follows the vectors, which nobody knows before, while exact search costs what it costs.
-_SCAN_SEARCHES = 3.0
+# in order; and the fewer rows a filter keeps, the farther lie those that follow the vectors, which
+# nobody knows before. Of one row in a hundred it was two where they were anywhere, up to eight
+# where they were far; of every second one, two.
+_SCAN_SEARCHES = 1.5
+_SCAN_SEARCHES_FARTHER = 0.75
 # What exact search does beside its rows, in rankings of a handful of rows.
 _CALLS = 2.0
 # What a graph's effort is worth at a depth where it was not measured.
@@ -206,7 +208,8 @@ def _scan(searches: _Searches) -> Choice:
     if found is None:
         return searches.refuse(AccessPath.SCAN, "the target recall is beyond its curve")
     effort = found[0]
-    cost = _SCAN_SEARCHES * searches.cost(effort, facts.k)
+    times = _SCAN_SEARCHES + _SCAN_SEARCHES_FARTHER * math.log10(_depth(facts) / facts.k)
+    cost = times * searches.cost(effort, facts.k)
     choice = searches.choice(AccessPath.SCAN, effort, cost + facts.mask_nanoseconds)
     if searches.forced_effort:
         return choice
