@@ -14,6 +14,7 @@ from vsql.core.errors import DataError, ProgrammingError
 from vsql.core.types import Family, SqlType
 from vsql.executor.bound_values import REFUSALS
 from vsql.executor.json_constants import double_of
+from vsql.executor.take import from_numpy
 from vsql.executor.text_values import read_text
 
 _DECIMAL_END = 10**76
@@ -65,14 +66,22 @@ def constant_of(value: Any, arrow: pa.DataType) -> pa.Scalar:
 
 
 def _integers(values: list[int], arrow: pa.DataType) -> pa.Array:
-    """Return integers as Arrow; `pa.array` and `pa.scalar` would import pandas to look at them."""
-    numbers = np.array(values, dtype=arrow.to_pandas_dtype())
-    return pa.Array.from_buffers(arrow, len(numbers), [None, pa.py_buffer(numbers)])
+    """Return integers as Arrow; raises OverflowError."""
+    return from_numpy(np.array(values, dtype=arrow.to_pandas_dtype()))
 
 
 def _texts(values: list[str]) -> pa.Array:
-    """Return texts as Arrow, without pandas too."""
-    encoded = [value.encode() for value in values]
+    """Return texts as Arrow; `pa.array` and `pa.scalar` would import pandas to look at them.
+
+    Raises DataError (22P02).
+    """
+    try:
+        encoded = [value.encode() for value in values]
+    except UnicodeEncodeError:
+        raise DataError(
+            "a text holds one half of a Unicode surrogate pair",
+            code=sqlstate.INVALID_TEXT_REPRESENTATION,
+        ) from None
     ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
     return pa.Array.from_buffers(pa.string(), len(values), buffers)

@@ -206,3 +206,13 @@ def test_a_time_that_is_none_is_null(one_of_each: Connection) -> None:
     pandas = pytest.importorskip("pandas")
     one_of_each.execute("INSERT INTO one (z) VALUES (?)", (pandas.NaT,))
     assert one_of_each.execute("SELECT count(*) FROM one WHERE z IS NULL").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("condition", ["name = ?", "name IN (?, 'x')"])
+def test_half_of_a_surrogate_pair_is_no_text(condition: str) -> None:
+    with vsql.connect(autocommit=True) as opened:
+        opened.execute("CREATE TABLE t (id INT PRIMARY KEY, name TEXT)")
+        opened.execute("INSERT INTO t VALUES (1, 'a')")
+        with pytest.raises(vsql.DataError, match="surrogate") as caught:
+            opened.execute(f"SELECT id FROM t WHERE {condition}", ("\ud800",)).fetchall()
+        assert caught.value.sqlstate == "22P02"
