@@ -189,7 +189,7 @@ def searches(folder: str, say: Callable[[str], None]) -> None:
 
 
 def growing_beside_many(folder: str, rows: int, say: Callable[[str], None]) -> None:
-    """Do the same beside as many sealed rows as the large table has, under SCANN."""
+    """Compare as `growing_beside` beside so many generated vectors, sealed, under SCANN."""
     data = generated(rows + _GROWING, 128, 200)
     connection = searched_table(f"{folder}/many.vsql", 128, segment_rows=rows)
     write(connection, "INSERT", data.vectors[:rows], 0)
@@ -201,7 +201,7 @@ def growing_beside_many(folder: str, rows: int, say: Callable[[str], None]) -> N
 def growing_beside(
     folder: str, name: str, vectors: Any, first: int, queries: Any, say: Callable[[str], None]
 ) -> None:
-    """Compare a sealed table, `first` rows at most, with a copy to which rows were added."""
+    """Compare a sealed table with a copy to which rows were added, their ids from `first` on."""
     shutil.copytree(f"{folder}/{name}.vsql", f"{folder}/{name}_beside.vsql")
     sealed, beside = (
         vsql.connect(f"{folder}/{one}.vsql", autocommit=True, background="off")

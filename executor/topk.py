@@ -77,7 +77,7 @@ class TopKOperator:
         picked: list[Picked] = []
         parts: list[npt.NDArray[np.float32]] = []
         for segment in self._segments:
-            if parts:
+            if parts and segment.is_growing:
                 search.bound = _kth(parts, k)
             rows, distances = search_segment(search, segment, context)
             if len(rows):

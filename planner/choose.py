@@ -23,8 +23,7 @@ _SAME_MACHINE = 3.0
 _PROBE_SEARCHES = 1.0
 # What a scan of the lists costs, in searches without a filter that scan as many: every list is put
 # in order; and the fewer rows a filter keeps, the farther lie those that follow the vectors, which
-# nobody knows before. Of one row in a hundred it was two where they were anywhere, up to eight
-# where they were far; of every second one, two.
+# nobody knows before (the columns of benchmarks/recall.py's filters show it).
 _SCAN_SEARCHES = 1.5
 _SCAN_SEARCHES_FARTHER = 0.75
 # What exact search does beside its rows, in rankings of a handful of rows.

@@ -6,7 +6,7 @@ transaction, a value; committing writes it to the catalog, rolling back forgets 
 
 # Arrow imports pandas with the first Python value that it is given, pandas imports this, and while
 # the interpreter shuts down it can't be imported: statements run then too.
-import concurrent.futures.thread  # noqa: F401
+import concurrent.futures.thread  # noqa: F401  # for pandas, as said above
 import contextlib
 import functools
 import threading

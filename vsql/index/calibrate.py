@@ -40,7 +40,7 @@ _TOWARDS = np.float32(0.5)
 _CENTRE_ROWS = 4_096
 _EXACT_ROWS = 8_192
 """About as many as where exact search and a scan cost the same: fewer stay in the cache, and
-distances to ten thousand rows took two and a half times what those to two thousand promised."""
+promise what more don't keep."""
 _EXACT_WARMING = 4
 _EXACT_REPEATS = 9
 _MANY_ROWS = 20_000
