@@ -6,6 +6,7 @@ check type, length, dimension, NaN and NOT NULL, and name the column and the row
 
 import datetime
 import decimal
+import math
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -35,7 +36,7 @@ from vsql.executor.vectors import (
     wrong_dimension,
 )
 
-_BLOCK_ROWS = 16_384
+_BLOCK_ROWS = 512
 _DIGITS_MAX = 20
 """More than any whole number of a column has."""
 
@@ -321,13 +322,19 @@ def _dense_vectors(array: pa.Array, column: Column, first_row: int) -> pa.Array:
         numbers = np.where(missing[:, None], numbers.dtype.type(0), numbers)
     matrix = numbers
     if numbers.dtype != DTYPES[type_.family]:
-        matrix = np.empty(numbers.shape, dtype=DTYPES[type_.family])
+        matrix = _empty(numbers.shape, DTYPES[type_.family])
     for start in range(0, len(numbers), _BLOCK_ROWS):
         end = start + _BLOCK_ROWS
         block = _stored_block(numbers[start:end], column, first_row + start)
         if matrix is not numbers:
             matrix[start:end] = block
     return _vector_array(matrix, type_, missing)
+
+
+def _empty(shape: tuple[int, ...], dtype: Any) -> Any:
+    """Return an array in Arrow's memory, which goes back to the system once nobody holds it."""
+    buffer = pa.allocate_buffer(math.prod(shape) * np.dtype(dtype).itemsize)
+    return np.frombuffer(buffer, dtype=dtype).reshape(shape)
 
 
 def _stored_block(numbers: Any, column: Column, first_row: int) -> Any:

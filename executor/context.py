@@ -136,7 +136,7 @@ class Context:
 
     @property
     def threads(self) -> int:
-        """How many threads a build or a batch may take: as SET threads says, or all cores."""
+        """How many threads a build, a batch or COPY may take: as SET threads says, or all cores."""
         return int(self.settings["threads"]) or os.cpu_count() or 1
 
     def once(self, make: "Callable[[Context], T]") -> T:

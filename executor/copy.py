@@ -2,7 +2,9 @@
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from vsql.executor.context import Context
 from vsql.executor.fields import incoming, outgoing, type_of_field
 from vsql.executor.incoming import stored_batch
 from vsql.executor.keys import check_new_keys, unique_keys
+from vsql.executor.read_ahead import read_ahead
 from vsql.executor.seal import add_rows, sealed_segments
 from vsql.executor.written import Written
 from vsql.grammar.utility_statements import CopyFrom, CopyTo
@@ -33,6 +36,8 @@ _ENDINGS = {
     ".feather": "arrow",
 }
 _BATCH_ROWS = 4_096
+# Checking rows keeps up with so many threads that read.
+_READERS_MAX = 4
 _FILE_ERRORS = (OSError, pa.ArrowException, ValueError, KeyError)
 
 
@@ -60,8 +65,9 @@ def copy_from(statement: CopyFrom, facts: Facts, context: Context) -> Written:
         raise OperationalError(
             f'file "{statement.path}" does not exist', code=sqlstate.UNDEFINED_FILE
         )
-    batches = _read(path, kind, table, statement)
-    return load_batches(table, batches, statement.columns, context, _row_total(path, kind))
+    batches = _read(path, kind, table, statement, context.threads)
+    with closing(batches):
+        return load_batches(table, batches, statement.columns, context, _row_total(path, kind))
 
 
 def load_batches(
@@ -82,8 +88,11 @@ def load_batches(
     if sum(b.num_rows for b in first) < context.settings["seal_rows"]:
         return Written(add_rows(table, first, context), loaded.rows)
     staged: list[Change] = []
-    for group in _segments(_chain(first, batches), context.settings["segment_rows"]):
-        staged.extend(sealed_segments(table, group, context))
+    rows_max, rows_left = context.settings["segment_rows"], total or 0
+    for group in _segments(_chain(first, batches), rows_max):
+        expected = min(rows_left, rows_max)
+        staged.extend(sealed_segments(table, group, context, rows_expected=expected))
+        rows_left -= expected
     return Written(tuple(staged), loaded.rows)
 
 
@@ -202,17 +211,24 @@ def _row_total(path: Path, kind: str) -> int | None:
         raise _unreadable(path, kind, error) from None
 
 
-def _read(path: Path, kind: str, table: TableSnapshot, statement: CopyFrom) -> Iterator[pa.Table]:
-    readers = {"parquet": _parquet, "csv": _csv, "jsonl": _jsonl, "arrow": _arrow}
-    reader = readers[kind](path, table, statement)
-    while True:
-        try:
-            batch = next(reader)
-        except StopIteration:
-            return
-        except _FILE_ERRORS as error:
-            raise _unreadable(path, kind, error) from None
-        yield batch
+def _read(
+    path: Path, kind: str, table: TableSnapshot, statement: CopyFrom, threads: int
+) -> Generator[pa.Table]:
+    if kind == "parquet":
+        reader = _parquet(path, threads)
+    else:
+        readers = {"csv": _csv, "jsonl": _jsonl, "arrow": _arrow}
+        reader = readers[kind](path, table, statement)
+    with closing(reader):
+        while True:
+            try:
+                batch = next(reader)
+            except StopIteration:
+                return
+            except _FILE_ERRORS as error:
+                raise _unreadable(path, kind, error) from None
+            yield batch
+            del batch
 
 
 def _unreadable(path: Path, kind: str, error: Exception) -> OperationalError:
@@ -222,18 +238,37 @@ def _unreadable(path: Path, kind: str, error: Exception) -> OperationalError:
     )
 
 
-def _parquet(path: Path, table: TableSnapshot, statement: CopyFrom) -> Iterator[pa.Table]:
+def _parquet(path: Path, threads: int) -> Generator[pa.Table]:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path, pre_buffer=False) as file:
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-            yield incoming(pa.Table.from_batches([batch]))
-            # What decoding took goes back, or it would add up to the file's size again.
-            del batch
-            pa.default_memory_pool().release_unused()
+    def read(groups: list[int]) -> Iterator[pa.Table]:
+        with pq.ParquetFile(path, metadata=metadata, pre_buffer=False) as file:
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS, row_groups=groups):
+                yield incoming(pa.Table.from_batches([batch]))
+                # What decoding took goes back, or it would add up to the file's size again.
+                del batch
+                pa.default_memory_pool().release_unused()
+
+    metadata = pq.read_metadata(path)
+    parts = [partial(read, groups) for groups in _row_groups(metadata)]
+    return read_ahead(parts, min(threads, _READERS_MAX))
 
 
-def _arrow(path: Path, table: TableSnapshot, statement: CopyFrom) -> Iterator[pa.Table]:
+def _row_groups(metadata: Any) -> Iterator[list[int]]:
+    """Yield the row groups of a Parquet file, small ones together."""
+    groups: list[int] = []
+    rows = 0
+    for number in range(metadata.num_row_groups):
+        groups.append(number)
+        rows += metadata.row_group(number).num_rows
+        if rows >= _BATCH_ROWS:
+            yield groups
+            groups, rows = [], 0
+    if groups:
+        yield groups
+
+
+def _arrow(path: Path, table: TableSnapshot, statement: CopyFrom) -> Generator[pa.Table]:
     with pa.memory_map(str(path)) as source:
         try:
             reader = pa.ipc.open_file(source)
@@ -245,7 +280,7 @@ def _arrow(path: Path, table: TableSnapshot, statement: CopyFrom) -> Iterator[pa
             yield incoming(pa.Table.from_batches([reader.get_batch(number)]))
 
 
-def _csv(path: Path, table: TableSnapshot, statement: CopyFrom) -> Iterator[pa.Table]:
+def _csv(path: Path, table: TableSnapshot, statement: CopyFrom) -> Generator[pa.Table]:
     from pyarrow import csv
 
     options = {name.lower(): value for name, value in statement.options.items()}
@@ -278,7 +313,7 @@ def _csv_type(type_: SqlType) -> pa.DataType:
     return pa.string() if nested or other else type_.arrow
 
 
-def _jsonl(path: Path, table: TableSnapshot, statement: CopyFrom) -> Iterator[pa.Table]:
+def _jsonl(path: Path, table: TableSnapshot, statement: CopyFrom) -> Generator[pa.Table]:
     from vsql.executor.coerce import from_values
 
     def flush(rows: list[dict[str, Any]], first: int) -> pa.Table:

@@ -71,16 +71,19 @@ def sealed_segments(
     batches: Iterable[pa.RecordBatch],
     context: Context,
     *,
-    rewritten: bool = False,
+    rows_expected: int = 0,
 ) -> tuple[Change, ...]:
-    """Return the changes that add sealed segments, one per partition, their indexes built."""
+    """Return the changes that add sealed segments, one per partition, their indexes built.
+
+    `rows_expected` says how many rows will come, where that is known.
+    """
     if table.table.partitioning is None and "cluster_by" not in table.table.properties:
-        return _segment(table, batches, "", context, rewritten)[1]
+        return _segment(table, batches, "", context, rows_expected=rows_expected)[1]
     whole = one_batch(table.table, list(batches))
     return tuple(
         one
         for partition, _, part in _arranged(whole, table.table)
-        for one in _segment(table, [part], partition, context, rewritten)[1]
+        for one in _segment(table, [part], partition, context)[1]
     )
 
 
@@ -99,11 +102,14 @@ def _segment(
     batches: Iterable[pa.RecordBatch],
     partition: str,
     context: Context,
-    rewritten: bool,
+    *,
+    rows_expected: int = 0,
+    rewritten: bool = False,
 ) -> tuple[int, tuple[Change, ...]]:
     facts: SegmentFacts = context.resources.store.write_segment(
         table.table,
         batches,
+        rows_expected=rows_expected,
         partition=partition,
         rewritten=rewritten,
         shred=_shredder(table.table, context),
@@ -164,7 +170,7 @@ def rewrite(
     for partition, places, part in _arranged(whole, table.table) if whole.num_rows else ():
         for start in range(0, part.num_rows, rows_max):
             piece = part.slice(start, rows_max)
-            id_, added = _segment(table, [piece], partition, context, True)
+            id_, added = _segment(table, [piece], partition, context, rewritten=True)
             staged.extend(added)
             targets.append((id_, places[start : start + rows_max]))
     return (*staged, *removed), Moved(origins, tuple(targets))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from vsql.executor.json_types import ask, quoted, typed
+from vsql.executor.json_types import ask, quoted, typed_together
 from vsql.grammar.json_paths import pointer_of
-from vsql.storage.path_values import TYPES, Kind, PathValues
+from vsql.storage.path_values import TYPES, PathValues
 
 if TYPE_CHECKING:
     from vsql.executor.remainder import Relational
@@ -28,7 +28,7 @@ _CANDIDATES_MAX = 1_000
 _INDEXED_PATHS_MAX = 4_000
 _DEPTH_MAX = 8
 # Documents parsed at a time: what lies between text and columns stays small.
-_CHUNK_ROWS = 32_768
+_CHUNK_ROWS = 16_384
 
 
 def frequent_paths(documents: pa.Array, relational: "Relational") -> list[str]:
@@ -41,12 +41,12 @@ def frequent_paths(documents: pa.Array, relational: "Relational") -> list[str]:
     candidates = list(_leaves(_structure(sample, (), relational), ()))[:_CANDIDATES_MAX]
     if not candidates:
         return []
-    pointers = [pointer_of(steps) for steps in candidates]
-    present = [
-        (np.count_nonzero((values.kinds != Kind.ABSENT) & (values.kinds != Kind.OBJECT)), pointer)
-        for pointer, values in extract(sample, pointers, relational).items()
+    present = _of_types(sample, candidates, "count_if({} <> 'OBJECT')", relational)
+    enough = [
+        (n, pointer_of(steps))
+        for n, steps in zip(present, candidates, strict=True)
+        if n >= max(1, _SHARE_MIN * count)
     ]
-    enough = [(n, pointer) for n, pointer in present if n >= max(1, _SHARE_MIN * count)]
     return [pointer for _, pointer in sorted(enough, key=lambda p: (-p[0], p[1]))[:_PATHS_MAX]]
 
 
@@ -82,12 +82,19 @@ def _structure(documents: pa.Array, above: tuple[str, ...], relational: "Relatio
 def _with_objects(
     documents: pa.Array, paths: list[tuple[str, ...]], relational: "Relational"
 ) -> list[tuple[str, ...]]:
-    """Return the paths below which some document has an object; each is parsed once for all."""
+    """Return the paths below which some document has an object."""
+    found = _of_types(documents, paths, "bool_or({} = 'OBJECT')", relational)
+    return [steps for steps, is_object in zip(paths, found, strict=True) if is_object]
+
+
+def _of_types(
+    documents: pa.Array, paths: list[tuple[str, ...]], aggregate: str, relational: "Relational"
+) -> list[Any]:
+    """Return for each path an aggregate over the types of what the documents have there."""
     wanted = ", ".join(quoted(pointer_of(steps)) for steps in paths)
-    shown = ", ".join(f"bool_or(t[{n}] = 'OBJECT')" for n in range(1, len(paths) + 1))
+    shown = ", ".join(aggregate.format(f"t[{n}]") for n in range(1, len(paths) + 1))
     query = f"SELECT {shown} FROM (SELECT json_type(document, [{wanted}]) AS t FROM vsql_documents)"
-    found = ask(query, documents, relational)
-    return [steps for n, steps in enumerate(paths) if found.column(n)[0].as_py()]
+    return [column[0].as_py() for column in ask(query, documents, relational).columns]
 
 
 def _leaves(structure: Any, steps: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -110,6 +117,7 @@ def extract(
     for start in range(0, max(len(documents), 1), _CHUNK_ROWS):
         chunk = documents.slice(start, _CHUNK_ROWS)
         parts.append(_extract_chunk(chunk, pointers, relational))
+        pa.default_memory_pool().release_unused()
     if len(parts) == 1:
         return parts[0]
     return {pointer: _joined([part[pointer] for part in parts]) for pointer in pointers}
@@ -141,9 +149,7 @@ def _extract_chunk(
         f"json_extract_string(document, {wanted}) AS s FROM vsql_documents)"
     )
     found = ask(query, documents, relational)
-    result: dict[str, PathValues] = {}
-    for number, pointer in enumerate(pointers):
-        types = found.column(2 * number).combine_chunks()
-        texts = found.column(2 * number + 1).combine_chunks()
-        result[pointer], _ = typed(types, texts, relational)
-    return result
+    columns = [found.column(number).combine_chunks() for number in range(found.num_columns)]
+    pairs = list(zip(columns[::2], columns[1::2], strict=True))
+    known = typed_together(pairs, relational)
+    return {pointer: values for pointer, (values, _) in zip(pointers, known, strict=True)}

@@ -158,3 +158,54 @@ def test_statements_run_while_the_interpreter_shuts_down(folder: Path, program: 
     run = [sys.executable, "-c", program, str(folder / "f.parquet")]
     done = subprocess.run(run, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("[(3,)]\n", "")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("group_rows", [1_000, 7_000, 100_000])
+def test_row_groups_keep_their_order(tmp_path: Path, group_rows: int, threads: int) -> None:
+    """Several threads read row groups; rows lie as in the file, their vectors beside them."""
+    count = 30_000
+    flat = pa.array([float(row % 4_096) for row in range(count) for _ in range(2)], pa.float16())
+    rows = pa.table(
+        {
+            "id": pa.array(range(count)),
+            "v": pa.FixedSizeListArray.from_arrays(flat, 2),
+            "m": pa.array([f'{{"a": {row}, "b": ["{row}"], "c": {{}}}}' for row in range(count)]),
+        }
+    )
+    pq.write_table(rows, tmp_path / "t.parquet", row_group_size=group_rows)
+    with vsql.connect(tmp_path / "db", autocommit=True, threads=threads) as connection:
+        connection.execute("CREATE TABLE t (id INT PRIMARY KEY, v VECTOR(2), m JSON)")
+        connection.execute(f"COPY t FROM '{tmp_path / 't.parquet'}'")
+        found = connection.execute(
+            "SELECT id, v, (m->>'a')::int AS a, m->'b'->>0 AS b FROM t"
+        ).fetch_arrow_table()
+    assert found.column("id").to_pylist() == list(range(count))
+    assert found.column("a").to_pylist() == list(range(count))
+    assert found.column("b").to_pylist() == [str(row) for row in range(count)]
+    assert found.column("v").combine_chunks().flatten().equals(flat.cast(pa.float32()))
+
+
+def test_a_row_group_that_is_damaged_loads_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    rows = pa.table({"id": pa.array(range(40_000)), "t": pa.array([str(n) for n in range(40_000)])})
+    pq.write_table(rows, path, row_group_size=5_000, compression="zstd")
+    damaged = bytearray(path.read_bytes())
+    middle = pq.read_metadata(path).row_group(5).column(1).data_page_offset
+    damaged[middle : middle + 2_000] = b"\xff" * 2_000
+    path.write_bytes(damaged)
+    with vsql.connect(tmp_path / "db", autocommit=True, threads=2) as connection:
+        connection.execute("CREATE TABLE t (id INT PRIMARY KEY, t TEXT)")
+        with pytest.raises(vsql.OperationalError, match="is not a readable parquet file") as caught:
+            connection.execute(f"COPY t FROM '{path}'")
+        assert caught.value.sqlstate == "22P04"
+        assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
+        with pytest.raises(vsql.IntegrityError):
+            connection.execute(f"COPY t FROM '{_twice(tmp_path)}'")
+        assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
+
+
+def _twice(folder: Path) -> Path:
+    rows = pa.table({"id": pa.array([1, 1] * 20_000), "t": pa.array(["x"] * 40_000)})
+    pq.write_table(rows, folder / "twice.parquet", row_group_size=5_000)
+    return folder / "twice.parquet"

@@ -43,7 +43,9 @@ _ALL = (
     Setting("nprobe", 0, "inverted lists to scan; 0 lets target_recall decide", 0, 1_000_000),
     Setting("reorder_k", 0, "candidates to rank exactly; 0: what the index's codes need", 0, 10**6),
     Setting("access_path", "auto", "force one access path", choices=ACCESS_PATHS),
-    Setting("threads", 0, "threads of index builds and batch searches; 0: all cores", 0, 1024),
+    Setting(
+        "threads", 0, "threads of COPY, index builds and batch searches; 0: all cores", 0, 1024
+    ),
     Setting(
         "busy_timeout_ms", 5_000, "how long a writer waits for another", 0, 3_600_000, unit="ms"
     ),

@@ -6,7 +6,6 @@ that the catalog knows is always whole. Every buffer starts at a multiple of 64 
 
 import os
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,24 +50,6 @@ class _Checksummed:
 
     def close(self) -> None:
         self.closed = True
-
-
-def one_batch(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
-    """Return batches as one, their columns in the schema's order; a single one is not copied."""
-    parts: list[list[pa.Array]] = [[] for _ in schema]
-    for batch in batches:
-        for column, array in zip(parts, batch.columns, strict=True):
-            column.append(array)
-    columns = []
-    for column, field in zip(parts, schema, strict=True):
-        if len(column) == 1:
-            columns.append(column[0])
-        else:
-            columns.append(pa.concat_arrays(column) if column else pa.array([], field.type))
-        # Its parts go, back to the system, before the next is joined: one column is there twice.
-        column.clear()
-        pa.default_memory_pool().release_unused()
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def write(path: Path, batch: pa.RecordBatch) -> tuple[int, str]:

@@ -4,12 +4,14 @@ Counts, NULLs, minimum and maximum are exact; the rest is estimated from a sampl
 rows where there are many.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vsql.core.schema import Column
 from vsql.core.statistics import TEXT_MAX, ColumnStatistics, PathStatistics
 from vsql.core.types import BIGINT, BOOLEAN, DENSE, DOUBLE, TEXT, Family, SqlType
 from vsql.storage.path_values import Kind, PathValues
@@ -58,6 +60,14 @@ def collect(array: pa.Array, type_: SqlType) -> ColumnStatistics:
         common,
         _histogram(filled, {value for value, _ in common}),
     )
+
+
+def collect_all(batch: pa.RecordBatch, columns: Sequence[Column]) -> dict[int, ColumnStatistics]:
+    """Return what is known of each column of a batch, by its id."""
+    return {
+        column.id: collect(array, column.type)
+        for column, array in zip(columns, batch.columns, strict=True)
+    }
 
 
 def _bounds(values: pa.Array) -> dict[str, Any]:

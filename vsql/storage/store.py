@@ -11,6 +11,7 @@ import os
 import threading
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from vsql.core.errors import OperationalError
 from vsql.core.protocols import ScalarSearcher, VectorSearcher
 from vsql.core.schema import Table, new_id
 from vsql.core.snapshot import IndexFile, SegmentFacts, TableSnapshot
+from vsql.core.threads import beside
 from vsql.storage import segment_file
 from vsql.storage.byte_cache import NO_LIMIT, ByteCache
+from vsql.storage.gather import one_batch
 from vsql.storage.growing import Growing, GrowingSegment, ReadBatch
 from vsql.storage.live import live_bits
 from vsql.storage.path_values import PathValues, columns_of
@@ -230,32 +233,33 @@ class Store:
         table: Table,
         batches: Iterable[pa.RecordBatch],
         *,
+        rows_expected: int = 0,
         partition: str = "",
         rewritten: bool = False,
         shred: Shred | None = None,
     ) -> SegmentFacts:
         """Write rows as one sealed segment, durable; raises OperationalError.
 
-        `rewritten` tells that the rows come from other segments of the table; `shred` gives the
-        JSON paths that the file shall keep in columns.
+        `rows_expected` says how many rows will come, where that is known; `rewritten` tells that
+        they come from other segments of the table; `shred` gives the JSON paths that the file
+        shall keep in columns.
         """
-        from vsql.storage.statistics import collect, collect_path
+        from vsql.storage.statistics import collect_all, collect_path
 
-        batch = segment_file.one_batch(table.arrow_schema, batches)
-        paths = shred(batch) if shred is not None else {}
-        rows = batch if not paths else _with_paths(batch, paths)
+        batch = one_batch(table.arrow_schema, batches, rows_expected)
         segment_id = new_id()
         name = f"segments/{table.id:016x}/{segment_id:016x}.arrow"
-        size, checksum = rows.nbytes, ""
-        self.pending.add(name)
-        if self.root is None:
-            self._objects[name] = rows
-        else:
-            size, checksum = segment_file.write(self.root / name, rows)
-        statistics = {
-            column.id: collect(batch.column(number), column.type)
-            for number, column in enumerate(table.stored_columns)
-        }
+        with ThreadPoolExecutor(1) as pool:
+            of_columns = beside(pool, lambda: collect_all(batch, table.stored_columns))
+            paths = shred(batch) if shred is not None else {}
+            of_paths = beside(pool, lambda: {k: collect_path(v) for k, v in paths.items()})
+            rows = batch if not paths else _with_paths(batch, paths)
+            size, checksum = rows.nbytes, ""
+            self.pending.add(name)
+            if self.root is None:
+                self._objects[name] = rows
+            else:
+                size, checksum = segment_file.write(self.root / name, rows)
         return SegmentFacts(
             segment_id,
             table.id,
@@ -263,8 +267,8 @@ class Store:
             size,
             name,
             checksum,
-            statistics=statistics,
-            paths={key: collect_path(values) for key, values in paths.items()},
+            statistics=of_columns(),
+            paths=of_paths(),
             partition=partition,
             rewritten=rewritten,
         )
