@@ -22,11 +22,10 @@ from vsql.core.vector_text import real_text
 Indices = npt.NDArray[np.int32]
 Values = npt.NDArray[np.float32]
 
-_TEXT = re.compile(r"\s*\{([^{}]*)\}\s*/\s*([+-]?[0-9]+)\s*", re.ASCII)
-_ELEMENT = re.compile(
-    r"\s*([+-]?[0-9]+)\s*:\s*([+-]?(?:[0-9]+\.?[0-9]*(?:e[+-]?[0-9]+)?|\.[0-9]+(?:e[+-]?[0-9]+)?"
-    r"|nan|inf(?:inity)?))\s*",
-    re.ASCII | re.IGNORECASE,
+_TEXT = r"(?a)\s*\{([^{}]*)\}\s*/\s*([+-]?[0-9]+)\s*"
+_ELEMENT = (
+    r"(?ai)\s*([+-]?[0-9]+)\s*:\s*"
+    r"([+-]?(?:[0-9]+\.?[0-9]*(?:e[+-]?[0-9]+)?|\.[0-9]+(?:e[+-]?[0-9]+)?|nan|inf(?:inity)?))\s*"
 )
 # Half of the smallest 32-bit float, and the midpoint above the largest.
 _DIGITS_MAX = 12
@@ -83,12 +82,13 @@ class SparseVector:
         Raises DataError: 22P02 for text that is none, 22003 for a number beyond the type's range,
         22000 for NaN, infinity, an index out of bounds or twice, 54000 for too much of it.
         """
-        found = _TEXT.fullmatch(text)
+        found = re.fullmatch(_TEXT, text)
         if found is None:
             raise _invalid(text, prefix)
         body, dimension = found.groups()
         parts = body.split(",") if body.strip() else []
-        elements = [_ELEMENT.fullmatch(part) for part in parts]
+        element = re.compile(_ELEMENT)
+        elements = [element.fullmatch(part) for part in parts]
         indices = [_whole_number(part.group(1)) - 1 for part in elements if part is not None]
         if len(indices) < len(parts):
             raise _invalid(text, prefix)
