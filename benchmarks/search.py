@@ -376,8 +376,10 @@ def _cold_start(place: str) -> str:
     )
 
 
+# Arrow loads pandas where it is installed; libraries are not the data.
 _COPY = """
 import sys
+import pandas
 import pyarrow.parquet
 import vsql
 connection = vsql.connect(sys.argv[1], autocommit=True)
