@@ -30,6 +30,9 @@ from vsql.planner.choose import Choice
 from vsql.planner.nodes import TopK
 from vsql.storage.segment import OpenSegment
 
+# So few numbers a set of Python's compares sooner than numpy.
+_FEW = 32
+
 
 class TopKOperator:
     """A top-k made ready for one snapshot and one set of settings: what a plan can do once.
@@ -136,7 +139,10 @@ def order_of(
 
 
 def _ties(distances: npt.NDArray[Any]) -> bool:
-    return len(distances) > 1 and bool((distances[1:] == distances[:-1]).any())
+    """Whether any two distances, in their order, are the same."""
+    if len(distances) <= _FEW:
+        return len(set(distances.tolist())) < len(distances)
+    return bool((distances[1:] == distances[:-1]).any())
 
 
 def _key_ranks(picked: list[Picked], table: TableSnapshot, count: int) -> Rows:

@@ -9,6 +9,7 @@ import contextlib
 import os
 import threading
 import uuid
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +26,13 @@ _READERS = "readers"
 class Database:
     """One database as this process holds it; safe to share among threads.
 
-    `pins` are the versions that transactions of this process read, by session.
+    `pins` are the versions that transactions of this process read, by session. `is_parents` says
+    that another process opened it, of which this one is a fork.
     """
 
     def __init__(self, root: Path | None) -> None:
         self.root = root
+        self.is_parents = False
         self.resources = Resources(Store(root))
         self.connections = 0
         self.worker: Any = None
@@ -83,10 +86,11 @@ class Database:
 
 
 class OpenDatabases:
-    """The databases that this process has open, by folder."""
+    """The databases that this process has open, by folder; those in memory have none."""
 
     def __init__(self) -> None:
         self._by_root: dict[Path, Database] = {}
+        self._all: weakref.WeakSet[Database] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._inherited: list[Database] = []
         os.register_at_fork(before=let_threads_go, after_in_child=self._leave_to_parent)
@@ -95,6 +99,8 @@ class OpenDatabases:
         """In a forked child: open anew what the parent has open, and never close it for it."""
         # Kept, not dropped: closing would end locks and threads that are the parent's.
         self._inherited += self._by_root.values()
+        for database in self._all:
+            database.is_parents = True
         self._by_root = {}
         self._lock = threading.Lock()
 
@@ -105,6 +111,7 @@ class OpenDatabases:
                 database = Database(None)
             else:
                 database = self._by_root.setdefault(root.resolve(), Database(root))
+            self._all.add(database)
             if not read_only:
                 database.announce()
             database.connections += 1

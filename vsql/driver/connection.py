@@ -43,7 +43,6 @@ class Connection(Exceptions):
     def __init__(self, session: Session) -> None:
         self._session = session
         self._closed = False
-        self._process = os.getpid()
 
     @classmethod
     def open(
@@ -166,7 +165,8 @@ class Connection(Exceptions):
     def _open_session(self) -> Session:
         if self._closed:
             raise InterfaceError("the connection is closed")
-        if self._process != os.getpid():
+        # Told at the fork: to ask who this process is takes longer than all other checks here.
+        if self._session.database.is_parents:
             raise InterfaceError(
                 "the connection belongs to the process that opened it",
                 code=sqlstate.CONNECTION_DOES_NOT_EXIST,
