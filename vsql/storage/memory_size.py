@@ -22,7 +22,7 @@ def memory_bytes(groups: Path = _GROUPS, mounted: Path = _MOUNTED) -> int:
 def _limits(groups: Path, mounted: Path) -> Iterator[int]:
     """Yield the limits of the memory controller, of version 1 or 2, and of the groups around."""
     try:
-        lines = groups.read_text(encoding="ascii").splitlines()
+        lines = groups.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         lines = []
     yield 1 << 62
@@ -44,6 +44,6 @@ def _limits(groups: Path, mounted: Path) -> Iterator[int]:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="ascii").strip()
+        return file.read_text(encoding="utf-8").strip()
     except OSError:
         return ""
