@@ -49,14 +49,15 @@ def evaluate_condition(node: exp.Expr, frame: Frame) -> pa.Array:
     value = evaluate(node, frame)
     if isinstance(value, pa.Array):
         if not pa.types.is_boolean(value.type):
-            raise _not_boolean(node, value.type)
+            raise not_boolean(node, value.type)
         return value
     if value is not None and not isinstance(value, bool):
-        raise _not_boolean(node, scalar_of(value).type)
+        raise not_boolean(node, scalar_of(value).type)
     return pa.repeat(pa.scalar(value, pa.bool_()), frame.length)
 
 
-def _not_boolean(node: exp.Expr, type_: pa.DataType) -> ProgrammingError:
+def not_boolean(node: exp.Expr, type_: pa.DataType) -> ProgrammingError:
+    """Return the error for a condition of another type."""
     return ProgrammingError(
         f"a condition must be of type boolean, not {types.from_arrow(type_)}: {node.sql()}",
         code=sqlstate.DATATYPE_MISMATCH,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from sqlglot import exp
 
@@ -14,6 +15,7 @@ from vsql.core.schema import Column
 from vsql.core.snapshot import TableSnapshot
 from vsql.executor.coerce import from_arrow_column, from_values
 from vsql.executor.context import Context
+from vsql.executor.evaluate import not_boolean
 from vsql.executor.incoming import constrained, rows_of_query, rows_of_values
 from vsql.executor.keys import UniqueKey, check_new_keys, find_keys, keys_in, repeats, unique_keys
 from vsql.executor.modify import check_keys_after, deletes_of
@@ -142,7 +144,7 @@ def _changed(
     """Return the rows to replace and what replaces them, None where WHERE leaves none."""
     reader = _Rows(picked, excluded, table, context)
     if conflict.where is not None:
-        passed = reader.value(conflict.where).fill_null(False).to_numpy(zero_copy_only=False)
+        passed = reader.passed(conflict.where)
         kept = np.flatnonzero(passed)
         if not len(kept):
             return None
@@ -202,6 +204,16 @@ class _Rows:
             return from_values([value_of(node, self._context)] * self.count, column)
         return from_arrow_column(self.value(node), column)
 
+    def passed(self, condition: exp.Expr) -> npt.NDArray[np.bool_]:
+        """Return for which rows a condition is true."""
+        value = self.value(condition)
+        if pa.types.is_null(value.type):
+            return np.zeros(self.count, dtype=bool)
+        if not pa.types.is_boolean(value.type):
+            raise not_boolean(_as_written(condition), value.type)
+        found: npt.NDArray[np.bool_] = value.fill_null(False).to_numpy(zero_copy_only=False)
+        return found
+
     def value(self, node: exp.Expr) -> pa.Array:
         columns: dict[str, pa.Array] = {}
         for found in node.find_all(exp.Column):
@@ -213,3 +225,14 @@ class _Rows:
         return self._context.relational().expression(
             node, columns, self._context.parameters, length=self.count
         )
+
+
+def _as_written(node: exp.Expr) -> exp.Expr:
+    """Return an expression with the rows that were to be inserted under their own name again."""
+    return node.transform(
+        lambda part: (
+            exp.column(part.name.removeprefix(EXCLUDED), table="excluded")
+            if isinstance(part, exp.Column) and part.name.startswith(EXCLUDED)
+            else part
+        )
+    )

@@ -33,7 +33,7 @@ def value_of(node: exp.Expr, context: Context) -> Any:
             return None
         case exp.Boolean():
             return bool(node.this)
-        case exp.Neg() if isinstance(node.this, exp.Literal):
+        case exp.Neg(this=exp.Literal(is_string=False)):
             return -value_of(node.this, context)
         case exp.Array():
             return [value_of(element, context) for element in node.expressions]

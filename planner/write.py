@@ -36,6 +36,7 @@ from vsql.planner.write_nodes import (
 
 _CARRIED = "vsql_from."
 _PRESENT = "vsql_present"
+_SOURCE = "vsql_source"
 
 
 def plan_insert(tree: exp.Insert, facts: Facts, *, upsert: bool = False) -> InsertRows:
@@ -305,6 +306,13 @@ def _joined(
     return plan_query(select, facts)
 
 
+def _name_of_source(source: exp.Expr) -> str:
+    alias = source.args.get("alias")
+    if alias is not None:
+        return folded(alias)
+    return folded(source.this) if isinstance(source.this, exp.Identifier) else _SOURCE
+
+
 def _numbered(table: TableSnapshot, alias: str) -> exp.Table:
     node = exp.Table(this=exp.to_identifier(table.table.name, quoted=True))
     node.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
@@ -322,8 +330,13 @@ def plan_merge(tree: exp.Merge, facts: Facts) -> MergeRows:
     """Return the plan of MERGE INTO t USING s ON … WHEN …; raises ProgrammingError."""
     table, alias = _target(tree.this, facts)
     source = tree.args["using"].copy()
-    shown = source.args.get("alias") or exp.TableAlias(this=source.this.copy())
-    name = folded(shown)
+    if isinstance(source, exp.Select | exp.SetOperation):
+        raise ProgrammingError(
+            "a subquery stands in parentheses",
+            code=sqlstate.SYNTAX_ERROR,
+            hint="MERGE INTO t USING (SELECT …) AS s ON …",
+        )
+    name = _name_of_source(source)
     inner = source.copy()
     wrapped = exp.Subquery(
         this=exp.select("*", exp.alias_(exp.true(), _PRESENT, quoted=True)).from_(inner),

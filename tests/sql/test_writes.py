@@ -84,6 +84,15 @@ CASES: list[tuple[Any, ...]] = [
      "SET n = 1", vsql.ProgrammingError, "21000", "twice"),
     ("MERGE INTO t USING source s ON t.id = s.id WHEN NOT MATCHED THEN INSERT (id) VALUES (1, 2)",
      vsql.ProgrammingError, None, "2 values for 1 columns"),
+    ("MERGE INTO t USING SELECT word FROM source ON t.n = 1 WHEN MATCHED THEN DO NOTHING",
+     vsql.ProgrammingError, "42601", "parentheses"),
+    ("MERGE INTO t USING (SELECT 2 AS i) ON t.id = i WHEN MATCHED THEN DELETE RETURNING id",
+     [(2,)]),
+    ("INSERT INTO t (id, n) VALUES (8, - 'x')", vsql.ProgrammingError, None, "STRING_LITERAL"),
+    ("INSERT INTO t (id, name) VALUES (8, 'a') ON CONFLICT (name) DO UPDATE SET n = t.n "
+     "WHERE excluded.id", vsql.ProgrammingError, "42804", "boolean, not BIGINT: excluded.id"),
+    ("INSERT INTO t (id, name) VALUES (8, 'a') ON CONFLICT (name) DO UPDATE SET n = t.n "
+     "WHERE NULL RETURNING id", []),
     ("TRUNCATE t", None),
     ("INSERT INTO t DEFAULT VALUES RETURNING id, n", [(4, 7)]),
     ("INSERT INTO t (name, e) VALUES ('v', '[1,2,3]')", vsql.DataError, "22000", "expected 2"),
