@@ -10,7 +10,7 @@ from vsql.core.protocols import Bits, Rows
 from vsql.core.snapshot import TableSnapshot
 from vsql.executor import row_mask
 from vsql.executor.context import Context
-from vsql.executor.evaluate import evaluate_condition
+from vsql.executor.evaluate import evaluate_condition, not_boolean
 from vsql.executor.frame import Frame
 from vsql.executor.index_lookup import find_rows
 from vsql.executor.prune import is_excluded, takes_all
@@ -67,7 +67,11 @@ def passing(
         length=frame.length,
         types={name: table.table.column(name).type for name in columns},
     )
-    return found if pa.types.is_boolean(found.type) else found.cast(pa.bool_())
+    if pa.types.is_null(found.type):
+        return found.cast(pa.bool_())
+    if not pa.types.is_boolean(found.type):
+        raise not_boolean(conjunct.expression, found.type)
+    return found
 
 
 def _by_index(

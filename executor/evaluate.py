@@ -4,6 +4,8 @@ An expression is evaluated over a whole frame at once; three-valued logic is Arr
 Errors of kernels become vsql's: overflow 22003, division by zero 22012, failed casts 22P02.
 """
 
+import datetime
+import decimal
 import re
 from collections.abc import Callable
 from typing import Any
@@ -111,8 +113,7 @@ def evaluate(node: exp.Expr, frame: Frame) -> Datum:
         case exp.Anonymous():
             return _function(node, frame)
         case exp.Neg():
-            value = evaluate(node.this, frame)
-            return _guarded(pc.negate_checked, value) if isinstance(value, pa.Array) else -value
+            return _negative(evaluate(node.this, frame))
         case _:
             kernel = KERNELS.get(type(node))
             if kernel is not None:
@@ -120,6 +121,7 @@ def evaluate(node: exp.Expr, frame: Frame) -> Datum:
             return _arithmetic(node, frame)
 
 
+_NEGATIVE = (int, float, decimal.Decimal, np.ndarray, datetime.timedelta)
 _ARITHMETIC: dict[type[exp.Expr], str] = {
     exp.Add: "add_checked",
     exp.Sub: "subtract_checked",
@@ -503,6 +505,16 @@ def _distance(node: exp.Anonymous, frame: Frame) -> pa.Array:
 def calculate(operation: type[exp.Expr], left: Datum, right: Datum) -> pa.Array:
     """Return arithmetic on values of one type; raises DataError (22003, 22012)."""
     return _calculate(_ARITHMETIC[operation], left, right)
+
+
+def _negative(value: Datum) -> Datum:
+    if value is None:
+        return None
+    if isinstance(value, pa.Array):
+        return _guarded(pc.negate_checked, value)
+    if isinstance(value, bool) or not isinstance(value, _NEGATIVE):
+        return _guarded(pc.negate_checked, scalar_of(value))
+    return -value
 
 
 def _arithmetic(node: exp.Expr, frame: Frame) -> Datum:

@@ -25,6 +25,7 @@ from vsql.executor.take import Picked, from_numpy, take_column
 from vsql.executor.values import value_of
 from vsql.executor.written import Written
 from vsql.planner.bind import is_constant
+from vsql.planner.plan import tables_of
 from vsql.planner.relational_nodes import Remainder
 from vsql.planner.write import is_default
 from vsql.planner.write_nodes import EXCLUDED, Conflict, InsertRows
@@ -48,14 +49,17 @@ def insert(plan: InsertRows, parameter_sets: Sequence[dict[str, Any]], context: 
 
 
 def is_one_batch(plan: InsertRows) -> bool:
-    """Whether nothing but the rows of VALUES reads parameters, so that many sets make one batch."""
+    """Whether many sets make one batch: only VALUES reads parameters, and nothing other rows."""
     read: list[exp.Expr] = []
     if plan.conflict is not None:
         read += [value for _, value in plan.conflict.assignments]
         read += [plan.conflict.where] if plan.conflict.where is not None else []
-    returning = plan.returning.plan if plan.returning is not None else None
-    if isinstance(returning, Remainder) and returning.parameters:
-        return False
+    if plan.returning is not None:
+        inner = plan.returning.plan
+        if isinstance(inner, Remainder) and inner.parameters:
+            return False
+        if tables_of(inner) - {plan.returning.relation}:
+            return False
     return plan.source is None and not any(node.find(exp.Placeholder) for node in read)
 
 

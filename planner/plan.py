@@ -116,6 +116,9 @@ def _gather_tables(node: object, names: set[str]) -> None:
         inner = getattr(node, attribute, None)
         if inner is not None:
             _gather_tables(inner, names)
+    returning = getattr(node, "returning", None)
+    if returning is not None:
+        _gather_tables(returning.plan, names)
     for subquery in getattr(node, "subqueries", ()):
         _gather_tables(subquery.plan, names)
     for join in getattr(node, "joins", ()):

@@ -37,6 +37,7 @@ from vsql.planner.write_nodes import (
 _CARRIED = "vsql_from."
 _PRESENT = "vsql_present"
 _SOURCE = "vsql_source"
+_RETURNED = "vsql_returned"
 
 
 def plan_insert(tree: exp.Insert, facts: Facts, *, upsert: bool = False) -> InsertRows:
@@ -397,7 +398,13 @@ def _merge_action(
     elif isinstance(then, exp.Insert):
         names = [folded(c) for c in then.this.expressions] if then.this is not None else []
         names = names or [column.name for column in table.table.columns]
-        values = then.expression.expressions if then.expression is not None else []
+        if not isinstance(then.this, exp.Tuple | None) or not isinstance(
+            then.expression, exp.Tuple
+        ):
+            raise ProgrammingError(
+                "INSERT of a MERGE needs VALUES", code=sqlstate.SYNTAX_ERROR, span=span_of(then)
+            )
+        values = then.expression.expressions
         if len(names) != len(values):
             raise ProgrammingError(
                 f"INSERT has {len(values)} values for {len(names)} columns", span=span_of(then)
@@ -424,13 +431,25 @@ def _returning(
         return None, []
     carried: dict[str, exp.Expr] = {}
     outputs: list[exp.Expr] = []
+    own = (None, alias, table.table.name)
+    is_alone = not isinstance(tree, exp.Merge) and not any(
+        tree.args.get(name) for name in ("from_", "using", "with_")
+    )
     for output in written.expressions:
         if output.is_star:
             outputs += [_column(alias, column.name) for column in table.table.columns]
             continue
         root = exp.Paren(this=output.copy())
         for node in list(root.find_all(exp.Column, exp.Anonymous)):
-            shown = _carried(node, table, alias, carried)
+            if isinstance(node, exp.Column) and (qualifier(node) in own or _is_inner(node)):
+                continue
+            if is_alone and isinstance(node, exp.Column):
+                raise ProgrammingError(
+                    f'missing FROM-clause entry for table "{qualifier(node)}"',
+                    code=sqlstate.UNDEFINED_TABLE,
+                    span=span_of(node),
+                )
+            shown = _carried(node, carried)
             if shown is not None:
                 name = folded(node.this)
                 top = node.parent is root
@@ -439,29 +458,42 @@ def _returning(
     extra = [Column(0, name, NULL_TYPE) for name in carried]
     if isinstance(tree, exp.Merge):
         extra.append(Column(0, ACTION, NULL_TYPE))
-    known = Facts({}, {alias: (*table.table.columns, *extra)})
+    known = Facts(facts.tables, {**facts.outside, _RETURNED: (*table.table.columns, *extra)})
     select = exp.select(*outputs, copy=False)
-    source = exp.Table(this=exp.to_identifier(alias, quoted=True))
+    source = exp.Table(
+        this=exp.to_identifier(_RETURNED),
+        alias=exp.TableAlias(this=exp.to_identifier(alias, quoted=True)),
+    )
     select.set("from_", exp.From(this=source))
     for column in select.find_all(exp.Column):
-        if qualifier(column) == table.table.name:
+        if qualifier(column) == table.table.name and not _is_inner(column):
             column.set("table", exp.to_identifier(alias, quoted=True))
-    return Returning(plan_query(select, known), alias, tuple(carried)), list(carried.values())
+    return Returning(plan_query(select, known), _RETURNED, tuple(carried)), list(carried.values())
 
 
-def _carried(
-    node: exp.Expr, table: TableSnapshot, alias: str, carried: dict[str, exp.Expr]
-) -> exp.Expr | None:
+def _is_inner(column: exp.Column) -> bool:
+    """Whether a subquery around a column reads the relation that it is qualified with."""
+    select = column.find_ancestor(exp.Select)
+    while select is not None and select.parent is not None:
+        joins = select.args.get("joins") or ()
+        sources = [part.this for part in (select.args.get("from_"), *joins) if part is not None]
+        names = [folded(source.args.get("alias") or source.this) for source in sources]
+        if (qualifier(column) or "") in names:
+            return True
+        select = select.find_ancestor(exp.Select)
+    return False
+
+
+def _carried(node: exp.Expr, carried: dict[str, exp.Expr]) -> exp.Expr | None:
     """Return what stands for a column of another relation, or for merge_action()."""
     if isinstance(node, exp.Anonymous):
         if node.name.lower() != "merge_action":
             return None
         return exp.column(exp.to_identifier(ACTION, quoted=True))
     assert isinstance(node, exp.Column)
-    owner = qualifier(node)
-    if owner in (None, alias, table.table.name) or isinstance(node.this, exp.Star):
+    if isinstance(node.this, exp.Star):
         return None
-    name = f"{_CARRIED}{owner}.{folded(node.this)}"
+    name = f"{_CARRIED}{qualifier(node)}.{folded(node.this)}"
     carried[name] = exp.alias_(node.copy(), name, quoted=True)
     return exp.column(exp.to_identifier(name, quoted=True))
 

@@ -93,6 +93,20 @@ CASES: list[tuple[Any, ...]] = [
      "WHERE excluded.id", vsql.ProgrammingError, "42804", "boolean, not BIGINT: excluded.id"),
     ("INSERT INTO t (id, name) VALUES (8, 'a') ON CONFLICT (name) DO UPDATE SET n = t.n "
      "WHERE NULL RETURNING id", []),
+    ("MERGE INTO t USING source s ON t.id = s.id WHEN MATCHED INSERT DELETE",
+     vsql.ProgrammingError, "42601", "needs VALUES"),
+    ("INSERT INTO t (name) VALUES ('d') RETURNING id.n", vsql.ProgrammingError, "42P01", '"id"'),
+    ("UPDATE t SET n = 1 WHERE id = 1 RETURNING n.id", vsql.ProgrammingError, "42P01", '"n"'),
+    ("INSERT INTO t (name, n) VALUES ('d', 1) RETURNING n, (SELECT max(s.n) FROM source s)",
+     [(1, 900)]),
+    ("UPDATE t AS x SET n = 7 WHERE id = 1 "
+     "RETURNING n, (SELECT sum(t.n) FROM t WHERE t.id > x.id), (SELECT count(*) FROM source)",
+     [(7, 5, 3)]),
+    ("DELETE FROM t USING source s WHERE t.id = s.id AND s.id = 1 "
+     "RETURNING (SELECT max(i.n) FROM source i WHERE i.id > s.id), (SELECT count(*) FROM t)",
+     [(900, 3)]),
+    ("UPDATE t SET n = 1 WHERE id = - 'x' - 1", vsql.ProgrammingError, "42883", "TEXT"),
+    ("DELETE FROM t WHERE (1, 2)", vsql.ProgrammingError, "42804", "boolean"),
     ("TRUNCATE t", None),
     ("INSERT INTO t DEFAULT VALUES RETURNING id, n", [(4, 7)]),
     ("INSERT INTO t (name, e) VALUES ('v', '[1,2,3]')", vsql.DataError, "22000", "expected 2"),
@@ -175,3 +189,10 @@ def test_executemany_of_an_update_counts_all_rows() -> None:
         assert cursor.rowcount == 8
         rows = connection.execute("SELECT n, count(*) FROM t GROUP BY n ORDER BY n").fetchall()
         assert rows == [(0, 5), (1, 2), (2, 3)]
+
+
+def test_each_set_of_parameters_returns_what_the_ones_before_left(connection: Any) -> None:
+    sql = "INSERT INTO t (name) VALUES (?) RETURNING name, (SELECT count(*) FROM t)"
+    cursor = connection.cursor()
+    cursor.executemany(sql, [("x",), ("y",), ("z",)])
+    assert cursor.fetchall() == [("x", 3), ("y", 4), ("z", 5)]
