@@ -110,8 +110,14 @@ def is_native(part: exp.Expr, columns: tuple[Column, ...]) -> bool:
         and (not isinstance(node, exp.Anonymous) or _is_native_function(node, columns))
         and (not isinstance(node, exp.Column) or node.name not in vectors or _is_read(node))
         and (not isinstance(node, exp.Cast) or _is_operand(node) or not _is_vector_cast(node))
+        and (not isinstance(node, exp.Any) or _is_compared_with(node))
         for node in part.walk()
     )
+
+
+def _is_compared_with(node: exp.Any) -> bool:
+    compare = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
+    return isinstance(node.parent, compare) and node.arg_key == "expression"
 
 
 def _is_native_function(node: exp.Anonymous, columns: tuple[Column, ...]) -> bool:

@@ -409,9 +409,11 @@ def _merge_action(
             raise ProgrammingError(
                 f"INSERT has {len(values)} values for {len(names)} columns", span=span_of(then)
             )
-        for name in names:
+        for place, name in enumerate(names):
             if table.table.find(name) is None:
                 raise unknown_column(name, table.table.columns, span_of(then))
+            if name in names[:place]:
+                raise _named_twice(name, then)
         pairs = list(zip(names, values, strict=True))
         kind = "insert"
     else:
@@ -510,13 +512,15 @@ def _insert_columns(schema: exp.Schema | None, table: TableSnapshot) -> tuple[st
                 name, table.table.columns, span_of(node), f'table "{table.table.name}"'
             )
         if name in names:
-            raise ProgrammingError(
-                f'column "{name}" is named twice',
-                code=sqlstate.DUPLICATE_COLUMN,
-                span=span_of(node),
-            )
+            raise _named_twice(name, node)
         names.append(name)
     return tuple(names)
+
+
+def _named_twice(name: str, node: exp.Expr) -> ProgrammingError:
+    return ProgrammingError(
+        f'column "{name}" is named twice', code=sqlstate.DUPLICATE_COLUMN, span=span_of(node)
+    )
 
 
 def _target(node: exp.Expr, facts: Facts) -> tuple[TableSnapshot, str]:

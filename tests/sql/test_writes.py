@@ -106,6 +106,10 @@ CASES: list[tuple[Any, ...]] = [
      "RETURNING (SELECT max(i.n) FROM source i WHERE i.id > s.id), (SELECT count(*) FROM t)",
      [(900, 3)]),
     ("UPDATE t SET n = 1 WHERE id = - 'x' - 1", vsql.ProgrammingError, "42883", "TEXT"),
+    ("MERGE INTO t USING source s ON t.id = s.id WHEN NOT MATCHED THEN INSERT (id, n, n) "
+     "VALUES (1, 2, 3)", vsql.ProgrammingError, "42701", '"n"'),
+    ("DELETE FROM t WHERE ANY 1", vsql.ProgrammingError, "42601", "ANY"),
+    ("DELETE FROM t WHERE id + ANY(ARRAY[1]) > 1", vsql.ProgrammingError, "42601", "ANY"),
     ("DELETE FROM t WHERE (1, 2)", vsql.ProgrammingError, "42804", "boolean"),
     ("TRUNCATE t", None),
     ("INSERT INTO t DEFAULT VALUES RETURNING id, n", [(4, 7)]),
