@@ -26,7 +26,15 @@ from vsql.executor.ranker import ranker_of
 from vsql.executor.row_mask import RowMask
 from vsql.index import registry
 from vsql.index.exact import length_of
-from vsql.planner.choose import WIDEST_SHARE, AccessPath, Choice, SearchFacts, Structure, consider
+from vsql.planner.choose import (
+    PROBE_ROWS,
+    WIDEST_SHARE,
+    AccessPath,
+    Choice,
+    SearchFacts,
+    Structure,
+    consider,
+)
 from vsql.planner.nodes import Conjunct, TopK
 from vsql.storage.growing import GrowingSegment
 from vsql.storage.segment import OpenSegment
@@ -34,8 +42,6 @@ from vsql.storage.segment import OpenSegment
 if TYPE_CHECKING:
     from vsql.index.growing_codes import GrowingCodes
 
-# A first look at how dense the matches are around the query, before a graph takes a bitmap.
-_PROBE_ROWS = 50
 _POSTFILTER_ROUNDS = 3
 _WIDENING = 4
 # So many of the top k, from the second half of the candidates: more of them lie beyond.
@@ -143,9 +149,21 @@ def _choice_by_density(
     chance = math.sqrt(probed * choice.share_max * (1.0 - choice.share_max))
     if (share - choice.share_max) * probed <= _CHANCE_DEVIATIONS * chance:
         return choice
+    key = (segment.cache_key, "without", choice.structure, mask.count, search.k)
+    known = search.choices.get(key)
+    if known is not None:
+        return known
     facts = _facts(search, segment, mask.count, True, context)
     others = tuple(s for s in facts.structures if s.name != choice.structure)
-    return consider(replace(facts, structures=others), context.settings)[0]
+    best = consider(replace(facts, structures=others), context.settings)[0]
+    return _remember(search, key, best)
+
+
+def _remember(search: Search, key: tuple[object, ...], choice: Choice) -> Choice:
+    """Keep a choice for the next query; the first of `key` says of which rows, None if of none."""
+    if key[0] is not None:
+        search.choices[key] = choice
+    return choice
 
 
 def _interim(
@@ -254,13 +272,10 @@ def choose(
     """
     key = (segment.cache_key, matches, filtered, search.k, mask_nanoseconds)
     known = search.choices.get(key)
-    if known is not None and segment.cache_key is not None:
+    if known is not None:
         return known
     facts = _facts(search, segment, matches, filtered, context, mask_nanoseconds)
-    choice = consider(facts, context.settings)[0]
-    if segment.cache_key is not None:
-        search.choices[key] = choice
-    return choice
+    return _remember(search, key, consider(facts, context.settings)[0])
 
 
 def _facts(
@@ -401,25 +416,37 @@ def _effort_by_density(
     forced = int(context.settings["ef_search"])
     if forced:
         return forced
-    share, _ = _share_nearby(search, searcher, _PROBE_ROWS, mask)
+    share, _ = _share_nearby(search, searcher, PROBE_ROWS, mask)
     overall = mask.count / mask.row_count
     if share == 0.0:
         return None
     if share >= overall:
         return choice.effort
-    facts = _facts(search, segment, share * mask.row_count, True, context)
-    own = tuple(s for s in facts.structures if s.name == choice.structure)
-    settings = {**context.settings, "access_path": AccessPath.BITMAP.value}
-    best = consider(replace(facts, structures=own), settings)[0]
+    best = _bitmap_at(search, segment, choice.structure, share * mask.row_count, context)
     serves = best.path is AccessPath.BITMAP and best.nanoseconds != float("inf")
     return best.effort if serves else None
+
+
+def _bitmap_at(
+    search: Search, segment: OpenSegment, structure: str | None, matches: float, context: Context
+) -> Choice:
+    """Return the choice if it were by bitmap on one structure; remembered."""
+    # Of 50 neighbours so and so many match: there are few shares, and each query has one.
+    key = (segment.cache_key, "bitmap", structure, matches, search.k)
+    known = search.choices.get(key)
+    if known is not None:
+        return known
+    facts = _facts(search, segment, matches, True, context)
+    own = tuple(s for s in facts.structures if s.name == structure)
+    settings = {**context.settings, "access_path": AccessPath.BITMAP.value}
+    return _remember(search, key, consider(replace(facts, structures=own), settings)[0])
 
 
 def _share_nearby(
     search: Search, searcher: VectorSearcher, effort: int, mask: RowMask
 ) -> tuple[float, int]:
     """Return the share of matches among the first neighbours of the query, and their number."""
-    near = searcher.search(search.unit.reshape(1, -1), _PROBE_ROWS, effort, None)[0]
+    near = searcher.search(search.unit.reshape(1, -1), PROBE_ROWS, effort, None)[0]
     near = near[near >= 0]
     return (float(mask.contains(near).mean()) if len(near) else 0.0), len(near)
 

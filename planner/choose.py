@@ -19,8 +19,8 @@ from vsql.core.snapshot import CurvePoint
 # Where an exact distance takes so many times what it took at build, the machine is another one; up
 # to there what was measured over the segment itself is nearer to the truth than made-up rows.
 _SAME_MACHINE = 3.0
-# What the first look at a graph under a filter costs, in searches: the density probe.
-_PROBE_SEARCHES = 1.0
+# A first look at how dense the matches are around the query, before a graph takes a bitmap.
+PROBE_ROWS = 50
 # What a scan of the lists costs, in searches without a filter that scan as many: every list is put
 # in order; and the fewer rows a filter keeps, the farther lie those that follow the vectors, which
 # nobody knows before (the columns of benchmarks/recall.py's filters show it).
@@ -194,8 +194,7 @@ def _bitmap(searches: _Searches) -> Choice:
     if found is None:
         return searches.refuse(AccessPath.BITMAP, "the filter keeps too few rows for a graph")
     effort, cost = found
-    probe = searches.at(facts.k)
-    cost += _PROBE_SEARCHES * (probe[1] if probe else cost)
+    cost += searches.cost(PROBE_ROWS, PROBE_ROWS)
     return searches.choice(AccessPath.BITMAP, effort, cost + facts.mask_nanoseconds)
 
 
