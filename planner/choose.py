@@ -21,11 +21,14 @@ from vsql.core.snapshot import CurvePoint
 _SAME_MACHINE = 3.0
 # A first look at how dense the matches are around the query, before a graph takes a bitmap.
 PROBE_ROWS = 50
+# How much longer a graph is searched under a filter, for each power of ten that it leaves out: the
+# fewer of the first neighbours match, the less does their number tell, and few call for effort.
+_BITMAP_SEARCHES_THINNER = 0.3
 # What a scan of the lists costs, in searches without a filter that scan as many: every list is put
 # in order; and the fewer rows a filter keeps, the farther lie those that follow the vectors, which
 # nobody knows before (the columns of benchmarks/recall.py's filters show it).
-_SCAN_SEARCHES = 1.5
-_SCAN_SEARCHES_FARTHER = 0.75
+_SCAN_SEARCHES = 1.2
+_SCAN_SEARCHES_FARTHER = 1.05
 # What exact search does beside its rows, in rankings of a handful of rows.
 _CALLS = 2.0
 # What a graph's effort is worth at a depth where it was not measured.
@@ -194,6 +197,7 @@ def _bitmap(searches: _Searches) -> Choice:
     if found is None:
         return searches.refuse(AccessPath.BITMAP, "the filter keeps too few rows for a graph")
     effort, cost = found
+    cost *= 1.0 + _BITMAP_SEARCHES_THINNER * math.log10(_depth(facts) / facts.k)
     cost += searches.cost(PROBE_ROWS, PROBE_ROWS)
     return searches.choice(AccessPath.BITMAP, effort, cost + facts.mask_nanoseconds)
 
