@@ -36,6 +36,7 @@ from vsql.executor.vectors import (
     wrong_dimension,
 )
 
+# Vectors rounded and checked at a time: few enough to be read from the cache again.
 _BLOCK_ROWS = 512
 _DIGITS_MAX = 20
 """More than any whole number of a column has."""

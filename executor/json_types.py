@@ -29,6 +29,7 @@ _KIND_OF_TYPE = np.array(
     ],
     dtype=np.uint8,
 )
+# DuckDB gives each batch of rows to one thread.
 _BATCH_ROWS = 4_096
 _INT64_MAX = 2**63 - 1
 _DIGITS = r"^-?[0-9]+$"
@@ -51,7 +52,6 @@ def ask(query: str, documents: pa.Array, relational: "Relational") -> pa.Table:
     """Return the answer to a query over the column "document" of vsql_documents."""
     if not pa.types.is_string(documents.type):
         documents = documents.cast(pa.string())
-    # DuckDB gives each batch of rows to one thread.
     rows = range(0, max(len(documents), 1), _BATCH_ROWS)
     batches = pa.chunked_array([documents.slice(start, _BATCH_ROWS) for start in rows])
     return relational.query(query, {"vsql_documents": pa.table({"document": batches})}, {})

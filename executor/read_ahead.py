@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
+from vsql.core.threads import started
+
 T = TypeVar("T")
 Source = Callable[[], Iterator[T]]
 
@@ -24,13 +26,8 @@ class _Lane(Generic[T]):
         self._closed = False
 
     def start(self, pool: ThreadPoolExecutor) -> None:
-        """Let a thread read the source, once it comes to it."""
-        try:
-            pool.submit(self._fill)
-            self._is_read = True
-        except RuntimeError:
-            # The interpreter shuts down, no thread starts any more: whoever iterates reads.
-            self._is_read = False
+        """Let a thread read the source, once it comes to it; else whoever iterates reads."""
+        self._is_read = started(pool, self._fill) is not None
 
     def close(self) -> None:
         """Want no more."""

@@ -1,8 +1,10 @@
-"""Comparisons with their sides exchanged: 1 < a says what a > 1 does."""
+"""Comparisons, and what they are with their sides exchanged: 1 < a says what a > 1 does."""
 
 from collections.abc import Mapping
 
 from sqlglot import exp
+
+COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
 
 MIRRORED: Mapping[type[exp.Expr], type[exp.Expr]] = {
     exp.EQ: exp.EQ,

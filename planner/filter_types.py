@@ -27,12 +27,11 @@ from vsql.grammar.filter_names import (
     function_name,
 )
 from vsql.planner.bind import folded, qualifier, span_of
-from vsql.planner.comparisons import MIRRORED
+from vsql.planner.comparisons import COMPARISONS, MIRRORED
 
 DYNAMIC_COLUMN = "$meta"
 
 
-_COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
 _PATTERNS = (exp.Like, exp.RegexpLike)
 _ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div)
 _INTEGERS_ONLY = (exp.Mod, exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor)
@@ -95,7 +94,7 @@ def _leaf(node: exp.Expr, scope: _Scope) -> exp.Expr:
         if name in MATCH_FUNCTIONS:
             return _match(node, scope)
         return node
-    if isinstance(node, _COMPARISONS):
+    if isinstance(node, COMPARISONS):
         return _comparison(node, scope)
     if isinstance(node, exp.In | exp.Like | exp.RegexpLike) and _follows_filter(node.this, scope):
         return _filter(node, scope)
@@ -140,7 +139,7 @@ def _is_dynamic(node: exp.Expr, scope: _Scope) -> bool:
 
 
 def _filter(leaf: exp.Expr, scope: _Scope) -> exp.Expr:
-    if not isinstance(leaf, (*_COMPARISONS, *_PATTERNS, exp.In)):
+    if not isinstance(leaf, (*COMPARISONS, *_PATTERNS, exp.In)):
         raise _mismatch(f"{FILTER} takes one comparison, IN, LIKE or ~", leaf)
     operand = _operand(leaf.this, scope)
     if operand.type.is_vector:

@@ -31,7 +31,7 @@ from vsql.planner.bind import (
     type_name,
     vector_distance,
 )
-from vsql.planner.comparisons import MIRRORED
+from vsql.planner.comparisons import COMPARISONS, MIRRORED
 from vsql.planner.filter_types import resolve_filters
 from vsql.planner.fusion import refuse_fusion
 from vsql.planner.json_functions import json_containment
@@ -116,8 +116,7 @@ def is_native(part: exp.Expr, columns: tuple[Column, ...]) -> bool:
 
 
 def _is_compared_with(node: exp.Any) -> bool:
-    compare = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
-    return isinstance(node.parent, compare) and node.arg_key == "expression"
+    return isinstance(node.parent, COMPARISONS) and node.arg_key == "expression"
 
 
 def _is_native_function(node: exp.Anonymous, columns: tuple[Column, ...]) -> bool:

@@ -434,9 +434,8 @@ def _returning(
     carried: dict[str, exp.Expr] = {}
     outputs: list[exp.Expr] = []
     own = (None, alias, table.table.name)
-    is_alone = not isinstance(tree, exp.Merge) and not any(
-        tree.args.get(name) for name in ("from_", "using", "with_")
-    )
+    others = (tree.args.get(name) for name in ("from_", "using", "with_"))
+    is_alone = isinstance(tree, exp.Insert) or not any(others)
     for output in written.expressions:
         if output.is_star:
             outputs += [_column(alias, column.name) for column in table.table.columns]

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 
@@ -26,34 +27,32 @@ def test_an_error_comes_in_its_place(threads: int) -> None:
         yield 3
         raise LookupError("broken")
 
-    reader = read_ahead([numbers(0, 3), broken, numbers(4, 9)], threads)
-    assert [next(reader) for _ in range(4)] == [0, 1, 2, 3]
-    with pytest.raises(LookupError, match="broken"):
-        next(reader)
+    with closing(read_ahead([numbers(0, 3), broken, numbers(4, 9)], threads)) as reader:
+        assert [next(reader) for _ in range(4)] == [0, 1, 2, 3]
+        with pytest.raises(LookupError, match="broken"):
+            next(reader)
 
 
 @pytest.mark.parametrize("taken", [0, 1, 4])
 def test_closed_early_no_thread_is_left(taken: int) -> None:
     before = threading.active_count()
-    reader = read_ahead([numbers(0, 1_000), numbers(0, 1_000), numbers(0, 1_000)], 2)
-    assert [next(reader) for _ in range(taken)] == list(range(taken))
-    reader.close()
+    with closing(read_ahead([numbers(0, 1_000), numbers(0, 1_000)], 2)) as reader:
+        assert [next(reader) for _ in range(taken)] == list(range(taken))
     assert threading.active_count() == before
 
 
 def test_no_source_is_more_than_two_items_ahead() -> None:
-    made: list[int] = []
-    two_made = threading.Event()
+    made = [threading.Event() for _ in range(10)]
 
     def source() -> Iterator[int]:
-        for number in range(10):
-            made.append(number)
-            if number == 2:
-                two_made.set()
+        for number, event in enumerate(made):
+            event.set()
             yield number
 
-    reader = read_ahead([source, numbers(10, 12)], 2)
-    assert next(reader) == 0
-    assert two_made.wait(60)
-    assert len(made) <= 3
-    assert list(reader) == list(range(1, 12))
+    # Closed, or a test that fails would leave a thread waiting.
+    with closing(read_ahead([source, numbers(10, 12)], 2)) as reader:
+        assert next(reader) == 0
+        assert made[2].wait(60)
+        # Nothing stands in the way of a fourth but that nobody took the second.
+        assert not made[3].wait(0.2)
+        assert list(reader) == list(range(1, 12))

@@ -1,4 +1,4 @@
-"""Work that another thread does meanwhile."""
+"""Work that another thread does meanwhile; while the interpreter shuts down none starts."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,13 +7,18 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+def started(pool: ThreadPoolExecutor, work: Callable[[], T]) -> Future[T] | None:
+    """Let a thread of a pool work; returns None where none starts."""
+    try:
+        return pool.submit(work)
+    except RuntimeError:
+        return None
+
+
 def beside(pool: ThreadPoolExecutor, work: Callable[[], T]) -> Callable[[], T]:
     """Let a thread of a pool work; returns what gives the result, or raises what the work raised.
 
-    While the interpreter shuts down no thread starts: then the work is done when it is asked for.
+    Where no thread starts the work is done when it is asked for.
     """
-    try:
-        started: Future[T] = pool.submit(work)
-    except RuntimeError:
-        return work
-    return started.result
+    future = started(pool, work)
+    return work if future is None else future.result
